@@ -1,0 +1,114 @@
+/* See hash.h. The tables are computed when the program loads, before main and before any thread. */
+#include "hash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
+
+enum { KEY_SLOTS = 16384 };
+
+static uint16_t crc16_table[256];
+static uint32_t crc32c_table[8][256];
+static uint64_t crc64_table[8][256];
+#if defined(__x86_64__)
+static bool has_sse42;
+#endif
+
+__attribute__((constructor)) static void hash_load_tables(void) {
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint32_t r16 = byte << 8, r32 = byte;
+        uint64_t r64 = byte;
+        for (int bit = 0; bit < 8; bit++) {
+            r16 = (r16 << 1) ^ (r16 & 0x8000 ? 0x1021 : 0);
+            r32 = (r32 >> 1) ^ (r32 & 1 ? UINT32_C(0x82f63b78) : 0);
+            r64 = (r64 >> 1) ^ (r64 & 1 ? UINT64_C(0x95ac9329ac4bc9b5) : 0);
+        }
+        crc16_table[byte] = (uint16_t)r16;
+        crc32c_table[0][byte] = r32;
+        crc64_table[0][byte] = r64;
+    }
+    /* Table k advances a byte over k further zero bytes, so that eight bytes fold in one step. */
+    for (int k = 1; k < 8; k++) {
+        for (int byte = 0; byte < 256; byte++) {
+            uint32_t c32 = crc32c_table[k - 1][byte];
+            uint64_t c64 = crc64_table[k - 1][byte];
+            crc32c_table[k][byte] = crc32c_table[0][c32 & 0xff] ^ (c32 >> 8);
+            crc64_table[k][byte] = crc64_table[0][c64 & 0xff] ^ (c64 >> 8);
+        }
+    }
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
+#endif
+}
+
+uint64_t hash64(struct slice bytes) {
+    return XXH3_64bits(bytes.data, bytes.len);
+}
+
+uint16_t crc16(struct slice bytes) {
+    uint32_t crc = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        crc = (crc << 8) ^ crc16_table[((crc >> 8) ^ (unsigned char)bytes.data[i]) & 0xff];
+    }
+    return (uint16_t)crc;
+}
+
+static inline uint64_t load_u64le(const char *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+#if defined(__x86_64__)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const char *p, size_t len) {
+    uint64_t c = crc;
+    for (; len >= 8; p += 8, len -= 8) c = _mm_crc32_u64(c, load_u64le(p));
+    uint32_t c32 = (uint32_t)c;
+    for (; len > 0; p++, len--) c32 = _mm_crc32_u8(c32, (unsigned char)*p);
+    return c32;
+}
+#endif
+
+static uint32_t crc32c_tables(uint32_t crc, const char *p, size_t len) {
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t v = load_u64le(p) ^ crc;
+        crc = 0;
+        for (int k = 0; k < 8; k++) crc ^= crc32c_table[7 - k][(v >> (8 * k)) & 0xff];
+    }
+    for (; len > 0; p++, len--) crc = crc32c_table[0][(crc ^ (unsigned char)*p) & 0xff] ^ (crc >> 8);
+    return crc;
+}
+
+uint32_t crc32c(uint32_t crc, struct slice bytes) {
+    crc = ~crc;
+#if defined(__x86_64__)
+    if (has_sse42) return ~crc32c_sse42(crc, bytes.data, bytes.len);
+#endif
+    return ~crc32c_tables(crc, bytes.data, bytes.len);
+}
+
+uint64_t crc64(uint64_t crc, struct slice bytes) {
+    const char *p = bytes.data;
+    size_t len = bytes.len;
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t v = load_u64le(p) ^ crc;
+        crc = 0;
+        for (int k = 0; k < 8; k++) crc ^= crc64_table[7 - k][(v >> (8 * k)) & 0xff];
+    }
+    for (; len > 0; p++, len--) crc = crc64_table[0][(crc ^ (unsigned char)*p) & 0xff] ^ (crc >> 8);
+    return crc;
+}
+
+uint16_t key_slot(struct slice key) {
+    const char *open = key.len ? memchr(key.data, '{', key.len) : NULL;
+    if (open != NULL) {
+        const char *tag = open + 1;
+        const char *close = memchr(tag, '}', (size_t)(key.data + key.len - tag));
+        if (close != NULL && close != tag) key = slice_make(tag, (size_t)(close - tag));
+    }
+    return crc16(key) & (KEY_SLOTS - 1);
+}
