@@ -17,8 +17,8 @@ quietly() {
 }
 
 # A package that brings a daemon starts it while it is installed, unless a policy says no: a Redis that nobody asked for
-# would sit on our port. Where the machine has a policy of its own, that one stands. In a subshell, so that the policy goes
-# again however this ends.
+# would sit on our port, now and after the next boot. Where the machine has a policy of its own, that one stands. In a
+# subshell, so that ours goes again however this ends.
 apt_install() (
     local policy=/usr/sbin/policy-rc.d
     local -a root=()
@@ -33,9 +33,15 @@ apt_install() (
     fi
     local -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300)
     # The package lists a machine was made with are often good enough; ask for new ones when they are not.
-    "${apt[@]}" --no-install-recommends install "$@" >/dev/null 2>&1 </dev/null && return 0
-    quietly "reading the package lists" "${apt[@]}" update
-    quietly "installing packages" "${apt[@]}" --no-install-recommends install "$@"
+    if ! "${apt[@]}" --no-install-recommends install "$@" >/dev/null 2>&1 </dev/null; then
+        quietly "reading the package lists" "${apt[@]}" update
+        quietly "installing packages" "${apt[@]}" --no-install-recommends install "$@"
+    fi
+    local -a units=()
+    mapfile -t units < <(dpkg -L "$@" | sed -n 's|^/lib/systemd/system/\([^@]*\.service\)$|\1|p')
+    if [ ${#units[@]} -gt 0 ] && command -v systemctl >/dev/null; then
+        "${root[@]}" systemctl disable "${units[@]}" >/dev/null 2>&1 || true
+    fi
 )
 
 need_packages() {
