@@ -1,0 +1,17 @@
+/* Error texts that clients match, word for word Redis 7.0's. One that is used in a single place may stand there. */
+#ifndef CMD_ERRORS_H
+#define CMD_ERRORS_H
+
+#define ERR_SYNTAX          "ERR syntax error"
+#define ERR_WRONGTYPE       "WRONGTYPE Operation against a key holding the wrong kind of value"
+#define ERR_NOT_AN_INTEGER  "ERR value is not an integer or out of range"
+#define ERR_NOT_A_FLOAT     "ERR value is not a valid float"
+#define ERR_NO_SUCH_KEY     "ERR no such key"
+#define ERR_OUT_OF_RANGE    "ERR index out of range"
+#define ERR_DB_OUT_OF_RANGE "ERR DB index is out of range"
+#define ERR_OVERFLOW        "ERR increment or decrement would overflow"
+#define ERR_STRING_TOO_LONG "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+#define ERR_NOAUTH          "NOAUTH Authentication required."
+#define ERR_NOPROTO         "NOPROTO unsupported protocol version"
+
+#endif

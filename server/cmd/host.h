@@ -1,0 +1,57 @@
+/* What commands may ask of the world: filled in by server/node, faked by unit tests. Everything here is for
+ * commands about the server; nothing that applies an entry may call it. */
+#ifndef CMD_HOST_H
+#define CMD_HOST_H
+
+#include "check.h"
+#include "slice.h"
+
+struct session;
+
+struct host_session_usage { /* CLIENT LIST's numbers about buffers */
+    size_t query_buffer, query_buffer_free, argv_mem, output_buffer, output_pending, total;
+};
+
+struct host_usage { /* INFO's numbers about the process */
+    uint64_t memory_allocated, memory_resident, memory_peak, memory_active, memory_total_system;
+    double cpu_user_s, cpu_system_s, cpu_main_user_s, cpu_main_system_s;
+    uint64_t net_in_bytes, net_out_bytes;
+    uint64_t connections_received, connections_rejected;
+    uint64_t kv_memory_bytes; /* RocksDB: caches, memtables, table readers */
+    uint64_t log_bytes, log_syncs, log_entries;
+    uint64_t writebacks, writeback_rows, writeback_bytes;
+    int64_t writeback_last_s; /* wall clock of the last finished write-back; 0 before the first */
+    bool writeback_running, writeback_failed;
+};
+
+struct host_raft {
+    const char *role; /* "leader", "follower", "candidate" */
+    uint64_t node_id, leader_id, term, commit_index, applied_index, last_index, first_index, voters;
+    uint64_t durable_applied_index; /* what the state database holds */
+};
+
+enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 };
+
+struct host {
+    /* Closes a session, at once or when its reply has left. */
+    void (*session_close)(struct host *h, struct session *s, bool after_reply);
+    void (*session_usage)(struct host *h, const struct session *s, struct host_session_usage *out);
+    void (*usage)(struct host *h, struct host_usage *out);
+    void (*raft)(struct host *h, struct host_raft *out);
+    /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put back. */
+    bool (*config_changed)(struct host *h, const char *name, const char **why);
+    /* Replaces a file atomically and durably. */
+    MUST_USE enum rc (*write_file)(struct host *h, const char *path, struct slice content);
+    /* RC_OK: the process ends soon and the client gets no reply. RC_BUSY: nothing to abort. */
+    MUST_USE enum rc (*shutdown)(struct host *h, int flags);
+    void (*sleep_us)(struct host *h, int64_t us); /* DEBUG SLEEP: blocks everything, as in Redis */
+    /* Writes everything back and forgets all memory, so that data comes from disk again (DEBUG RELOAD). */
+    MUST_USE enum rc (*reload)(struct host *h);
+    /* Starts a write-back now (SAVE, BGSAVE); RC_OK at once with `wait` false, when stored with `wait` true. */
+    MUST_USE enum rc (*save)(struct host *h, bool wait);
+    void (*unpause)(struct host *h); /* held commands may run again */
+    uint64_t (*random)(struct host *h);
+    int64_t (*now_us)(struct host *h); /* wall clock */
+};
+
+#endif

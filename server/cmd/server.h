@@ -1,0 +1,37 @@
+/* The state of the server that commands about it read and change: configuration, sessions, statistics. One
+ * instance, owned by server/node; belongs to the loop thread. */
+#ifndef CMD_SERVER_H
+#define CMD_SERVER_H
+
+#include "cmd.h"
+#include "config.h"
+#include "host.h"
+#include "session.h"
+#include "stats.h"
+
+struct server {
+    struct host *host;
+    struct keyspace *ks;
+    struct config config;
+    struct stats stats;
+    struct list sessions; /* of struct session.link, oldest first */
+    uint64_t session_count, next_session_id;
+    char run_id[41];
+    int64_t start_ms;   /* wall clock */
+    bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
+    bool refuse_writes; /* the disk refuses: writes are answered with `refuse_reason` */
+    char refuse_reason[256];
+    int64_t pause_until_ms; /* CLIENT PAUSE; 0: not paused */
+    bool pause_writes_only;
+    const char *executable, *config_file; /* absolute paths; config_file "" when there is none */
+};
+
+void server_init(struct server *s, struct host *host,
+                 struct keyspace *ks); /* configuration at its defaults */
+void server_free(struct server *s);
+
+/* session.c: a session enters and leaves the registry. */
+void session_open(struct server *s, struct session *session, int64_t now_ms);
+void session_close(struct server *s, struct session *session);
+
+#endif

@@ -1,0 +1,29 @@
+/* What the server knows about one client connection, apart from its socket: net/conn.h embeds it. */
+#ifndef CMD_SESSION_H
+#define CMD_SESSION_H
+
+#include "buf.h"
+#include "list.h"
+
+struct command;
+
+enum { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP_NEXT, SESSION_REPLY_SKIP };
+
+struct session {
+    uint64_t id;
+    struct list link; /* in server->sessions, oldest first */
+    int db;           /* as of the last command parsed */
+    uint8_t resp;     /* 2 or 3 */
+    bool authenticated;
+    bool no_evict;
+    bool close_after_reply; /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
+    uint8_t reply_mode;     /* CLIENT REPLY */
+    int64_t created_ms, last_command_ms;
+    const struct command *last_command;           /* NULL before the first */
+    struct buf name, lib_name, lib_version, user; /* user: "default" */
+    char peer[64], local[64];                     /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
+    int fd;
+    bool unix_socket;
+};
+
+#endif

@@ -1,0 +1,122 @@
+/* The data as commands see it: 16 databases of keys, in memory first, with RocksDB underneath. A key that is not
+ * in memory is loaded when it is first needed; what changes is marked dirty and written back later, as the state
+ * of exactly one log index (writeback.h); what is clean may be evicted. All of it belongs to the loop thread.
+ *
+ * Reading the disk can fail in the middle of a command. The keyspace then keeps the fault (ks_fault) and answers as
+ * if the key were absent; whoever executes commands asks for the fault after each one and throws the answer away:
+ * a read is answered with an error, a node that cannot apply an entry stops.
+ *
+ * Expiry: a key whose deadline is at or before `now_ms` does not exist. For a write, `now_ms` is the entry's clock,
+ * and such a key is really deleted; for a read it is the leader's clock, and the key is only hidden. */
+#ifndef STORAGE_KEYSPACE_H
+#define STORAGE_KEYSPACE_H
+
+#include "check.h"
+#include "object.h"
+#include "rng.h"
+
+enum { KS_DB_COUNT = 16 };
+
+struct keyspace;
+
+/* --- keys --- */
+
+/* For a command that only reads; NULL when absent or expired. Touches the access clock. */
+struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+/* As ks_read, but leaves the access clock alone (OBJECT, TTL, TYPE and other onlookers). */
+struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+/* For a command that may write: deletes the key if it is expired. Touches the access clock. */
+struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+
+/* Before any change to an existing object. */
+void ks_edit(struct keyspace *ks, int db, struct object *o);
+void ks_delete(struct keyspace *ks, int db, struct object *o);
+/* deadline_ms -1 removes it. */
+void ks_set_deadline(struct keyspace *ks, int db, struct object *o, int64_t deadline_ms);
+/* Makes (to_db, to_key) hold what o holds, value, encoding and deadline alike; whatever was there is replaced. */
+struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key);
+
+/* --- strings (type_string.c) --- */
+
+enum { STRING_LEN_MAX = 512 * 1024 * 1024 };
+
+/* Creates or replaces the key (of any type) with a string, encoded as Redis would. Without `keep_deadline` the
+ * deadline is removed. */
+struct object *string_set(struct keyspace *ks, int db, struct slice key, struct slice value,
+                          bool keep_deadline);
+struct object *string_set_int(struct keyspace *ks, int db, struct slice key, int64_t value,
+                              bool keep_deadline);
+/* The value as text; an int-encoded one is spelled into `scratch` (NUM_I64_MAX_LEN bytes). */
+struct slice string_get(const struct object *o, char *scratch);
+size_t string_len(const struct object *o);
+/* True and *out when the value is an integer, however it is encoded. */
+bool string_int(const struct object *o, int64_t *out);
+/* Both leave the object raw-encoded. Lengths are the caller's to check against STRING_LEN_MAX. */
+void string_append(struct keyspace *ks, int db, struct object *o, struct slice tail);
+/* Grows with zero bytes up to offset when needed. */
+void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offset, struct slice bytes);
+const char *object_type_name(const struct object *o);     /* "string" ... as TYPE answers */
+const char *object_encoding_name(const struct object *o); /* "int" ... as OBJECT ENCODING answers */
+/* Bytes of memory the key takes, as MEMORY USAGE answers. */
+size_t object_memory(const struct object *o);
+
+/* --- databases --- */
+
+uint64_t ks_count(const struct keyspace *ks, int db);         /* DBSIZE: expired keys not yet deleted count */
+uint64_t ks_count_expires(const struct keyspace *ks, int db); /* keys with a deadline */
+int64_t ks_avg_ttl_ms(const struct keyspace *ks, int db, int64_t now_ms);
+void ks_flush(struct keyspace *ks, int db); /* O(1): memory and rows go in the background */
+void ks_swap(struct keyspace *ks, int a, int b);
+
+/* Calls `visit` for keys from position `cursor` on, in row order, about `count` of them (all keys of one position
+ * come together), expired ones left out, and returns the next cursor, 0 at the end. The object is good during the
+ * call only; visit must not change the keyspace. Returning false stops early; the cursor returned is then 0. */
+typedef bool ks_visit_fn(void *arg, const struct object *o);
+uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,
+                 ks_visit_fn *visit, void *arg);
+/* A random key that is not expired; NULL when there is none. */
+const struct object *ks_random(struct keyspace *ks, int db, int64_t now_ms, struct rng *rng);
+
+/* --- expiry --- */
+
+/* Finds keys that are due (deadline <= now_ms), at most `max`, for the leader to propose their removal. */
+typedef void ks_due_fn(void *arg, int db, struct slice key);
+size_t ks_due(struct keyspace *ks, int64_t now_ms, size_t max, ks_due_fn *due, void *arg);
+
+/* An order-independent digest of all data (values, types, deadlines), equal on nodes with equal data. */
+void ks_digest(struct keyspace *ks, uint8_t out[20]);
+uint64_t object_digest(const struct object *o);
+
+/* --- what apply needs --- */
+
+/* Position of the last entry applied, with the term and the clock it carried. */
+struct ks_applied {
+    uint64_t index, term;
+    int64_t clock_ms;
+};
+struct ks_applied ks_applied(const struct keyspace *ks);
+void ks_set_applied(struct keyspace *ks, struct ks_applied applied);
+/* The text of a failed disk read since ks_clear_fault, or NULL. */
+const char *ks_fault(const struct keyspace *ks);
+void ks_clear_fault(struct keyspace *ks);
+
+/* Server seconds for access clocks; whether LFU counters are kept instead of LRU ones. */
+void ks_set_clock(struct keyspace *ks, uint32_t now_s, bool lfu);
+uint32_t ks_clock_s(const struct keyspace *ks);
+
+struct ks_stats {
+    uint64_t hits, misses;       /* keyspace lookups by reads */
+    uint64_t loads, load_misses; /* rows fetched from disk; disk asked in vain */
+    uint64_t evicted, expired; /* clean keys dropped from memory; keys deleted because their time had come */
+    uint64_t dirty_keys, dirty_bytes;
+    uint64_t memory_bytes; /* objects, keys, values, buckets */
+    uint64_t objects;      /* in memory, tombstones included */
+    uint64_t changes; /* edits since start: rdb_changes_since_last_save counts from the last write-back */
+    uint64_t changes_stored;
+    uint64_t flush_dropped; /* keys dropped by ks_flush and freed in the background, in total */
+    uint64_t flush_pending; /* of these, not freed yet */
+};
+void ks_stats(const struct keyspace *ks, struct ks_stats *out);
+void ks_reset_stats(struct keyspace *ks); /* CONFIG RESETSTAT: hits, misses, expired, evicted */
+
+#endif

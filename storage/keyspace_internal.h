@@ -1,0 +1,181 @@
+/* The keyspace's insides, shared by keyspace.c (keys and databases), table.c (finding objects), expiry.c (deadlines),
+ * scan.c (order), writeback.c (to disk), and the type_*.c files (values). Nobody else includes this. */
+#ifndef STORAGE_KEYSPACE_INTERNAL_H
+#define STORAGE_KEYSPACE_INTERNAL_H
+
+#include "hash.h"
+#include "keyspace.h"
+#include "kv.h"
+#include "mem.h"
+#include "writeback.h"
+
+enum { SLOT_COUNT = 16384, SLOT_BITS = 14, PLACE_HASH_BITS = 64 - SLOT_BITS };
+
+/* --- table.c: the objects of one slot, in buckets ordered by the leading bits of their hash, so that walking
+ * slots and buckets in order is walking rows in order. Big tables grow a few buckets at a time. --- */
+
+struct slot_table {
+    struct object **buckets; /* 1 << bits of them; NULL while the slot is empty */
+    struct object **growing; /* twice as many while the table grows, else NULL */
+    uint32_t count;
+    uint32_t moved; /* buckets below this have moved to `growing` */
+    uint8_t bits;
+};
+
+struct expiry_heap {
+    struct expiry **items;
+    size_t count, cap;
+};
+
+struct db {
+    uint32_t id;      /* in row keys; a flushed database gets a new one, so its old rows never need a look */
+    bool complete;    /* what is not in memory is not on disk either: a miss needs no disk */
+    bool thinned;     /* a key was evicted since the warm-up last began here */
+    bool gone;        /* flushed, and the running write-back knows: its rows are deleted as a range */
+    uint64_t keys;    /* live ones, in memory or not */
+    uint64_t expires; /* live ones with a deadline */
+    uint64_t objects; /* in memory, tombstones included */
+    struct slot_table *slots; /* SLOT_COUNT, or NULL while nothing was ever in memory */
+    uint64_t used[SLOT_COUNT / 64];
+    struct expiry_heap heap;
+    int64_t due_scanned_ms; /* rows of deadlines on disk have been looked at up to here */
+    struct db *next_dropped;
+};
+
+uint64_t place_of(struct slice key);
+struct object *table_find(struct db *db, uint64_t place, struct slice key);
+void table_insert(struct keyspace *ks, struct db *db, struct object *o);
+void table_remove(struct keyspace *ks, struct db *db, struct object *o);
+/* Objects (tombstones included) at places >= from, in order of place, whole buckets at a time until `want` are
+ * found; *end is the first place not covered (0: the end of the table was reached). */
+struct object_list {
+    struct object **items;
+    size_t count, cap;
+};
+void table_collect(struct db *db, uint64_t from, size_t want, struct object_list *out, uint64_t *end);
+/* Visits buckets from *hand on, at most `steps` of them, for eviction; the visitor may remove objects of the
+ * bucket it is given. Returns false when the hand wrapped around. */
+typedef void bucket_visit_fn(struct keyspace *ks, struct db *db, struct object **bucket);
+bool table_walk(struct keyspace *ks, struct db *db, uint64_t *hand, size_t steps, bucket_visit_fn *visit);
+/* Frees buckets and objects, from any thread; returns the bytes, for the keyspace to subtract. */
+size_t table_free(struct db *db);
+size_t table_bucket_bytes(const struct slot_table *t);
+
+/* --- the keyspace --- */
+
+struct dirty_ref {
+    struct object *object;
+    struct db *db;
+};
+
+struct dirty_list {
+    struct dirty_ref *items;
+    size_t count, cap;
+};
+
+struct stored_deadline { /* a row of the deadline index whose key does not exist (any more) */
+    struct buf row_key;
+};
+
+struct keyspace {
+    struct kv *kv;
+    struct db *dbs[KS_DB_COUNT];
+    struct db *dropped;  /* flushed, since the last write-back began */
+    struct db *dropping; /* flushed before the running write-back began: freed when it ends */
+    uint32_t next_db_id;
+    struct ks_applied applied;
+    struct ks_stats stats;
+    uint32_t now_s;
+    bool lfu;
+    struct kv_error fault; /* text empty: none */
+    bool faulty;
+    struct buf row_key, row_value; /* scratch for lookups on disk */
+    struct rng rng;                /* LFU counters only: nothing stored depends on it */
+
+    /* dirty objects: `epoch` marks those of the next write-back, `frozen_epoch` those of the running one */
+    struct dirty_list dirty;
+    uint8_t epoch, frozen_epoch; /* 1..255; frozen_epoch 0: none running */
+    struct writeback *writeback; /* writeback.c */
+    uint32_t stale_row_count;
+    struct buf *stale_rows; /* deadline rows without a key, to be deleted with the next write-back */
+
+    /* eviction hand and warm-up position */
+    int hand_db;
+    uint64_t hand;
+    int warm_db;
+    uint64_t warm_place;
+};
+
+struct db *ks_db(struct keyspace *ks, int db);
+/* The live object, loaded if need be, whatever its deadline; NULL when absent. */
+struct object *ks_find(struct keyspace *ks, int db, uint64_t place, struct slice key);
+/* Makes the key exist, with a value still to be set, dirty, without deadline. The key must have no live object
+ * (ks_find said so). There is room for `room` bytes of value inside when that is not too big. */
+struct object *ks_create(struct keyspace *ks, int db, uint64_t place, struct slice key, size_t room);
+/* Frees what the value holds outside the object; the object then has no value and no type. */
+void object_drop_value(struct keyspace *ks, struct object *o);
+/* Where a value inside the object starts. */
+static inline char *object_inside(const struct object *o) {
+    return (char *)(size_t)o->key + o->key_len;
+}
+size_t object_inside_cap(const struct object *o); /* and how much fits there */
+static inline bool object_has_outside_bytes(const struct object *o) {
+    return o->type == OBJECT_STRING && o->encoding != ENCODING_INT && o->as.bytes != object_inside(o);
+}
+/* Allocations of values, counted in stats.memory_bytes. */
+void *value_alloc(struct keyspace *ks, size_t size);
+void *value_realloc(struct keyspace *ks, void *p, size_t size);
+void value_free(struct keyspace *ks, void *p);
+/* The value grew by so many bytes after ks_edit: paces write-back. */
+static inline void ks_note_growth(struct keyspace *ks, size_t bytes) {
+    ks->stats.dirty_bytes += bytes;
+}
+
+struct object *object_new(struct keyspace *ks, uint64_t place, struct slice key, size_t room);
+void object_free(struct keyspace *ks, struct object *o);
+/* Replaces the value of a live, edited string (or just created object); type_string.c. */
+void string_assign(struct keyspace *ks, struct object *o, struct slice value);
+void string_assign_encoded(struct keyspace *ks, struct object *o, struct slice value, uint8_t encoding);
+
+/* --- rows (rows.c): keys and values as bytes; tables in README.md --- */
+
+enum { ROW_META = 'M', ROW_KEY = 'K', ROW_DEADLINE = 'T', ROW_HEAD_SIZE = 1 + 4 + 8 };
+
+void row_key_of(struct buf *out, uint32_t db_id, uint64_t place, struct slice key); /* replaces *out */
+void row_deadline_of(struct buf *out, uint32_t db_id, int64_t deadline_ms, uint64_t place, struct slice key);
+void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id);
+bool row_parse_key(struct slice row, uint32_t *db_id, uint64_t *place, struct slice *key);
+bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms, uint64_t *place,
+                        struct slice *key);
+void row_value_add(struct buf *out, const struct object *o); /* appends */
+/* A clean, stored object that is in no table yet; NULL when the row is malformed. */
+struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key, struct slice value,
+                          uint32_t db_id);
+
+struct meta {
+    struct ks_applied applied;
+    uint32_t next_db_id;
+    struct {
+        uint32_t id;
+        uint64_t keys, expires;
+    } dbs[KS_DB_COUNT];
+};
+void meta_encode(struct buf *out, const struct meta *m);
+bool meta_decode(struct slice row, struct meta *m);
+
+/* Remembers a failed read; the caller answers as if there were nothing. */
+void ks_fail(struct keyspace *ks, const char *what, const struct kv_error *error);
+
+/* --- expiry.c --- */
+
+void expiry_attach(struct keyspace *ks, struct db *db, struct object *o, int64_t deadline_ms,
+                   int64_t stored_ms);
+void expiry_detach(struct keyspace *ks, struct db *db, struct object *o); /* frees it, whatever it says */
+void expiry_set(struct keyspace *ks, struct db *db, struct object *o, int64_t deadline_ms);
+
+/* --- writeback.c --- */
+
+void writeback_pack_now(struct keyspace *ks, struct object *o,
+                        struct db *db); /* before a frozen object changes */
+
+#endif

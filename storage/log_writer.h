@@ -1,0 +1,44 @@
+/* The thread that makes the Raft log durable, with group commit: while one sync runs, what is submitted
+ * gathers and goes into the next batch as one synced write. No timers. A job is owned by the writer from submit
+ * until it is handed back, in order, through `done`.
+ *
+ *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list
+ *   loop thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
+ *
+ * After the first failure nothing further is written: every later job comes back with the same rc, so that the
+ * node can stop without ever having acknowledged something behind a hole. */
+#ifndef STORAGE_LOG_WRITER_H
+#define STORAGE_LOG_WRITER_H
+
+#include "raft_log.h"
+
+struct log_job {
+    struct log_job *next; /* the writer's */
+    bool has_hard_state;
+    struct log_hard_state hard_state;
+    struct log_mark cut; /* index != 0: after the write, forget up to here */
+    struct log_entry *entries; /* owned by the submitter, payloads included; untouched until the job is handed back */
+    size_t entry_count;
+    void *owner; /* the submitter's */
+    enum rc rc;  /* set when handed back */
+};
+
+struct log_writer;
+
+/* `wake(arg)` is called on the writer thread. */
+struct log_writer *log_writer_start(struct raft_log *log, void (*wake)(void *arg), void *arg);
+/* Writes what is queued, joins the thread, frees it; jobs still in the done list must have been taken. */
+void log_writer_stop(struct log_writer *w);
+
+void log_writer_submit(struct log_writer *w, struct log_job *job);
+/* Finished jobs in submission order, linked by `next`; NULL when there are none. */
+struct log_job *log_writer_take_done(struct log_writer *w);
+/* The text of the failure that stopped writing; NULL while all is well. Stable once set. */
+const char *log_writer_error(struct log_writer *w);
+
+struct log_writer_stats {
+    uint64_t syncs, jobs, entries, bytes;
+};
+struct log_writer_stats log_writer_stats(struct log_writer *w);
+
+#endif

@@ -1,0 +1,125 @@
+/* Keys and values as rows of bytes, and back. Byte tables in README.md; whatever changes here changes the format
+ * version in the meta row. */
+#include "keyspace_internal.h"
+
+enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 1 };
+
+void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id) {
+    buf_clear(out);
+    buf_add_byte(out, tag);
+    buf_add_u32be(out, db_id);
+}
+
+void row_key_of(struct buf *out, uint32_t db_id, uint64_t place, struct slice key) {
+    row_db_prefix(out, ROW_KEY, db_id);
+    buf_add_u64be(out, place);
+    buf_add_slice(out, key);
+}
+
+void row_deadline_of(struct buf *out, uint32_t db_id, int64_t deadline_ms, uint64_t place, struct slice key) {
+    CHECK(deadline_ms >= 0);
+    row_db_prefix(out, ROW_DEADLINE, db_id);
+    buf_add_u64be(out, (uint64_t)deadline_ms);
+    buf_add_u64be(out, place);
+    buf_add_slice(out, key);
+}
+
+bool row_parse_key(struct slice row, uint32_t *db_id, uint64_t *place, struct slice *key) {
+    uint8_t tag;
+    if (!slice_take_u8(&row, &tag) || tag != ROW_KEY) return false;
+    if (!slice_take_u32be(&row, db_id) || !slice_take_u64be(&row, place)) return false;
+    *key = row;
+    return true;
+}
+
+bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms, uint64_t *place,
+                        struct slice *key) {
+    uint8_t tag;
+    uint64_t deadline;
+    if (!slice_take_u8(&row, &tag) || tag != ROW_DEADLINE) return false;
+    if (!slice_take_u32be(&row, db_id) || !slice_take_u64be(&row, &deadline) ||
+        !slice_take_u64be(&row, place))
+        return false;
+    *deadline_ms = (int64_t)deadline;
+    *key = row;
+    return true;
+}
+
+void row_value_add(struct buf *out, const struct object *o) {
+    CHECK(o->type == OBJECT_STRING);
+    int64_t deadline_ms = object_deadline(o);
+    buf_reserve(out, 32 + (size_t)o->len);
+    buf_add_byte(out, ROW_VERSION);
+    buf_add_byte(out, o->type);
+    buf_add_byte(out, o->encoding);
+    buf_add_byte(out, deadline_ms >= 0 ? ROW_HAS_DEADLINE : 0);
+    if (deadline_ms >= 0) buf_add_u64le(out, (uint64_t)deadline_ms);
+    if (o->encoding == ENCODING_INT)
+        buf_add_u64le(out, (uint64_t)o->as.integer);
+    else
+        buf_add(out, o->as.bytes, o->len);
+}
+
+struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key, struct slice value,
+                          uint32_t db_id) {
+    uint8_t version, type, encoding, flags;
+    uint64_t deadline = 0, integer = 0;
+    if (!slice_take_u8(&value, &version) || version != ROW_VERSION) return NULL;
+    if (!slice_take_u8(&value, &type) || type != OBJECT_STRING) return NULL;
+    if (!slice_take_u8(&value, &encoding) || encoding > ENCODING_EMBSTR) return NULL;
+    if (!slice_take_u8(&value, &flags)) return NULL;
+    if ((flags & ROW_HAS_DEADLINE) && !slice_take_u64le(&value, &deadline)) return NULL;
+    if (encoding == ENCODING_INT && (!slice_take_u64le(&value, &integer) || value.len != 0)) return NULL;
+    struct object *o = object_new(ks, place, key, encoding == ENCODING_INT ? 0 : value.len);
+    if (encoding == ENCODING_INT) {
+        o->type = OBJECT_STRING;
+        o->encoding = ENCODING_INT;
+        o->as.integer = (int64_t)integer;
+    } else {
+        string_assign_encoded(ks, o, value, encoding);
+    }
+    o->flags |= OBJECT_STORED;
+    if (flags & ROW_HAS_DEADLINE) {
+        struct expiry *e = mem_alloc(sizeof *e);
+        ks->stats.memory_bytes += mem_size(e);
+        *e = (struct expiry){
+            .deadline_ms = (int64_t)deadline, .stored_ms = (int64_t)deadline, .object = o, .db_id = db_id};
+        o->expiry = e;
+    }
+    return o;
+}
+
+void meta_encode(struct buf *out, const struct meta *m) {
+    buf_clear(out);
+    buf_add_u32le(out, META_MAGIC);
+    buf_add_u32le(out, META_VERSION);
+    buf_add_u64le(out, m->applied.index);
+    buf_add_u64le(out, m->applied.term);
+    buf_add_u64le(out, (uint64_t)m->applied.clock_ms);
+    buf_add_u32le(out, m->next_db_id);
+    for (int i = 0; i < KS_DB_COUNT; i++) {
+        buf_add_u32le(out, m->dbs[i].id);
+        buf_add_u64le(out, m->dbs[i].keys);
+        buf_add_u64le(out, m->dbs[i].expires);
+    }
+    buf_add_u32le(out, crc32c(0, buf_slice(out)));
+}
+
+bool meta_decode(struct slice row, struct meta *m) {
+    if (row.len < 4) return false;
+    struct slice body = slice_make(row.data, row.len - 4), tail = slice_make(row.data + body.len, 4);
+    uint32_t crc, magic, version;
+    uint64_t clock;
+    if (!slice_take_u32le(&tail, &crc) || crc != crc32c(0, body)) return false;
+    if (!slice_take_u32le(&body, &magic) || magic != META_MAGIC) return false;
+    if (!slice_take_u32le(&body, &version) || version != META_VERSION) return false;
+    if (!slice_take_u64le(&body, &m->applied.index) || !slice_take_u64le(&body, &m->applied.term))
+        return false;
+    if (!slice_take_u64le(&body, &clock) || !slice_take_u32le(&body, &m->next_db_id)) return false;
+    m->applied.clock_ms = (int64_t)clock;
+    for (int i = 0; i < KS_DB_COUNT; i++)
+        if (!slice_take_u32le(&body, &m->dbs[i].id) || !slice_take_u64le(&body, &m->dbs[i].keys) ||
+            !slice_take_u64le(&body, &m->dbs[i].expires))
+            return false;
+    return body.len == 0;
+}

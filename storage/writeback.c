@@ -1,0 +1,583 @@
+/* See writeback.h. Two threads meet here: the loop thread packs rows and owns the keyspace; the storage thread owns
+ * a job from the moment it is handed over until it comes back. */
+#include "writeback.h"
+
+#include "keyspace_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHUNK_SIZE = 1 << 20, RETRY_SECONDS = 1, PATH_CAP = 4096 };
+
+/* A row of the job: key and value lie one behind the other in a chunk. */
+struct packed_row {
+    const char *bytes;
+    uint32_t key_len, value_len;
+    bool is_delete;
+};
+
+struct chunk {
+    struct chunk *next;
+    size_t used, cap;
+    char bytes[];
+};
+
+struct job {
+    enum { JOB_STORE, JOB_FREE } kind;
+    struct job *next;
+    struct ks_applied applied;
+    struct packed_row *rows;
+    size_t row_count, row_cap, bytes;
+    struct chunk *chunks;
+    uint32_t *dropped_ids; /* databases whose rows go */
+    size_t dropped_count;
+    struct db *free_dbs; /* JOB_FREE */
+    /* results */
+    enum rc rc;
+    struct kv_error error;
+    uint64_t file_bytes, freed_bytes, freed_keys;
+};
+
+enum writeback_state { WB_IDLE, WB_PACKING, WB_STORING, WB_RELEASING };
+
+struct writeback {
+    enum writeback_state state;
+    struct dirty_list frozen;
+    size_t at; /* frozen refs packed, or released, so far */
+    struct job *job;
+    struct buf key, value;
+    uint64_t changes_at_begin;
+    struct ks_applied stored;
+    bool retry; /* the job failed and waits to be tried again */
+    uint32_t retry_at_s;
+    struct writeback_stats stats;
+    char ingest_dir[PATH_CAP];
+    void (*wake)(void *arg);
+    void *wake_arg;
+
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct job *todo, **todo_tail; /* under mutex */
+    struct job *done, **done_tail; /* under mutex */
+    bool stopping;                 /* under mutex */
+    struct kv *kv;
+};
+
+/* --- packing --- */
+
+static char *chunk_room(struct job *job, size_t size) {
+    struct chunk *c = job->chunks;
+    if (c == NULL || c->cap - c->used < size) {
+        size_t cap = size > CHUNK_SIZE ? size : CHUNK_SIZE;
+        c = mem_alloc(sizeof *c + cap);
+        *c = (struct chunk){.next = job->chunks, .cap = cap};
+        job->chunks = c;
+    }
+    char *p = c->bytes + c->used;
+    c->used += size;
+    return p;
+}
+
+static void add_row(struct job *job, struct slice key, struct slice value, bool is_delete) {
+    if (job->row_count == job->row_cap) {
+        job->row_cap = job->row_cap ? job->row_cap * 2 : 4096;
+        job->rows = mem_realloc(job->rows, job->row_cap * sizeof *job->rows);
+    }
+    char *p = chunk_room(job, key.len + value.len);
+    memcpy(p, key.data, key.len);
+    if (value.len != 0) memcpy(p + key.len, value.data, value.len);
+    job->rows[job->row_count++] = (struct packed_row){p, (uint32_t)key.len, (uint32_t)value.len, is_delete};
+    job->bytes += key.len + value.len;
+}
+
+static void pack_deadline(struct writeback *wb, struct db *db, struct object *o) {
+    struct expiry *e = o->expiry;
+    if (e == NULL || e->deadline_ms == e->stored_ms) return;
+    if (e->stored_ms >= 0) {
+        row_deadline_of(&wb->key, db->id, e->stored_ms, o->place, object_key(o));
+        add_row(wb->job, buf_slice(&wb->key), SLICE(""), true);
+    }
+    if (e->deadline_ms >= 0) {
+        row_deadline_of(&wb->key, db->id, e->deadline_ms, o->place, object_key(o));
+        add_row(wb->job, buf_slice(&wb->key), SLICE(""), false);
+    }
+    e->stored_ms = e->deadline_ms;
+}
+
+static void pack(struct keyspace *ks, struct db *db, struct object *o) {
+    struct writeback *wb = ks->writeback;
+    CHECK(wb->state == WB_PACKING);
+    o->flags |= OBJECT_PACKED;
+    pack_deadline(wb, db, o);
+    if (o->type == OBJECT_NONE) {
+        if (!(o->flags & OBJECT_STORED)) return;
+        row_key_of(&wb->key, db->id, o->place, object_key(o));
+        add_row(wb->job, buf_slice(&wb->key), SLICE(""), true);
+        o->flags &= (uint8_t)~OBJECT_STORED;
+    } else {
+        row_key_of(&wb->key, db->id, o->place, object_key(o));
+        buf_clear(&wb->value);
+        row_value_add(&wb->value, o);
+        add_row(wb->job, buf_slice(&wb->key), buf_slice(&wb->value), false);
+        o->flags |= OBJECT_STORED;
+    }
+    if (o->expiry != NULL && o->expiry->deadline_ms < 0) expiry_detach(ks, db, o);
+}
+
+void writeback_pack_now(struct keyspace *ks, struct object *o, struct db *db) {
+    CHECK(o->dirty == ks->frozen_epoch);
+    pack(ks, db, o);
+}
+
+static void pack_meta(struct keyspace *ks, struct job *job) {
+    struct meta m = {.applied = ks->applied, .next_db_id = ks->next_db_id};
+    for (int i = 0; i < KS_DB_COUNT; i++) {
+        m.dbs[i].id = ks->dbs[i]->id;
+        m.dbs[i].keys = ks->dbs[i]->keys;
+        m.dbs[i].expires = ks->dbs[i]->expires;
+    }
+    struct buf value = {0};
+    meta_encode(&value, &m);
+    add_row(job, SLICE("M"), buf_slice(&value), false);
+    buf_free(&value);
+}
+
+bool ks_writeback_begin(struct keyspace *ks) {
+    struct writeback *wb = ks->writeback;
+    if (wb->state != WB_IDLE) return false;
+    if (wb->stored.index == ks->applied.index) return false;
+    struct job *job = mem_calloc(1, sizeof *job);
+    job->kind = JOB_STORE;
+    job->applied = ks->applied;
+    wb->job = job;
+    wb->state = WB_PACKING;
+    wb->at = 0;
+    wb->changes_at_begin = ks->stats.changes;
+    struct dirty_list empty = wb->frozen;
+    wb->frozen = ks->dirty;
+    ks->dirty = empty;
+    ks->dirty.count = 0;
+    ks->stats.dirty_bytes = 0;
+    ks->frozen_epoch = ks->epoch;
+    ks->epoch = ks->epoch == 255 ? 1 : (uint8_t)(ks->epoch + 1);
+
+    CHECK(ks->dropping == NULL);
+    ks->dropping = ks->dropped;
+    ks->dropped = NULL;
+    for (struct db *db = ks->dropping; db != NULL; db = db->next_dropped) {
+        db->gone = true;
+        job->dropped_ids = mem_realloc(job->dropped_ids, (job->dropped_count + 1) * sizeof *job->dropped_ids);
+        job->dropped_ids[job->dropped_count++] = db->id;
+    }
+    /* A stale row may have come to life again since it was found; its key is then dirty or stored anew, and the
+     * row is written with it: leave it alone in that case by deleting only rows whose key is still not there. */
+    for (uint32_t i = 0; i < ks->stale_row_count; i++) {
+        uint32_t id;
+        int64_t deadline_ms;
+        uint64_t place;
+        struct slice key;
+        bool parsed = row_parse_deadline(buf_slice(&ks->stale_rows[i]), &id, &deadline_ms, &place, &key);
+        bool alive = !parsed;
+        for (int d = 0; parsed && d < KS_DB_COUNT; d++)
+            if (ks->dbs[d]->id == id)
+                alive = ks_find(ks, d, place, key) != NULL || table_find(ks->dbs[d], place, key) != NULL;
+        if (!alive) add_row(job, buf_slice(&ks->stale_rows[i]), SLICE(""), true);
+        buf_free(&ks->stale_rows[i]);
+    }
+    ks->stale_row_count = 0;
+    pack_meta(ks, job);
+    return true;
+}
+
+/* --- the storage thread --- */
+
+static int by_row_key(const void *a, const void *b) {
+    const struct packed_row *x = a, *y = b;
+    return slice_cmp(slice_make(x->bytes, x->key_len), slice_make(y->bytes, y->key_len));
+}
+
+static enum rc write_rows(struct job *job, struct kv_sst *sst) {
+    struct buf from = {0}, to = {0};
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < job->dropped_count * 2 && rc == RC_OK; i++) {
+        uint8_t tag = i % 2 ? ROW_DEADLINE : ROW_KEY;
+        row_db_prefix(&from, tag, job->dropped_ids[i / 2]);
+        row_db_prefix(&to, tag, job->dropped_ids[i / 2] + 1);
+        rc = kv_sst_delete_range(sst, buf_slice(&from), buf_slice(&to), &job->error);
+    }
+    for (size_t i = 0; i < job->row_count && rc == RC_OK; i++) {
+        const struct packed_row *r = &job->rows[i];
+        struct slice key = slice_make(r->bytes, r->key_len),
+                     value = slice_make(r->bytes + r->key_len, r->value_len);
+        rc = r->is_delete ? kv_sst_delete(sst, key, &job->error) : kv_sst_put(sst, key, value, &job->error);
+    }
+    buf_free(&from);
+    buf_free(&to);
+    return rc;
+}
+
+static void store(struct writeback *wb, struct job *job) {
+    char path[PATH_CAP + 64];
+    snprintf(path, sizeof path, "%s/%020llu.sst", wb->ingest_dir, (unsigned long long)job->applied.index);
+    (void)unlink(path); /* of an attempt that failed */
+    qsort(job->rows, job->row_count, sizeof *job->rows, by_row_key);
+    for (size_t i = 1; i < job->row_count; i++) CHECK(by_row_key(&job->rows[i - 1], &job->rows[i]) < 0);
+    struct kv_sst *sst = kv_sst_begin(wb->kv, path, &job->error);
+    if (sst == NULL) {
+        job->rc = RC_IO;
+        return;
+    }
+    job->rc = write_rows(job, sst);
+    if (job->rc != RC_OK) {
+        kv_sst_abandon(sst);
+        return;
+    }
+    job->rc = kv_sst_finish(sst, &job->file_bytes, &job->error);
+    if (job->rc == RC_OK) job->rc = kv_ingest(wb->kv, path, &job->error);
+}
+
+static void free_dbs(struct job *job) {
+    for (struct db *db = job->free_dbs, *next; db != NULL; db = next) {
+        next = db->next_dropped;
+        job->freed_keys += db->keys;
+        job->freed_bytes += table_free(db);
+        mem_free(db);
+    }
+    job->free_dbs = NULL;
+}
+
+static void *storage_thread(void *arg) {
+    struct writeback *wb = arg;
+    pthread_mutex_lock(&wb->mutex);
+    for (;;) {
+        while (wb->todo == NULL && !wb->stopping) pthread_cond_wait(&wb->changed, &wb->mutex);
+        if (wb->todo == NULL) break;
+        struct job *job = wb->todo;
+        wb->todo = job->next;
+        if (wb->todo == NULL) wb->todo_tail = &wb->todo;
+        pthread_mutex_unlock(&wb->mutex);
+        if (job->kind == JOB_STORE)
+            store(wb, job);
+        else
+            free_dbs(job);
+        job->next = NULL;
+        pthread_mutex_lock(&wb->mutex);
+        *wb->done_tail = job;
+        wb->done_tail = &job->next;
+        pthread_cond_broadcast(&wb->changed);
+        pthread_mutex_unlock(&wb->mutex);
+        if (wb->wake) wb->wake(wb->wake_arg);
+        pthread_mutex_lock(&wb->mutex);
+    }
+    pthread_mutex_unlock(&wb->mutex);
+    return NULL;
+}
+
+static void submit(struct writeback *wb, struct job *job) {
+    job->next = NULL;
+    pthread_mutex_lock(&wb->mutex);
+    *wb->todo_tail = job;
+    wb->todo_tail = &job->next;
+    pthread_cond_broadcast(&wb->changed);
+    pthread_mutex_unlock(&wb->mutex);
+}
+
+static struct job *take_done(struct writeback *wb) {
+    pthread_mutex_lock(&wb->mutex);
+    struct job *job = wb->done;
+    wb->done = NULL;
+    wb->done_tail = &wb->done;
+    pthread_mutex_unlock(&wb->mutex);
+    return job;
+}
+
+static bool has_done(struct writeback *wb) {
+    pthread_mutex_lock(&wb->mutex);
+    bool any = wb->done != NULL;
+    pthread_mutex_unlock(&wb->mutex);
+    return any;
+}
+
+/* --- finishing --- */
+
+static void job_free(struct job *job) {
+    for (struct chunk *c = job->chunks, *next; c != NULL; c = next) {
+        next = c->next;
+        mem_free(c);
+    }
+    mem_free(job->rows);
+    mem_free(job->dropped_ids);
+    mem_free(job);
+}
+
+static void stored(struct keyspace *ks, struct job *job) {
+    struct writeback *wb = ks->writeback;
+    if (job->rc != RC_OK) {
+        wb->retry = true;
+        wb->retry_at_s = ks->now_s + RETRY_SECONDS;
+        wb->stats.failing = true;
+        snprintf(wb->stats.failure, sizeof wb->stats.failure, "%s", job->error.text);
+        return;
+    }
+    wb->stats.failing = false;
+    wb->stats.count++;
+    wb->stats.rows += job->row_count;
+    wb->stats.bytes += job->file_bytes;
+    wb->stats.last_finished_s = (int64_t)time(NULL);
+    wb->stored = job->applied;
+    ks->stats.changes_stored = wb->changes_at_begin;
+    wb->job = NULL;
+    job_free(job);
+    wb->state = WB_RELEASING;
+    wb->at = 0;
+}
+
+static void freed(struct keyspace *ks, struct job *job) {
+    ks->stats.memory_bytes -= job->freed_bytes;
+    ks->stats.flush_pending -= job->freed_keys;
+    job_free(job);
+}
+
+/* The disk has it: what did not change meanwhile is clean, and a tombstone has done its work. */
+static void release(struct keyspace *ks, struct dirty_ref *ref) {
+    if (ref->db->gone) return;
+    struct object *o = ref->object;
+    o->flags &= (uint8_t)~OBJECT_PACKED;
+    if (o->dirty != ks->frozen_epoch) return;
+    o->dirty = 0;
+    if (o->type != OBJECT_NONE) return;
+    expiry_detach(ks, ref->db, o);
+    table_remove(ks, ref->db, o);
+    object_free(ks, o);
+}
+
+static void released(struct keyspace *ks) {
+    struct writeback *wb = ks->writeback;
+    wb->frozen.count = 0;
+    ks->frozen_epoch = 0;
+    wb->state = WB_IDLE;
+    if (ks->dropping == NULL) return;
+    for (struct db *db = ks->dropping; db != NULL; db = db->next_dropped) ks->stats.objects -= db->objects;
+    struct job *job = mem_calloc(1, sizeof *job);
+    job->kind = JOB_FREE;
+    job->free_dbs = ks->dropping;
+    ks->dropping = NULL;
+    submit(wb, job);
+}
+
+/* A failed job comes again after a pause; its rows still are the state of their index. */
+static void retry_if_failed(struct keyspace *ks) {
+    struct writeback *wb = ks->writeback;
+    if (!wb->retry || ks->now_s < wb->retry_at_s) return;
+    wb->retry = false;
+    submit(wb, wb->job);
+}
+
+bool ks_writeback_running(const struct keyspace *ks) {
+    return ks->writeback->state != WB_IDLE;
+}
+
+bool ks_has_work(const struct keyspace *ks) {
+    struct writeback *wb = ks->writeback;
+    return wb->state == WB_PACKING || wb->state == WB_RELEASING || has_done(wb);
+}
+
+void ks_turn(struct keyspace *ks, size_t steps) {
+    struct writeback *wb = ks->writeback;
+    for (struct job *job = take_done(wb), *next; job != NULL; job = next) {
+        next = job->next;
+        if (job->kind == JOB_STORE)
+            stored(ks, job);
+        else
+            freed(ks, job);
+    }
+    retry_if_failed(ks);
+    if (wb->state == WB_PACKING) {
+        for (; steps > 0 && wb->at < wb->frozen.count; steps--, wb->at++) {
+            struct dirty_ref *ref = &wb->frozen.items[wb->at];
+            if (!ref->db->gone && !(ref->object->flags & OBJECT_PACKED)) pack(ks, ref->db, ref->object);
+        }
+        if (wb->at < wb->frozen.count) return;
+        wb->state = WB_STORING;
+        submit(wb, wb->job);
+    } else if (wb->state == WB_RELEASING) {
+        for (; steps > 0 && wb->at < wb->frozen.count; steps--, wb->at++)
+            release(ks, &wb->frozen.items[wb->at]);
+        if (wb->at == wb->frozen.count) released(ks);
+    }
+}
+
+/* --- opening and closing --- */
+
+/* Files of a write-back that did not finish: the log still has what was in them. */
+static enum rc clean_ingest_dir(const char *dir, struct kv_error *error) {
+    if (mkdir(dir, 0755) != 0 && errno != EEXIST) {
+        snprintf(error->text, sizeof error->text, "cannot create %.150s: %s", dir, strerror(errno));
+        return errno == ENOSPC ? RC_NO_SPACE : RC_IO;
+    }
+    DIR *d = opendir(dir);
+    if (d == NULL) {
+        snprintf(error->text, sizeof error->text, "cannot read %.150s: %s", dir, strerror(errno));
+        return RC_IO;
+    }
+    for (struct dirent *e; (e = readdir(d)) != NULL;) {
+        if (e->d_name[0] == '.') continue;
+        char path[2 * PATH_CAP];
+        snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        (void)unlink(path);
+    }
+    closedir(d);
+    return RC_OK;
+}
+
+static enum rc read_meta(struct keyspace *ks, struct kv_error *error) {
+    struct meta m = {.next_db_id = KS_DB_COUNT};
+    for (uint32_t i = 0; i < KS_DB_COUNT; i++) m.dbs[i].id = i;
+    struct buf row = {0};
+    enum rc rc = kv_get(ks->kv, SLICE("M"), &row, error);
+    if (rc == RC_OK && !meta_decode(buf_slice(&row), &m)) {
+        snprintf(error->text, sizeof error->text, "the state database's meta row is malformed");
+        rc = RC_CORRUPT;
+    }
+    buf_free(&row);
+    if (rc != RC_OK && rc != RC_NOT_FOUND) return rc;
+    ks->applied = m.applied;
+    ks->next_db_id = m.next_db_id;
+    for (int i = 0; i < KS_DB_COUNT; i++) {
+        struct db *db = mem_calloc(1, sizeof *db);
+        db->id = m.dbs[i].id;
+        db->keys = m.dbs[i].keys;
+        db->expires = m.dbs[i].expires;
+        db->complete = db->keys == 0;
+        ks->dbs[i] = db;
+    }
+    return RC_OK;
+}
+
+enum rc ks_open(const char *path, const struct keyspace_options *options, struct keyspace **out,
+                struct kv_error *error) {
+    struct writeback *wb = mem_calloc(1, sizeof *wb);
+    struct keyspace *ks = mem_calloc(1, sizeof *ks);
+    snprintf(wb->ingest_dir, sizeof wb->ingest_dir, "%s.ingest", path);
+    struct kv_options kv_options = {.profile = KV_STATE,
+                                    .block_cache_bytes = options->block_cache_bytes,
+                                    .background_threads = options->background_threads};
+    enum rc rc = clean_ingest_dir(wb->ingest_dir, error);
+    if (rc != RC_OK) goto fail;
+    rc = kv_open(path, &kv_options, &ks->kv, error);
+    if (rc != RC_OK) goto fail;
+    rc = read_meta(ks, error);
+    if (rc != RC_OK) goto fail_kv;
+
+    ks->writeback = wb;
+    ks->epoch = 1;
+    ks->rng.state = ks->applied.index;
+    wb->kv = ks->kv;
+    wb->wake = options->wake;
+    wb->wake_arg = options->wake_arg;
+    wb->stored = ks->applied;
+    wb->todo_tail = &wb->todo;
+    wb->done_tail = &wb->done;
+    pthread_mutex_init(&wb->mutex, NULL);
+    pthread_cond_init(&wb->changed, NULL);
+    CHECK(pthread_create(&wb->thread, NULL, storage_thread, wb) == 0);
+    *out = ks;
+    return RC_OK;
+
+fail_kv:
+    kv_close(ks->kv);
+fail:
+    mem_free(ks);
+    mem_free(wb);
+    return rc;
+}
+
+static void free_db(struct db *db) {
+    table_free(db);
+    mem_free(db);
+}
+
+static void free_dropped(struct db *db) {
+    for (struct db *next; db != NULL; db = next) {
+        next = db->next_dropped;
+        free_db(db);
+    }
+}
+
+void ks_close(struct keyspace *ks) {
+    struct writeback *wb = ks->writeback;
+    pthread_mutex_lock(&wb->mutex);
+    wb->stopping = true;
+    pthread_cond_broadcast(&wb->changed);
+    pthread_mutex_unlock(&wb->mutex);
+    pthread_join(wb->thread, NULL);
+    for (struct job *job = take_done(wb), *next; job != NULL; job = next) {
+        next = job->next;
+        if (job != wb->job) job_free(job);
+    }
+    if (wb->job != NULL) job_free(wb->job);
+    kv_close(ks->kv);
+    for (int i = 0; i < KS_DB_COUNT; i++) free_db(ks->dbs[i]);
+    free_dropped(ks->dropped);
+    free_dropped(ks->dropping);
+    for (uint32_t i = 0; i < ks->stale_row_count; i++) buf_free(&ks->stale_rows[i]);
+    mem_free(ks->stale_rows);
+    mem_free(ks->dirty.items);
+    mem_free(wb->frozen.items);
+    buf_free(&wb->key);
+    buf_free(&wb->value);
+    buf_free(&ks->row_key);
+    buf_free(&ks->row_value);
+    pthread_mutex_destroy(&wb->mutex);
+    pthread_cond_destroy(&wb->changed);
+    mem_free(wb);
+    mem_free(ks);
+}
+
+/* Blocks until the storage thread has handed something back. */
+static void wait_done(struct writeback *wb) {
+    pthread_mutex_lock(&wb->mutex);
+    while (wb->done == NULL) pthread_cond_wait(&wb->changed, &wb->mutex);
+    pthread_mutex_unlock(&wb->mutex);
+}
+
+enum rc ks_store_all(struct keyspace *ks, struct kv_error *error) {
+    struct writeback *wb = ks->writeback;
+    if (wb->retry) { /* the caller waits, so there is no pause */
+        wb->retry = false;
+        submit(wb, wb->job);
+    }
+    while (wb->state != WB_IDLE || ks_writeback_begin(ks)) {
+        if (wb->state == WB_STORING) wait_done(wb);
+        ks_turn(ks, SIZE_MAX);
+        if (!wb->retry) continue;
+        *error = wb->job->error;
+        return wb->job->rc;
+    }
+    return RC_OK;
+}
+
+struct ks_applied ks_stored(const struct keyspace *ks) {
+    return ks->writeback->stored;
+}
+void ks_writeback_stats(const struct keyspace *ks, struct writeback_stats *out) {
+    *out = ks->writeback->stats;
+}
+uint64_t ks_kv_memory(const struct keyspace *ks) {
+    return kv_memory(ks->kv);
+}
+uint64_t ks_level0_files(const struct keyspace *ks) {
+    return kv_property(ks->kv, "num-files-at-level0");
+}
+
+enum rc ks_checkpoint(struct keyspace *ks, const char *path, struct kv_error *error) {
+    return kv_checkpoint(ks->kv, path, error);
+}
