@@ -46,6 +46,9 @@ struct object *string_set(struct keyspace *ks, int db, struct slice key, struct 
                           bool keep_deadline);
 struct object *string_set_int(struct keyspace *ks, int db, struct slice key, int64_t value,
                               bool keep_deadline);
+/* As string_set, but a text stays a text, also one that spells an integer (what INCRBYFLOAT stores). */
+struct object *string_set_text(struct keyspace *ks, int db, struct slice key, struct slice value,
+                               bool keep_deadline);
 /* The value as text; an int-encoded one is spelled into `scratch` (NUM_I64_MAX_LEN bytes). */
 struct slice string_get(const struct object *o, char *scratch);
 size_t string_len(const struct object *o);
