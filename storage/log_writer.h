@@ -16,8 +16,9 @@ struct log_job {
     struct log_job *next; /* the writer's */
     bool has_hard_state;
     struct log_hard_state hard_state;
-    struct log_mark cut; /* index != 0: after the write, forget up to here */
-    struct log_entry *entries; /* owned by the submitter, payloads included; untouched until the job is handed back */
+    struct log_mark cut; /* index != 0: after the write, forget up to here; alone, it needs no sync */
+    struct log_entry
+        *entries; /* owned by the submitter, payloads included; untouched until the job is handed back */
     size_t entry_count;
     void *owner; /* the submitter's */
     enum rc rc;  /* set when handed back */
@@ -27,17 +28,19 @@ struct log_writer;
 
 /* `wake(arg)` is called on the writer thread. */
 struct log_writer *log_writer_start(struct raft_log *log, void (*wake)(void *arg), void *arg);
-/* Writes what is queued, joins the thread, frees it; jobs still in the done list must have been taken. */
-void log_writer_stop(struct log_writer *w);
+/* Writes what is queued, joins the thread and frees the writer. Answers the finished jobs nobody has taken yet, the
+ * ones just written among them; `wake` is not called for these after log_writer_stop returned. */
+struct log_job *log_writer_stop(struct log_writer *w);
 
+/* Never blocks on the disk. The queue has no bound of its own: the submitter bounds what it has in flight. */
 void log_writer_submit(struct log_writer *w, struct log_job *job);
 /* Finished jobs in submission order, linked by `next`; NULL when there are none. */
 struct log_job *log_writer_take_done(struct log_writer *w);
-/* The text of the failure that stopped writing; NULL while all is well. Stable once set. */
+/* The text of the failure that stopped writing; NULL while all is well. Stable once set, until log_writer_stop. */
 const char *log_writer_error(struct log_writer *w);
 
 struct log_writer_stats {
-    uint64_t syncs, jobs, entries, bytes;
+    uint64_t syncs, jobs, entries, bytes; /* bytes of payload */
 };
 struct log_writer_stats log_writer_stats(struct log_writer *w);
 
