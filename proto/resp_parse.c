@@ -302,6 +302,10 @@ static const char *split_word(const char *p, const char *end, char **out) {
 }
 
 bool resp_split_line(struct slice line, struct buf *store, struct slice **argv, int *argv_cap, int *argc) {
+    if (line.len == 0) {
+        *argc = 0;
+        return true;
+    }
     int count = 0;
     const char *p = line.data, *end = p + line.len;
     buf_reserve(store, line.len); /* decoding never lengthens, so the words stay where they are written */

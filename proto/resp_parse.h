@@ -13,7 +13,7 @@
 
 struct resp_limits {
     int64_t bulk_len_max;  /* proto-max-bulk-len */
-    int64_t arg_count_max; /* 1024*1024*1024 as Redis; 10 before authentication, as Redis */
+    int64_t arg_count_max; /* INT32_MAX as Redis; 10 before authentication, as Redis */
     int64_t
         unauthenticated_bulk_len_max; /* 16384 while not authenticated; used when `authenticated` is false */
     bool authenticated;

@@ -29,8 +29,9 @@ static bool parse_digits(const char *p, const char *end, uint64_t max, uint64_t 
 }
 
 bool parse_i64(struct slice text, int64_t *out) {
+    if (text.len == 0) return false;
     const char *p = text.data, *end = p + text.len;
-    bool negative = p < end && *p == '-';
+    bool negative = *p == '-';
     uint64_t n;
     if (!parse_digits(p + negative, end, (uint64_t)INT64_MAX + negative, &n)) return false;
     if (negative && n == 0) return false;
@@ -39,7 +40,7 @@ bool parse_i64(struct slice text, int64_t *out) {
 }
 
 bool parse_u64(struct slice text, uint64_t *out) {
-    return parse_digits(text.data, text.data + text.len, UINT64_MAX, out);
+    return text.len != 0 && parse_digits(text.data, text.data + text.len, UINT64_MAX, out);
 }
 
 /* Up to 15 digits with one optional point: mantissa and power of ten are both exact doubles, so one division
