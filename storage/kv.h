@@ -31,7 +31,8 @@ struct kv_error {
     char text[256];
 };
 
-MUST_USE enum rc kv_open(const char *path, const struct kv_options *options, struct kv **out, struct kv_error *error);
+MUST_USE enum rc kv_open(const char *path, const struct kv_options *options, struct kv **out,
+                         struct kv_error *error);
 void kv_close(struct kv *kv);
 
 /* RC_NOT_FOUND when there is no such row. *value is replaced. */
@@ -57,14 +58,16 @@ bool kv_iter_valid(const struct kv_iter *it);
 void kv_iter_next(struct kv_iter *it);
 struct slice kv_iter_key(const struct kv_iter *it);   /* good until the iterator moves */
 struct slice kv_iter_value(const struct kv_iter *it); /* likewise */
-MUST_USE enum rc kv_iter_error(const struct kv_iter *it, struct kv_error *error); /* ask when it is not valid */
+MUST_USE enum rc kv_iter_error(const struct kv_iter *it,
+                               struct kv_error *error); /* ask when it is not valid */
 
 /* Building one sorted file: rows in strictly ascending key order; range deletes may come at any time and do
  * not cover the puts of the same file. Finish or abandon exactly once. */
 struct kv_sst *kv_sst_begin(struct kv *kv, const char *path, struct kv_error *error); /* NULL on failure */
 MUST_USE enum rc kv_sst_put(struct kv_sst *s, struct slice key, struct slice value, struct kv_error *error);
 MUST_USE enum rc kv_sst_delete(struct kv_sst *s, struct slice key, struct kv_error *error);
-MUST_USE enum rc kv_sst_delete_range(struct kv_sst *s, struct slice from, struct slice to, struct kv_error *error);
+MUST_USE enum rc kv_sst_delete_range(struct kv_sst *s, struct slice from, struct slice to,
+                                     struct kv_error *error);
 MUST_USE enum rc kv_sst_finish(struct kv_sst *s, uint64_t *file_bytes, struct kv_error *error);
 void kv_sst_abandon(struct kv_sst *s);
 /* Moves the finished file into the database: atomic, and durable when it returns. */
@@ -72,9 +75,10 @@ MUST_USE enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *err
 
 /* Hard links of a consistent state under a new folder. */
 MUST_USE enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error);
-/* Drops the whole files that lie within [from, to) and leaves the rows of every other file alone: frees space
- * behind a mark that the caller keeps, costs one manifest write, and writes no tombstone. KV_RAFT_LOG only. */
-MUST_USE enum rc kv_drop_range(struct kv *kv, struct slice from, struct slice to, struct kv_error *error);
+/* Drops the oldest files, oldest first, while all rows of each are below `to`; rows in the remaining files stay as
+ * they are. Frees space behind a mark that the caller keeps: no tombstone, one manifest write a file. Failing is
+ * harmless: what was not dropped is tried again with the next call. KV_RAFT_LOG only. */
+void kv_drop_files_below(struct kv *kv, struct slice to);
 /* A numeric property by RocksDB's name without its prefix, e.g. "num-files-at-level0"; 0 when unknown. */
 uint64_t kv_property(struct kv *kv, const char *name);
 uint64_t kv_memory(struct kv *kv); /* memtables, block cache, table readers: an estimate */

@@ -599,6 +599,7 @@ enum rc raft_log_cut(struct raft_log *log, struct log_mark mark, struct kv_error
     log->bytes_at_last_drop = log->bytes;
     uint64_t keep = log->synced.mark.index + 1;
     if (keep > log->synced.last_index) keep = log->synced.last_index;
-    struct key from, to;
-    return kv_drop_range(log->kv, key_of(&from, 0, false), key_of(&to, keep, false), error);
+    struct key to;
+    kv_drop_files_below(log->kv, key_of(&to, keep, false));
+    return RC_OK;
 }
