@@ -1,0 +1,299 @@
+"""When two replies are equal: byte for byte, or for the few commands named here, by what the reply means.
+
+Promises that a rule is never more lenient than its comment says. allowed.tsv, read here too, holds the
+differences that are meant, each with a reason. Leaves sending and reading to others.
+"""
+
+import re
+
+import resp
+
+
+def plain(v):
+    """A decoded reply without its types: bytes, ints, lists. Maps flatten, as RESP2 has them."""
+    kind, x = v[0], v[1]
+    if kind in "*~>":
+        return None if x is None else [plain(i) for i in x]
+    if kind == "%":
+        return [plain(i) for pair in x for i in pair]
+    if kind == "_":
+        return None
+    return x
+
+
+def is_error(v):
+    return v[0] in "-!"
+
+
+def both(check):
+    """A rule that looks at each reply alone; an error on either side falls back to bytes."""
+
+    def rule(args, a, b, ctx):
+        return not is_error(a) and not is_error(b) and a[0] == b[0] and check(a) and check(b)
+
+    return rule
+
+
+def by(view):
+    """A rule that compares a view of each reply."""
+
+    def rule(args, a, b, ctx):
+        if is_error(a) or is_error(b) or a[0] != b[0]:
+            return False
+        return view(a) == view(b)
+
+    return rule
+
+
+# A deadline set relative to now differs by how far apart the two servers heard it; one set as a date does not.
+DATE_S = 2524608000
+
+
+def near(unit_ms, date):
+
+    def rule(args, a, b, ctx):
+        if a[0] != ":" or b[0] != ":":
+            return False
+        x, y = a[1], b[1]
+        if x < 0 or y < 0:
+            return False
+        if date and DATE_S * (1000 if unit_ms else 1) <= x < DATE_S * 4 * (1000 if unit_ms else 1):
+            return False
+        return abs(x - y) <= (1 + ctx.stall_s) * (1000 if unit_ms else 1) + 1
+
+    return rule
+
+
+def fields(text):
+    """name -> value of INFO's lines, with what is before the first colon as name."""
+    return dict(
+        line.split(b":", 1) for line in text.split(b"\r\n") if b":" in line and not line.startswith(b"#"))
+
+
+# What belongs to the connection or the moment, not to the command. The other fields are compared as they are.
+CLIENT_MOMENT = {
+    "id", "addr", "laddr", "fd", "age", "idle", "qbuf", "qbuf-free", "argv-mem", "multi-mem", "rbs", "rbp",
+    "obl", "oll", "omem", "tot-mem", "events"
+}
+
+
+def client_line(line):
+    out = []
+    for pair in line.split(b" "):
+        name, _, value = pair.partition(b"=")
+        out.append((name, None if name.decode("latin1") in CLIENT_MOMENT else value))
+    return out
+
+
+def client_list(v):
+    return sorted(map(repr, (client_line(line) for line in v[1].split(b"\n"))))
+
+
+def hello(v):
+    p = plain(v)
+    d = dict(zip(p[::2], p[1::2]))
+    return list(d), {k: x for k, x in d.items() if k != b"id"}
+
+
+def help_text(v):
+    """HELP's words are ours, its form and its subcommands are not."""
+    p = plain(v)
+    return re.sub(rb"[^A-Z]*", b"",
+                  p[0].split(b" ")[0]), sorted(x.split(b" ")[0] for x in p[1:] if not x.startswith(b" "))
+
+
+def command_row(row):
+    """A row of COMMAND INFO, with its sets as sets. Subcommands are compared by asking for them."""
+    if row is None:
+        return None
+    name, arity, flags, first, last, step, cats, tips, specs, subs = row
+    return name, arity, sorted(flags), first, last, step, sorted(cats), sorted(tips), specs
+
+
+def getkeysandflags(v):
+    return [(k, sorted(f)) for k, f in plain(v)]
+
+
+def slowlog(v):
+    p = plain(v)
+    return [(e[3], e[5]) for e in p]
+
+
+def config_get(args, a, b, ctx):
+    """The same names; the same values but for what the two servers were started with."""
+    if is_error(a) or is_error(b) or a[0] != b[0]:
+        return False
+    x, y = plain(a), plain(b)
+    x, y = dict(zip(x[::2], x[1::2])), dict(zip(y[::2], y[1::2]))
+    skip = ctx.allowed.config
+    return {k: v for k, v in x.items() if k not in skip} == {k: v for k, v in y.items() if k not in skip}
+
+
+def info(args, a, b, ctx):
+    """The same fields in the same sections, but for the listed ones. Values are judged by stories.py."""
+    if is_error(a) or is_error(b):
+        return False
+    return info_fields(a[1], ctx) == info_fields(b[1], ctx)
+
+
+def info_fields(text, ctx):
+    out, section = set(), None
+    for line in text.split(b"\r\n"):
+        if line.startswith(b"# "):
+            section = line[2:].lower()
+            out.add((section, None))
+        elif b":" in line:
+            name = line.split(b":")[0]
+            if section in (b"commandstats", b"errorstats", b"latencystats", b"keyspace"):
+                continue
+            out.add((section, name))
+    return {(s, n) for s, n in out if (s, n) not in ctx.allowed.info and (s, b"*") not in ctx.allowed.info}
+
+
+def debug_object(v):
+    return re.sub(rb"0x[0-9a-f]+|\d+", b"N", v[1])
+
+
+def anything(v):
+    return True
+
+
+def client_id(v):
+    return v[0] == ":" and v[1] > 0
+
+
+def two_times(v):
+    p = plain(v)
+    return len(p) == 2 and all(x.isdigit() for x in p) and int(p[1]) < 1000000
+
+
+RULES = {
+    "ttl": near(False, False),
+    "pttl": near(True, False),
+    "expiretime": near(False, True),
+    "pexpiretime": near(True, True),
+    "object idletime": both(lambda v: v[0] == ":" and v[1] >= 0),
+    "object freq": both(lambda v: v[0] == ":" and 0 <= v[1] <= 255),
+    # A page of SCAN is in the server's own order; stories.scan compares whole iterations.
+    "scan": both(lambda v: len(plain(v)) == 2 and plain(v)[0].isdigit() and isinstance(plain(v)[1], list)),
+    "randomkey": both(lambda v: v[0] == "$"),  # which one is up to chance; stories.randomkey looks at it
+    "lastsave": both(lambda v: v[0] == ":"),
+    "keys": by(lambda v: sorted(plain(v))),
+    "time": both(two_times),
+    "client id": both(client_id),
+    "client list": by(client_list),
+    "client info": by(client_list),
+    "hello": by(hello),
+    "info": info,
+    "config get": config_get,
+    "slowlog get": by(slowlog),
+    "command info": by(lambda v: [command_row(r) for r in plain(v)]),
+    "command getkeysandflags": by(getkeysandflags),
+    "command list": by(lambda v: sorted(plain(v))),
+    "memory usage": both(lambda v: v[0] == ":" and v[1] > 0),
+    "memory doctor": both(anything),
+    "memory malloc-stats": both(anything),
+    "memory stats": both(anything),
+    "memory purge": both(anything),
+    "latency doctor": both(anything),
+    "latency latest": both(anything),
+    "latency histogram": both(anything),
+    "lolwut": both(anything),
+    "debug object": by(debug_object),
+    "debug jmap": both(anything),
+}
+
+
+def explain(args, raw_a, raw_b, ctx):
+    """More about a difference in a long reply: what only one of the two has."""
+    name = args[0].lower() + b" " + (args[1].lower() if len(args) > 1 else b"")
+    try:
+        a, b = resp.decode(raw_a), resp.decode(raw_b)
+        if name.startswith(b"info"):
+            x, y = (info_fields(v[1], ctx) for v in (a, b))
+            x, y = ({b" ".join([s, n or b"(section)"]) for s, n in f} for f in (x, y))
+        elif name == b"config get":
+            x, y = (plain(v) for v in (a, b))
+            x, y = ({b"=".join(p) for p in zip(v[::2], v[1::2])} for v in (x, y))
+        elif name.startswith((b"client list", b"client info")):
+            x, y = (set(v[1].replace(b"\n", b" ").split(b" ")) for v in (a, b))
+        elif name == b"command info":
+            x, y = ({repr(i).encode() for r in plain(v) if r for i in command_row(r)} for v in (a, b))
+        else:
+            return ""
+    except (resp.Garbage, ValueError, IndexError, TypeError, AttributeError):
+        return ""
+    return "\n  only redis: %s\n  only ours:  %s" % (b", ".join(
+        sorted(x - y))[:3000].decode("latin1"), b", ".join(sorted(y - x))[:3000].decode("latin1"))
+
+
+class Allowed:
+    """allowed.tsv: `reply COMMAND-REGEX OURS-REGEX why`, `info SECTION FIELD why`, `config NAME - why`, `unknown NAME - why`."""
+
+    def __init__(self, path):
+        self.replies, self.info, self.config, self.missing, self.used = [], {}, {}, {}, set()
+        with open(path, encoding="utf-8") as f:
+            for number, line in enumerate(f, 1):
+                line = line.rstrip("\n")
+                if not line or line.startswith("#"):
+                    continue
+                parts = line.split("\t")
+                if len(parts) != 4 or not parts[3].strip():
+                    raise SystemExit("%s:%d: want four columns, the last one a reason" % (path, number))
+                what, one, two, why = parts
+                if what == "reply":
+                    self.replies.append((re.compile(one.encode(),
+                                                    re.I | re.S), re.compile(two.encode(), re.S), why))
+                elif what == "info":
+                    self.info[one.encode(), two.encode()] = why
+                elif what == "config":
+                    self.config[one.encode()] = why
+                elif what == "missing":
+                    self.missing[one.lower()] = why
+                else:
+                    raise SystemExit("%s:%d: unknown kind %s" % (path, number, what))
+
+    def reply(self, args, raw_ours):
+        """The reason why ours may answer this differently, or None."""
+        line = b" ".join(args[:6])[:400]
+        for command, ours, why in self.replies:
+            if command.match(line) and ours.match(raw_ours[:400]):
+                self.used.add(why)
+                return why
+        return None
+
+
+class Context:
+    """What the rules need to know about the run."""
+
+    def __init__(self, allowed):
+        self.allowed = allowed
+        self.stall_s = 0.0  # the longest time one batch took: the two clocks may have drifted by as much
+
+
+def rule_for(args):
+    name = args[0].decode("latin1").lower()
+    if len(args) > 1:
+        two = args[1].decode("latin1").lower()
+        if two == "help" and len(args) == 2:
+            return by(help_text)
+        rule = RULES.get(name + " " + two)
+        if rule:
+            return rule
+    return RULES.get(name)
+
+
+def equal(args, raw_a, raw_b, ctx):
+    """None when the replies count as equal or their difference is allowed; else what differs, in words."""
+    if raw_a == raw_b:
+        return None
+    rule = rule_for(args)
+    try:
+        a, b = resp.decode(raw_a), resp.decode(raw_b)
+        if rule and rule(args, a, b, ctx):
+            return None
+    except (resp.Garbage, ValueError, IndexError, TypeError, AttributeError):
+        pass
+    if ctx.allowed.reply(args, raw_b):
+        return None
+    return "replies differ"
