@@ -1,0 +1,37 @@
+/* A value as Redis's DUMP writes it and RESTORE reads it: pure, bytes from and to a caller's buffers.
+ *
+ *     payload:  type (1)  value (n)  version (2, little-endian)  CRC-64 of all before (8, little-endian)
+ *     type 0, a string:
+ *       00llllll                       length, then so many bytes
+ *       01llllll llllllll              length, big-endian
+ *       10000000 and 4 bytes           length, big-endian
+ *       10000001 and 8 bytes           length, big-endian
+ *       11000000 and 1 byte            an integer, little-endian, spelled out as text
+ *       11000001 and 2 bytes           likewise
+ *       11000010 and 4 bytes           likewise
+ *       11000011 packed plain bytes    LZF: both lengths as above, then `packed` bytes that unpack to `plain`
+ *
+ * The other types come with their codecs. What is written is never LZF-packed: readers must not care, and packing
+ * costs more than it saves where payloads go straight into another server. */
+#ifndef STORAGE_RDB_VALUE_H
+#define STORAGE_RDB_VALUE_H
+
+#include "buf.h"
+#include "check.h"
+
+enum { RDB_VERSION = 10, RDB_FOOTER_SIZE = 10 };
+
+/* Appends the whole payload. */
+void rdb_dump_string(struct buf *out, struct slice text);
+
+/* Checks version and checksum; *body is what stands before them. RC_INVALID when they are wrong. */
+MUST_USE enum rc rdb_open(struct slice payload, struct slice *body);
+/* The string in a body; *text points into the body or into *store, which the caller frees whatever happens.
+ * RC_INVALID when it is no string, malformed, or longer than len_max. Bytes behind the value are ignored, as Redis
+ * ignores them. */
+MUST_USE enum rc rdb_read_string(struct slice body, size_t len_max, struct buf *store, struct slice *text);
+
+/* One run of LZF; true when `packed` is whole and gives exactly out_len bytes. */
+bool lzf_unpack(struct slice packed, char *out, size_t out_len);
+
+#endif
