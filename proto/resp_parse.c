@@ -105,14 +105,15 @@ static enum resp_status parse_inline(struct resp_parser *p, struct slice input, 
     case LINE_TOO_LONG: return fail(p, "too big inline request");
     case LINE_WHOLE: break;
     }
-    *consumed = p->pos + len + 1;
-    if (len > 0 && input.data[p->pos + len - 1] == '\r') len--;
+    size_t whole_len = len + 1;
+    if (len > 0 && input.data[len - 1] == '\r') len--;
     if (p->store.cap > STORE_KEEP_MAX) buf_free(&p->store);
     buf_clear(&p->store);
-    struct slice line = slice_make(input.data + p->pos, len);
+    struct slice line = slice_make(input.data, len);
     if (!resp_split_line(line, &p->store, &p->argv, &p->argv_cap, &p->argc)) {
         return fail(p, "unbalanced quotes in request");
     }
+    *consumed = whole_len;
     return RESP_COMMAND;
 }
 

@@ -80,6 +80,7 @@ static void session_feed(struct session *s, struct slice bytes) {
         }
         if (s->spelled.len > 0) buf_add_str(&s->spelled, " | ");
         if (s->last == RESP_ERROR) {
+            EXPECT_EQ_INT(consumed, 0);
             buf_printf(&s->spelled, "error: %s", s->parser.error);
             return;
         }
