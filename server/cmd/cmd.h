@@ -39,23 +39,68 @@ enum cmd_flag {
     CMD_ASKING = 1 << 19,
     CMD_ONLY_SENTINEL = 1 << 20,
     CMD_SENTINEL = 1 << 21,
-    /* Ours, not shown. How a command that is no write is placed among the unanswered writes of its connection: */
-    CMD_SESSION =
-        1 << 28, /* touches only the session and the server, never data: runs at once when parsed, its reply
-                            * takes its place in order. Everything else that is no write waits for the writes before it. */
+    /* Ours, not shown. */
+    CMD_HIDDEN = 1 << 26,   /* answered, but COMMAND does not show it */
+    CMD_INTERNAL = 1 << 27, /* only this server proposes it; to clients it is an unknown command */
+    /* How a command that is no write is placed among the unanswered writes of its connection: this one touches
+     * only the session and the server, never data, and runs at once when parsed; its reply takes its place in
+     * order. Everything else that is no write waits for the writes before it. */
+    CMD_SESSION = 1 << 28,
+};
+
+/* Categories of ACLs, as COMMAND INFO shows them. commands.def names those that do not follow from the flags. */
+enum acl_category {
+    ACL_KEYSPACE = 1 << 0,
+    ACL_READ = 1 << 1,
+    ACL_WRITE = 1 << 2,
+    ACL_SET = 1 << 3,
+    ACL_SORTEDSET = 1 << 4,
+    ACL_LIST = 1 << 5,
+    ACL_HASH = 1 << 6,
+    ACL_STRING = 1 << 7,
+    ACL_BITMAP = 1 << 8,
+    ACL_HYPERLOGLOG = 1 << 9,
+    ACL_GEO = 1 << 10,
+    ACL_STREAM = 1 << 11,
+    ACL_PUBSUB = 1 << 12,
+    ACL_ADMIN = 1 << 13,
+    ACL_FAST = 1 << 14,
+    ACL_SLOW = 1 << 15,
+    ACL_BLOCKING = 1 << 16,
+    ACL_DANGEROUS = 1 << 17,
+    ACL_CONNECTION = 1 << 18,
+    ACL_TRANSACTION = 1 << 19,
+    ACL_SCRIPTING = 1 << 20,
+};
+
+/* Where some of a command's keys are: at argv[first], argv[first + step] ... up to `last`, which counts from
+ * `first`, or from the end of argv when negative. */
+struct key_spec {
+    const char *flags; /* "RW access update": what is done to them, in COMMAND INFO's words */
+    int first, last, step;
+    const char *note; /* or NULL */
 };
 
 struct command {
     const char *name;             /* lower case; a subcommand's own word */
     const struct command *parent; /* of a subcommand */
-    cmd_fn *fn;                   /* of a container: answers when no subcommand is known */
+    cmd_fn *fn;                   /* of a container: answers when no subcommand is named */
     int arity;                    /* as Redis: including the name(s); negative: at least */
     uint32_t flags;
     int first_key, last_key, key_step;
     int id;                            /* index into the per-command statistics, dense */
     const struct command *subcommands; /* NULL, or an array of subcommand_count */
     int subcommand_count;
-    const struct command_doc *doc; /* what COMMAND INFO and DOCS say besides; commands.c */
+    uint32_t categories; /* enum acl_category */
+    const struct key_spec *key_specs;
+    int key_spec_count;
+    const char *tips;              /* separated by spaces */
+    const struct command_doc *doc; /* what COMMAND DOCS says besides, or NULL; command_docs.h */
+};
+
+struct key_position {
+    int at; /* index into argv */
+    const struct key_spec *spec;
 };
 
 struct cmd_ctx {
@@ -73,14 +118,19 @@ struct cmd_ctx {
     struct arena *arena; /* emptied after the reply */
 };
 
-/* commands.c: by name, case folded; for containers with a known argv[1] the subcommand. NULL when unknown. */
+/* commands.c: by name, case folded; for containers with a known argv[1] the subcommand, with an unknown one the
+ * container itself. NULL when unknown. */
 const struct command *command_lookup(int argc, const struct slice *argv);
 /* By one word, containers themselves. */
 const struct command *command_by_name(struct slice name);
 int command_stat_count(void); /* ids are 0 .. this - 1 */
 const struct command *command_by_id(int id);
-/* "client|list" into out; returns the length. */
+/* "client|list" into out, always terminated (COMMAND_NAME_CAP is enough for all); returns the length. */
+enum { COMMAND_NAME_CAP = 64 };
 size_t command_full_name(const struct command *cmd, char *out, size_t cap);
+/* Where the keys of these arguments are, at most `cap` of them; returns how many there are, -1 when the arguments
+ * do not fit the command. */
+int command_keys(const struct command *cmd, int argc, struct key_position *out, int cap);
 
 /* --- what handlers share (cmd_common.c) --- */
 

@@ -3,8 +3,8 @@
 #ifndef CMD_HOST_H
 #define CMD_HOST_H
 
+#include "buf.h"
 #include "check.h"
-#include "slice.h"
 
 struct session;
 
@@ -40,6 +40,8 @@ struct host {
     void (*raft)(struct host *h, struct host_raft *out);
     /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put back. */
     bool (*config_changed)(struct host *h, const char *name, const char **why);
+    /* Appends the file's content (CONFIG REWRITE reads the old file). */
+    MUST_USE enum rc (*read_file)(struct host *h, const char *path, struct buf *content);
     /* Replaces a file atomically and durably. */
     MUST_USE enum rc (*write_file)(struct host *h, const char *path, struct slice content);
     /* RC_OK: the process ends soon and the client gets no reply. RC_BUSY: nothing to abort. */

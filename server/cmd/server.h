@@ -29,6 +29,8 @@ struct server {
 void server_init(struct server *s, struct host *host,
                  struct keyspace *ks); /* configuration at its defaults */
 void server_free(struct server *s);
+/* About ten times a second: rates (instantaneous_ops_per_sec and the like). */
+void server_tick(struct server *s, int64_t now_ms);
 
 /* session.c: a session enters and leaves the registry. */
 void session_open(struct server *s, struct session *session, int64_t now_ms);

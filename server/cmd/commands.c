@@ -1,0 +1,201 @@
+/* The command table: rows of commands.def, tied together once at program start, then looked up for every command
+ * that arrives and every entry that is applied. Nothing here changes afterwards. */
+#include "cmd.h"
+#include "command_docs.h"
+#include "handlers.h"
+
+/* The words of commands.def. */
+enum {
+    WRITE = CMD_WRITE,
+    READONLY = CMD_READONLY,
+    DENYOOM = CMD_DENYOOM,
+    ADMIN = CMD_ADMIN,
+    NOSCRIPT = CMD_NOSCRIPT,
+    LOADING = CMD_LOADING,
+    STALE = CMD_STALE,
+    FAST = CMD_FAST,
+    NO_AUTH = CMD_NO_AUTH,
+    ALLOW_BUSY = CMD_ALLOW_BUSY,
+    NO_ASYNC_LOADING = CMD_NO_ASYNC_LOADING,
+    NO_MULTI = CMD_NO_MULTI,
+    HIDDEN = CMD_HIDDEN,
+    INTERNAL = CMD_INTERNAL,
+    SESSION = CMD_SESSION,
+};
+
+#define KEY(what, from, to, by)                                                                              \
+    { .flags = what, .first = from, .last = to, .step = by }
+#define KEY_NOTE(what, from, to, by, text)                                                                   \
+    { .flags = what, .first = from, .last = to, .step = by, .note = text }
+#define SPEC_ARRAY(...) ((const struct key_spec[]){__VA_ARGS__})
+#define KEYS(...)                                                                                            \
+    .key_specs = SPEC_ARRAY(__VA_ARGS__),                                                                    \
+    .key_spec_count = sizeof SPEC_ARRAY(__VA_ARGS__) / sizeof(struct key_spec)
+#define NO_KEYS .key_specs = NULL
+
+/* A row's place says whose subcommand it is: until tie() sets the real one, `parent` only tells that it has one. */
+static const struct command some_parent;
+
+#define CMD(word, handler, args, how, acl, keys, hints)                                                      \
+    {.name = word, .fn = handler, .arity = args, .flags = how, .categories = acl, .tips = hints, keys},
+#define SUBCMD(word, handler, args, how, acl, keys, hints)                                                   \
+    {.name = word,                                                                                           \
+     .fn = handler,                                                                                          \
+     .arity = args,                                                                                          \
+     .flags = how,                                                                                           \
+     .categories = acl,                                                                                      \
+     .tips = hints,                                                                                          \
+     .parent = &some_parent,                                                                                 \
+     keys},
+static struct command table[] = {
+#include "commands.def"
+};
+#undef CMD
+#undef SUBCMD
+
+enum {
+    ROW_COUNT = sizeof table / sizeof table[0],
+    BUCKET_COUNT = 1024, /* a power of two, several times the rows, so that probes are short */
+};
+
+/* Open addressing over the top-level names: row + 1, or 0. */
+static uint16_t buckets[BUCKET_COUNT];
+static_assert(ROW_COUNT * 2 < BUCKET_COUNT, "grow BUCKET_COUNT");
+
+static inline uint8_t fold(char c) {
+    return (uint8_t)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
+/* FNV-1a of the folded name; names are short, so a byte at a time is as fast as anything. */
+static inline uint32_t name_hash(struct slice name) {
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < name.len; i++) h = (h ^ fold(name.data[i])) * 16777619u;
+    return h ^ (h >> 15);
+}
+
+static inline bool name_is(const char *name, struct slice word) {
+    for (size_t i = 0; i < word.len; i++) {
+        /* Ends at the name's NUL at the latest, unless the word has one there, too. */
+        if ((uint8_t)name[i] != fold(word.data[i]) || name[i] == '\0') return false;
+    }
+    return name[word.len] == '\0';
+}
+
+/* First, last and step as clients before key specs know them: one range that covers all specs. */
+static void derive_key_range(struct command *cmd) {
+    for (int i = 0; i < cmd->key_spec_count; i++) {
+        const struct key_spec *spec = &cmd->key_specs[i];
+        int last = spec->last < 0 ? spec->last : spec->first + spec->last;
+        if (cmd->first_key == 0) {
+            cmd->first_key = spec->first;
+            cmd->last_key = last;
+            cmd->key_step = spec->step;
+            continue;
+        }
+        CHECK(spec->first == cmd->last_key + 1); /* else the command would have to be CMD_MOVABLEKEYS */
+        cmd->last_key = last;
+    }
+}
+
+static void derive_categories(struct command *cmd) {
+    if (cmd->flags & CMD_INTERNAL) return;
+    if (cmd->flags & CMD_WRITE) cmd->categories |= ACL_WRITE;
+    if ((cmd->flags & CMD_READONLY) && !(cmd->categories & ACL_SCRIPTING)) cmd->categories |= ACL_READ;
+    if (cmd->flags & CMD_ADMIN) cmd->categories |= ACL_ADMIN | ACL_DANGEROUS;
+    if (cmd->flags & CMD_PUBSUB) cmd->categories |= ACL_PUBSUB;
+    if (cmd->flags & CMD_BLOCKING) cmd->categories |= ACL_BLOCKING;
+    cmd->categories |= (cmd->flags & CMD_FAST) ? ACL_FAST : ACL_SLOW;
+}
+
+static void add_name(int row) {
+    uint32_t at = name_hash(slice_of(table[row].name)) & (BUCKET_COUNT - 1);
+    while (buckets[at] != 0) at = (at + 1) & (BUCKET_COUNT - 1);
+    buckets[at] = (uint16_t)(row + 1);
+}
+
+__attribute__((constructor)) static void tie(void) {
+    struct command *container = NULL;
+    for (int row = 0; row < ROW_COUNT; row++) {
+        struct command *cmd = &table[row];
+        cmd->id = row;
+        derive_key_range(cmd);
+        derive_categories(cmd);
+        if (cmd->parent != NULL) {
+            CHECK(container != NULL);
+            cmd->parent = container;
+            if (container->subcommands == NULL) container->subcommands = cmd;
+            container->subcommand_count++;
+        } else {
+            container = cmd;
+            add_name(row);
+        }
+        char name[COMMAND_NAME_CAP];
+        size_t len = command_full_name(cmd, name, sizeof name);
+        cmd->doc = command_doc_by_name(slice_make(name, len));
+    }
+}
+
+const struct command *command_by_name(struct slice name) {
+    for (uint32_t at = name_hash(name) & (BUCKET_COUNT - 1); buckets[at] != 0;
+         at = (at + 1) & (BUCKET_COUNT - 1)) {
+        const struct command *cmd = &table[buckets[at] - 1];
+        if (name_is(cmd->name, name)) return cmd;
+    }
+    return NULL;
+}
+
+const struct command *command_lookup(int argc, const struct slice *argv) {
+    CHECK(argc > 0);
+    const struct command *cmd = command_by_name(argv[0]);
+    if (cmd == NULL || cmd->subcommand_count == 0 || argc == 1) return cmd;
+    for (int i = 0; i < cmd->subcommand_count; i++) {
+        if (name_is(cmd->subcommands[i].name, argv[1])) return &cmd->subcommands[i];
+    }
+    return cmd;
+}
+
+int command_stat_count(void) {
+    return ROW_COUNT;
+}
+
+const struct command *command_by_id(int id) {
+    CHECK(id >= 0 && id < ROW_COUNT);
+    return &table[id];
+}
+
+static size_t put_word(char *out, size_t cap, size_t len, const char *word) {
+    while (*word != '\0' && len + 1 < cap) out[len++] = *word++;
+    return len;
+}
+
+size_t command_full_name(const struct command *cmd, char *out, size_t cap) {
+    CHECK(cap > 0);
+    size_t len = 0;
+    if (cmd->parent != NULL) {
+        len = put_word(out, cap, len, cmd->parent->name);
+        len = put_word(out, cap, len, "|");
+    }
+    len = put_word(out, cap, len, cmd->name);
+    out[len] = '\0';
+    return len;
+}
+
+int command_keys(const struct command *cmd, int argc, struct key_position *out, int cap) {
+    if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) return -1;
+    int count = 0;
+    for (int i = 0; i < cmd->key_spec_count; i++) {
+        const struct key_spec *spec = &cmd->key_specs[i];
+        int last = spec->last < 0 ? argc + spec->last : spec->first + spec->last;
+        if (spec->first >= argc || last >= argc || last < spec->first) return -1;
+        for (int at = spec->first; at <= last; at += spec->step) {
+            if (count < cap) out[count] = (struct key_position){at, spec};
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Dispatch answers an unknown subcommand itself, so nothing is ever run by a container's name. */
+void cmd_container(struct cmd_ctx *c) {
+    reply_error(c->reply, ERR_SYNTAX);
+}
