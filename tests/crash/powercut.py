@@ -110,7 +110,7 @@ def content_ops(recs, live_size):
     return {ino: list_ for ino, list_ in ops.items() if not all(op.must for op in list_)}
 
 
-def rewrite(path, ops, rng):
+def rewrite(path, ops, rng, holes):
     """Takes a file back to before its first unsynced change, and on again with a choice of them."""
     first = next(i for i, op in enumerate(ops) if not op.must)
     ops = ops[first:]
@@ -127,7 +127,7 @@ def rewrite(path, ops, rng):
                 if op.old:
                     os.pwrite(fd, op.old, op.off)
         free = [op for op in ops if not op.must]
-        how = rng.choices(('drop', 'keep', 'prefix', 'pages'), (35, 15, 25, 25))[0]
+        how = rng.choices(('drop', 'keep', 'prefix', 'pages'), (35, 15, 25, 25 if holes else 0))[0]
         keep_count = rng.randrange(len(free)) if how == 'prefix' else 0
         seen = 0
         for op in ops:
@@ -249,12 +249,15 @@ def clear_side(side):
         pass
 
 
-def apply(dir_, side, seed, drop_nothing=False):
-    """Cuts the power: rebuilds dir_. Returns a line that says what was done to it."""
+def apply(dir_, side, seed, holes=True):
+    """Cuts the power: rebuilds dir_. Returns a line that says what was done to it.
+
+    holes=False leaves out files whose unsynced pages survive without those before them.
+    """
     dir_ = dir_.rstrip('/')
     journal = os.path.join(side, 'journal')
     recs = read_journal(journal) if os.path.exists(journal) else None
-    if recs is None or drop_nothing:
+    if recs is None:
         clear_side(side)
         return 'nothing to cut'
     rng = random.Random(seed)
@@ -280,7 +283,7 @@ def apply(dir_, side, seed, drop_nothing=False):
     changed = content_ops(recs, live_size)
     for ino in sorted(changed, key=lambda i: changed[i][0].pos):
         if ino in paths:
-            hows[rewrite(paths[ino], changed[ino], rng)] += 1
+            hows[rewrite(paths[ino], changed[ino], rng, holes)] += 1
     names, how, dropped = surviving_names(recs, rng)
 
     folders = collections.defaultdict(list)
