@@ -177,6 +177,9 @@ RULES = {
     # A page of SCAN is in the server's own order; stories.scan compares whole iterations.
     "scan": both(lambda v: len(plain(v)) == 2 and plain(v)[0].isdigit() and isinstance(plain(v)[1], list)),
     "randomkey": both(lambda v: v[0] == "$"),  # which one is up to chance; stories.randomkey looks at it
+    # Keys past their deadline are counted until they are removed: stories.dbsize and the end of a run wait for it.
+    "dbsize": both(lambda v: v[0] == ":"),
+    "debug digest": both(lambda v: v[0] == "+" and len(v[1]) == 40),
     "lastsave": both(lambda v: v[0] == ":"),
     "keys": by(lambda v: sorted(plain(v))),
     "time": both(two_times),
