@@ -25,6 +25,10 @@ void *mem_realloc(void *old, size_t size) {
     return p;
 }
 
-void mem_free(void *p) { free(p); }
+void mem_free(void *p) {
+    free(p);
+}
 
-size_t mem_size(const void *p) { return p ? malloc_usable_size((void *)(size_t)p) : 0; }
+size_t mem_size(const void *p) {
+    return p ? malloc_usable_size((void *)(size_t)p) : 0;
+}
