@@ -45,7 +45,8 @@ def by(view):
     return rule
 
 
-# A deadline set relative to now differs by how far apart the two servers heard it; one set as a date does not.
+# A deadline set relative to now differs by how far apart the two servers heard it; one set as a date does
+# not.
 DATE_S = 2524608000
 
 
@@ -177,7 +178,8 @@ RULES = {
     # A page of SCAN is in the server's own order; stories.scan compares whole iterations.
     "scan": both(lambda v: len(plain(v)) == 2 and plain(v)[0].isdigit() and isinstance(plain(v)[1], list)),
     "randomkey": both(lambda v: v[0] == "$"),  # which one is up to chance; stories.randomkey looks at it
-    # Keys past their deadline are counted until they are removed: stories.dbsize and the end of a run wait for it.
+    # Keys past their deadline are counted until they are removed: stories.dbsize and the end of a run wait
+    # for it.
     "dbsize": both(lambda v: v[0] == ":"),
     "debug digest": both(lambda v: v[0] == "+" and len(v[1]) == 40),
     "lastsave": both(lambda v: v[0] == ":"),
@@ -231,7 +233,8 @@ def explain(args, raw_a, raw_b, ctx):
 
 
 class Allowed:
-    """allowed.tsv: `reply COMMAND-REGEX OURS-REGEX why`, `info SECTION FIELD why`, `config NAME - why`, `unknown NAME - why`."""
+    """allowed.tsv: `reply COMMAND-REGEX OURS-REGEX why`, `info SECTION FIELD why`, `config NAME - why`,
+    `unknown NAME - why`."""
 
     def __init__(self, path):
         self.replies, self.info, self.config, self.missing, self.used = [], {}, {}, {}, set()

@@ -1,4 +1,5 @@
-"""The checksum at the end of a DUMP payload: CRC-64, reflected, polynomial 0xad93d23594c935a9, no final inversion.
+"""The checksum at the end of a DUMP payload: CRC-64, reflected, polynomial 0xad93d23594c935a9, no final
+inversion.
 
 Promises the value Redis writes; crc64(b"123456789") is 0xe9c6d914c4b8d9ca, which is checked on import.
 """

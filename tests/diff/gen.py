@@ -1,9 +1,9 @@
 """Commands at random: every command in scope with good and bad arguments.
 
 Promises that the commands depend on the random source alone, never on a reply or the clock, so a seed replays
-them; and that no command's reply depends on the moment it runs: deadlines are long past or years away, relative
-ones are far apart from each other, and nothing sleeps. Leaves to others the connections, the commands whose
-replies need more than one round (stories.py), and what counts as equal (compare.py).
+them; and that no command's reply depends on the moment it runs: deadlines are long past or years away,
+relative ones are far apart from each other, and nothing sleeps. Leaves to others the connections, the
+commands whose replies need more than one round (stories.py), and what counts as equal (compare.py).
 """
 
 from crc64 import crc64
@@ -92,7 +92,7 @@ class Gen:
             acc += w
             self.weights.append(acc)
 
-    # ---- arguments -------------------------------------------------------------------------------------------
+    # ---- arguments -------------------------------------------------------------------------------
 
     def chance(self, p):
         return self.r.random() < p
@@ -188,7 +188,8 @@ class Gen:
         ] + NOT_INTS[:12])
 
     def seconds(self, unit_ms=False):
-        """A relative deadline: hours to years ahead, or at once, or wrong. Steps of 100 s keep GT and LT clear."""
+        """A relative deadline: hours to years ahead, or at once, or wrong. Steps of 100 s keep GT and LT
+        clear."""
         x = self.r.random()
         if x < 0.68:
             s = 100 * self.r.randint(100, 3 * 10**6)
@@ -239,7 +240,7 @@ class Gen:
             w.pop()
         return w
 
-    # ---- commands --------------------------------------------------------------------------------------------
+    # ---- commands --------------------------------------------------------------------------------
 
     def set(self):
         a = [b"SET", self.key(), self.value()]

@@ -1,7 +1,7 @@
 """A proxy that spoils some replies, to prove that the differential test notices.
 
-Promises to pass everything through unchanged but for about one reply in a hundred of the chosen kind. Leaves the
-noticing to run.
+Promises to pass everything through unchanged but for about one reply in a hundred of the chosen kind. Leaves
+the noticing to run.
 """
 
 import random

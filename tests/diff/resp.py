@@ -1,8 +1,8 @@
 """RESP2 and RESP3 as a client sees them: encodes commands, finds where a reply ends, decodes it.
 
-Promises that a reply keeps the bytes it came with, so that two replies can be compared byte for byte, and that
-decoding loses no type: a decoded reply is a tuple whose first item is the type byte. Leaves to others what
-the replies mean, and all sockets but the one in Conn.
+Promises that a reply keeps the bytes it came with, so that two replies can be compared byte for byte, and
+that decoding loses no type: a decoded reply is a tuple whose first item is the type byte. Leaves to others
+what the replies mean, and all sockets but the one in Conn.
 """
 
 import socket

@@ -1,8 +1,10 @@
-"""What one command and one reply cannot show: several connections, broken frames, iterations, the server's own tables.
+"""What one command and one reply cannot show: several connections, broken frames, iterations, the server's
+own tables.
 
-A story is a function that talks to one server through a Teller and is run against each of the two with the same
-random source; the two transcripts are then compared entry by entry. Promises that a story cleans up after itself
-(settings back, its databases 8 to 14 empty) and waits for events, not for time to pass. Leaves comparing to compare.py.
+A story is a function that talks to one server through a Teller and is run against each of the two with the
+same random source; the two transcripts are then compared entry by entry. Promises that a story cleans up
+after itself (settings back, its databases 8 to 14 empty) and waits for events, not for time to pass. Leaves
+comparing to compare.py.
 """
 
 import random
@@ -38,7 +40,8 @@ class Teller:
         self.log.append(([what.encode()], b"$%d\r\n%s\r\n" % (len(text), text)))
 
     def ask(self, name, *args, show=None):
-        """One command, one reply. show is what stands in the transcript when args hold an id or an address."""
+        """One command, one reply. show is what stands in the transcript when args hold an id or an
+        address."""
         args = [a if isinstance(a, bytes) else str(a).encode() for a in args]
         shown = args if show is None else show.encode().split(b" ")
         c = self.conns[name]
@@ -106,7 +109,7 @@ class Teller:
             c.close()
 
 
-# ---- iterations, on a connection of their own in the database of the main one --------------------------------
+# ---- iterations, on a connection of their own in the database of the main one --------------------
 
 
 def scan(t, db):
@@ -164,7 +167,7 @@ def randomkey(t, db):
     t.note("RANDOMKEY is a key", all((g in keys) if keys else g is None for g in got))
 
 
-# ---- connections ---------------------------------------------------------------------------------------------
+# ---- connections ---------------------------------------------------------------------------------
 
 
 def hello(t):
@@ -257,7 +260,8 @@ def kill(t):
 
 
 def pause(t):
-    """CLIENT PAUSE holds what it should and lets the rest through, until UNPAUSE or until its time is over."""
+    """CLIENT PAUSE holds what it should and lets the rest through, until UNPAUSE or until its time is
+    over."""
     t.open("a"), t.open("b")
     t.ask("b", "SELECT", "11")
     t.ask("b", "SET", "p", "before")
@@ -474,7 +478,7 @@ def client_lines(t):
     t.ask("a", "CLIENT", "LIST", "ID", ident[1], show="CLIENT LIST ID b")
 
 
-# ---- the server's own tables ---------------------------------------------------------------------------------
+# ---- the server's own tables ---------------------------------------------------------------------
 
 
 def expiry(t):
@@ -565,7 +569,8 @@ INFO_SAME = [
 
 
 def info(t):
-    """INFO's sections and fields, the values that a client may read, and the counters of commands and errors."""
+    """INFO's sections and fields, the values that a client may read, and the counters of commands and
+    errors."""
     t.open("a")
     t.ask("a", "INFO")
     for s in INFO_SECTIONS:
@@ -651,13 +656,18 @@ def config_values(t):
             t.ask("a", "CONFIG", "GET", name)
 
 
-COMMANDS = """set get getex getdel getset mget mset msetnx setex psetex setnx append strlen setrange getrange substr incr incrby incrbyfloat decr decrby lcs del unlink exists type ttl
-pttl expiretime pexpiretime expire pexpire expireat pexpireat persist touch rename renamenx copy move swapdb keys scan randomkey dbsize object flushdb flushall select dump restore ping echo hello auth quit
-reset client info config command time debug memory slowlog latency lolwut object|encoding object|refcount object|idletime object|freq object|help client|id client|getname client|setname client|list
-client|info client|kill client|reply client|no-evict client|pause client|unpause client|help config|get config|set config|resetstat config|rewrite config|help command|count command|list
-command|info command|docs command|getkeys command|getkeysandflags command|help memory|usage memory|doctor memory|stats memory|purge memory|help slowlog|get slowlog|len slowlog|reset slowlog|help
-latency|latest latency|history latency|reset latency|doctor latency|graph latency|histogram latency|help""".split(
-)
+COMMANDS = """
+set get getex getdel getset mget mset msetnx setex psetex setnx append strlen setrange getrange substr incr
+incrby incrbyfloat decr decrby lcs del unlink exists type ttl pttl expiretime pexpiretime expire pexpire
+expireat pexpireat persist touch rename renamenx copy move swapdb keys scan randomkey dbsize object flushdb
+flushall select dump restore ping echo hello auth quit reset client info config command time debug memory
+slowlog latency lolwut object|encoding object|refcount object|idletime object|freq object|help client|id
+client|getname client|setname client|list client|info client|kill client|reply client|no-evict client|pause
+client|unpause client|help config|get config|set config|resetstat config|rewrite config|help command|count
+command|list command|info command|docs command|getkeys command|getkeysandflags command|help memory|usage
+memory|doctor memory|stats memory|purge memory|help slowlog|get slowlog|len slowlog|reset slowlog|help
+latency|latest latency|history latency|reset latency|doctor latency|graph latency|histogram latency|help
+""".split()
 
 
 def command_table(t):
