@@ -29,7 +29,7 @@ static inline char *put_varint(char *p, uint64_t v) {
 }
 
 /* One value has one spelling: a last byte of zero (padding) and bits past the 64th are refused. */
-static bool take_varint(struct slice *s, uint64_t *out) {
+static bool take_long_varint(struct slice *s, uint64_t *out) {
     uint64_t v = 0;
     size_t bytes_max = s->len < VARINT_MAX ? s->len : VARINT_MAX;
     for (size_t i = 0; i < bytes_max; i++) {
@@ -43,6 +43,14 @@ static bool take_varint(struct slice *s, uint64_t *out) {
         return true;
     }
     return false;
+}
+
+/* Nearly every count and length is below 128. */
+static inline bool take_varint(struct slice *s, uint64_t *out) {
+    if (s->len == 0 || (uint8_t)s->data[0] >= 0x80) return take_long_varint(s, out);
+    *out = (uint8_t)s->data[0];
+    *s = slice_make(s->data + 1, s->len - 1);
+    return true;
 }
 
 void entry_begin(struct buf *b) {

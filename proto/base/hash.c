@@ -10,7 +10,7 @@
 
 enum { KEY_SLOTS = 16384 };
 
-static uint16_t crc16_table[256];
+static uint16_t crc16_table[8][256];
 static uint32_t crc32c_table[8][256];
 static uint64_t crc64_table[8][256];
 #if defined(__x86_64__)
@@ -26,15 +26,17 @@ __attribute__((constructor)) static void hash_load_tables(void) {
             r32 = (r32 >> 1) ^ (r32 & 1 ? UINT32_C(0x82f63b78) : 0);
             r64 = (r64 >> 1) ^ (r64 & 1 ? UINT64_C(0x95ac9329ac4bc9b5) : 0);
         }
-        crc16_table[byte] = (uint16_t)r16;
+        crc16_table[0][byte] = (uint16_t)r16;
         crc32c_table[0][byte] = r32;
         crc64_table[0][byte] = r64;
     }
     /* Table k advances a byte over k further zero bytes, so that eight bytes fold in one step. */
     for (int k = 1; k < 8; k++) {
         for (int byte = 0; byte < 256; byte++) {
+            uint16_t c16 = crc16_table[k - 1][byte];
             uint32_t c32 = crc32c_table[k - 1][byte];
             uint64_t c64 = crc64_table[k - 1][byte];
+            crc16_table[k][byte] = (uint16_t)(crc16_table[0][c16 >> 8] ^ (c16 << 8));
             crc32c_table[k][byte] = crc32c_table[0][c32 & 0xff] ^ (c32 >> 8);
             crc64_table[k][byte] = crc64_table[0][c64 & 0xff] ^ (c64 >> 8);
         }
@@ -49,18 +51,32 @@ uint64_t hash64(struct slice bytes) {
     return XXH3_64bits(bytes.data, bytes.len);
 }
 
-uint16_t crc16(struct slice bytes) {
-    uint32_t crc = 0;
-    for (size_t i = 0; i < bytes.len; i++) {
-        crc = (crc << 8) ^ crc16_table[((crc >> 8) ^ (unsigned char)bytes.data[i]) & 0xff];
-    }
-    return (uint16_t)crc;
-}
+/* Eight bytes at once; written out because the compiler keeps the loop. */
+#define FOLD8(table, v)                                                                                      \
+    (table[7][(v)&0xff] ^ table[6][(v) >> 8 & 0xff] ^ table[5][(v) >> 16 & 0xff] ^                           \
+     table[4][(v) >> 24 & 0xff] ^ table[3][(v) >> 32 & 0xff] ^ table[2][(v) >> 40 & 0xff] ^                  \
+     table[1][(v) >> 48 & 0xff] ^ table[0][(v) >> 56])
 
 static inline uint64_t load_u64le(const char *p) {
     uint64_t v;
     memcpy(&v, p, sizeof v);
     return v;
+}
+
+/* Every key of every command comes through here. */
+uint16_t crc16(struct slice bytes) {
+    const char *p = bytes.data;
+    size_t len = bytes.len;
+    uint32_t crc = 0;
+    for (; len >= 8; p += 8, len -= 8) {
+        /* This one runs from the high bit down, so the sum so far meets the first two bytes swapped. */
+        uint64_t v = load_u64le(p) ^ __builtin_bswap16((uint16_t)crc);
+        crc = (uint32_t)FOLD8(crc16_table, v);
+    }
+    for (; len > 0; p++, len--) {
+        crc = ((crc << 8) ^ crc16_table[0][((crc >> 8) ^ (unsigned char)*p) & 0xff]) & 0xffff;
+    }
+    return (uint16_t)crc;
 }
 
 #if defined(__x86_64__)
@@ -76,8 +92,7 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
 static uint32_t crc32c_tables(uint32_t crc, const char *p, size_t len) {
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t v = load_u64le(p) ^ crc;
-        crc = 0;
-        for (int k = 0; k < 8; k++) crc ^= crc32c_table[7 - k][(v >> (8 * k)) & 0xff];
+        crc = FOLD8(crc32c_table, v);
     }
     for (; len > 0; p++, len--) crc = crc32c_table[0][(crc ^ (unsigned char)*p) & 0xff] ^ (crc >> 8);
     return crc;
@@ -96,8 +111,7 @@ uint64_t crc64(uint64_t crc, struct slice bytes) {
     size_t len = bytes.len;
     for (; len >= 8; p += 8, len -= 8) {
         uint64_t v = load_u64le(p) ^ crc;
-        crc = 0;
-        for (int k = 0; k < 8; k++) crc ^= crc64_table[7 - k][(v >> (8 * k)) & 0xff];
+        crc = FOLD8(crc64_table, v);
     }
     for (; len > 0; p++, len--) crc = crc64_table[0][(crc ^ (unsigned char)*p) & 0xff] ^ (crc >> 8);
     return crc;

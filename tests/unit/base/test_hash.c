@@ -39,6 +39,15 @@ static uint64_t crc_bitwise(uint64_t crc, uint64_t poly, struct slice bytes) {
     return crc;
 }
 
+static uint16_t crc16_bitwise(struct slice bytes) {
+    uint32_t crc = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        crc ^= (uint32_t)(unsigned char)bytes.data[i] << 8;
+        for (int bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x8000 ? 0x1021 : 0);
+    }
+    return (uint16_t)crc;
+}
+
 /* Any length and alignment, whole or in two parts. */
 TEST(against_bit_by_bit) {
     struct rng rng = {test_seed()};
@@ -49,6 +58,7 @@ TEST(against_bit_by_bit) {
         size_t cut = rng_below(&rng, len + 1);
         struct slice front = slice_make(all.data, cut), back = slice_make(all.data + cut, len - cut);
 
+        EXPECT_EQ_U64(crc16(all), crc16_bitwise(all));
         EXPECT_EQ_U64(crc64(0, all), crc_bitwise(0, UINT64_C(0x95ac9329ac4bc9b5), all));
         EXPECT_EQ_U64(crc64(crc64(0, front), back), crc64(0, all));
 
