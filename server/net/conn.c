@@ -1,0 +1,261 @@
+/* One client connection: reading, parsing, holding back, writing, closing. See net.h for the states. */
+#include "net_internal.h"
+
+#include "config.h"
+#include "mem.h"
+#include "server.h"
+
+#include <stdio.h>
+
+enum { READ_SIZE = 64 * 1024, KEEP_BUFFER_MAX = 32 * 1024, TRY_WRITE_MAX = 1 << 20 };
+
+static void conn_free_if_done(struct conn *c) {
+    if (!c->handle_closed || c->pending > 0) return;
+    CHECK(list_empty(&c->flush_link));
+    CHECK(list_empty(&c->held_link));
+    resp_parser_free(&c->parser);
+    buf_free(&c->in);
+    buf_free(&c->out);
+    buf_free(&c->sending);
+    c->magic = 0;
+    mem_free(c);
+}
+
+static void close_cb(uv_handle_t *handle) {
+    struct conn *c = handle->data;
+    CHECK(c->magic == CONN_MAGIC);
+    c->handle_closed = true;
+    c->net->conn_count--;
+    conn_free_if_done(c);
+}
+
+void conn_close(struct conn *c) {
+    if (c->closing) return;
+    c->closing = true;
+    list_unlink(&c->flush_link);
+    list_unlink(&c->held_link);
+    c->net->handler.closed(c->net->handler.arg, c);
+    uv_close(&c->uv.handle, close_cb);
+}
+
+static void stop_reading(struct conn *c) {
+    if (!c->is_reading) return;
+    c->is_reading = false;
+    uv_read_stop(&c->uv.stream);
+}
+
+static void close_if_drained(struct conn *c) {
+    if (c->draining && c->pending == 0 && c->out.len == 0 && !c->is_sending) conn_close(c);
+}
+
+void conn_drain(struct conn *c) {
+    if (c->closing) return;
+    c->draining = true;
+    list_unlink(&c->held_link);
+    stop_reading(c);
+    conn_touch(c); /* the flush looks whether it can close */
+}
+
+void conn_let_go(struct conn *c) {
+    CHECK(c->pending > 0);
+    c->pending--;
+    if (c->closing)
+        conn_free_if_done(c);
+    else if (c->pending == 0 || !c->is_reading)
+        conn_touch(c); /* the flush sees whether it may read on, or close */
+}
+
+/* --- input --- */
+
+static bool is_full(const struct conn *c) {
+    return c->pending >= CONN_PENDING_MAX || c->out.len + c->sending.len >= CONN_OUTPUT_PAUSE;
+}
+
+static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
+    (void)suggested;
+    struct conn *c = handle->data;
+    if (c->in.len == 0 && !c->net->scratch_busy) {
+        c->net->scratch_busy = true;
+        *out = uv_buf_init(c->net->scratch, READ_SIZE);
+        return;
+    }
+    size_t want = c->parser.wanted > c->in.len ? c->parser.wanted - c->in.len : 0;
+    if (want < READ_SIZE) want = READ_SIZE;
+    if (want > 4 << 20)
+        want = 4 << 20; /* a client that announces a gigabyte has to send it before we believe it */
+    buf_reserve(&c->in, want);
+    *out = uv_buf_init(buf_tail(&c->in),
+                       (unsigned)(c->in.cap - c->in.len < UINT32_MAX ? c->in.cap - c->in.len : UINT32_MAX));
+}
+
+static void protocol_error(struct conn *c) {
+    char line[256];
+    snprintf(line, sizeof line, "-ERR %s\r\n", c->parser.error);
+    buf_add_str(&c->out, line);
+    conn_drain(c);
+}
+
+/* Offers the handler every whole command in `input`; returns how much of it is done with. */
+static size_t process(struct conn *c, struct slice input) {
+    size_t done = 0;
+    struct resp_limits limits = {.bulk_len_max = c->net->config->proto_max_bulk_len,
+                                 .arg_count_max = 1024 * 1024 * 1024,
+                                 .unauthenticated_bulk_len_max = 16384};
+    while (done < input.len && !c->draining && !c->closing) {
+        if (is_full(c)) {
+            stop_reading(c);
+            break;
+        }
+        size_t consumed = 0;
+        limits.authenticated = c->session.authenticated;
+        enum resp_status status =
+            resp_parse(&c->parser, &limits, slice_make(input.data + done, input.len - done), &consumed);
+        if (status == RESP_MORE) {
+            done += consumed;
+            break;
+        }
+        if (status == RESP_ERROR) {
+            protocol_error(c);
+            return input.len;
+        }
+        if (c->parser.argc > 0 &&
+            c->net->handler.command(c->net->handler.arg, c, c->parser.argc, c->parser.argv) == CONN_HOLD) {
+            if (list_empty(&c->held_link)) list_push_back(&c->net->held, &c->held_link);
+            stop_reading(c);
+            break;
+        }
+        done += consumed;
+    }
+    return done;
+}
+
+static void process_kept(struct conn *c) {
+    if (c->in_process) return;
+    c->in_process = true;
+    buf_drop(&c->in, process(c, buf_slice(&c->in)));
+    c->in_process = false;
+    if (c->in.len == 0 && c->in.cap > KEEP_BUFFER_MAX) buf_free(&c->in);
+}
+
+static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
+    struct conn *c = stream->data;
+    CHECK(c->magic == CONN_MAGIC);
+    bool from_scratch = buf->base == c->net->scratch;
+    if (n < 0) {
+        if (from_scratch) c->net->scratch_busy = false;
+        if (n == UV_EOF)
+            conn_drain(c); /* half-closed: what it asked is still answered */
+        else
+            conn_close(c);
+        return;
+    }
+    c->net->bytes_in += (uint64_t)n;
+    if (from_scratch) {
+        c->in_process = true;
+        size_t done = process(c, slice_make(buf->base, (size_t)n));
+        c->in_process = false;
+        if (!c->closing) buf_add(&c->in, buf->base + done, (size_t)n - done);
+        c->net->scratch_busy = false;
+    } else {
+        c->in.len += (size_t)n;
+        process_kept(c);
+    }
+    if ((int64_t)c->in.len > c->net->config->client_query_buffer_limit && !c->closing) {
+        char line[128];
+        snprintf(line, sizeof line, "closing client %s: its input exceeds client-query-buffer-limit",
+                 c->session.peer);
+        c->net->handler.log(c->net->handler.arg, line);
+        conn_close(c);
+    }
+}
+
+static void start_reading(struct conn *c) {
+    if (c->is_reading || c->draining || c->closing) return;
+    c->is_reading = uv_read_start(&c->uv.stream, alloc_cb, read_cb) == 0;
+    if (!c->is_reading) conn_close(c);
+}
+
+void conn_resume(struct conn *c) {
+    if (c->draining || c->closing || is_full(c)) return;
+    process_kept(c);
+    if (list_empty(&c->held_link) && !is_full(c)) start_reading(c);
+}
+
+/* --- output --- */
+
+static void write_cb(uv_write_t *write, int status) {
+    struct conn *c = write->data;
+    CHECK(c->magic == CONN_MAGIC);
+    c->is_sending = false;
+    if (c->sending.cap > KEEP_BUFFER_MAX)
+        buf_free(&c->sending);
+    else
+        buf_clear(&c->sending);
+    if (c->closing) return;
+    if (status < 0)
+        conn_close(c);
+    else
+        conn_touch(c);
+}
+
+/* The socket is full: libuv waits for it with what is left. */
+static void send_later(struct conn *c, size_t sent) {
+    buf_drop(&c->out, sent);
+    struct buf empty = c->sending;
+    c->sending = c->out;
+    c->out = empty;
+    uv_buf_t part = uv_buf_init(c->sending.data, (unsigned)c->sending.len);
+    c->is_sending = true;
+    c->write.data = c;
+    if (uv_write(&c->write, &c->uv.stream, &part, 1, write_cb) != 0) {
+        c->is_sending = false;
+        conn_close(c);
+    }
+}
+
+void conn_flush(struct conn *c) {
+    if (c->out.len > 0 && !c->is_sending) {
+        size_t len = c->out.len < UINT32_MAX ? c->out.len : UINT32_MAX;
+        uv_buf_t part = uv_buf_init(c->out.data, (unsigned)len);
+        int n = uv_try_write(&c->uv.stream, &part, 1);
+        if (n < 0 && n != UV_EAGAIN) {
+            conn_close(c);
+            return;
+        }
+        size_t sent = n > 0 ? (size_t)n : 0;
+        c->net->bytes_out += c->out.len;
+        if (sent < c->out.len)
+            send_later(c, sent);
+        else if (c->out.cap > KEEP_BUFFER_MAX)
+            buf_free(&c->out);
+        else
+            buf_clear(&c->out);
+    }
+    if (c->closing) return;
+    close_if_drained(c);
+    if (!c->closing && !c->is_reading && list_empty(&c->held_link)) conn_resume(c);
+}
+
+/* --- beginning --- */
+
+struct conn *conn_new(struct net *net) {
+    struct conn *c = mem_calloc(1, sizeof *c);
+    c->magic = CONN_MAGIC;
+    c->net = net;
+    list_init(&c->flush_link);
+    list_init(&c->held_link);
+    list_init(&c->session.link);
+    resp_parser_init(&c->parser);
+    net->conn_count++;
+    return c;
+}
+
+void conn_start(struct conn *c) {
+    c->net->handler.opened(c->net->handler.arg, c);
+    if (!c->closing) start_reading(c);
+}
+
+void conn_abandon(struct conn *c) {
+    c->closing = true;
+    uv_close(&c->uv.handle, close_cb);
+}

@@ -1,0 +1,284 @@
+/* Listeners, and what concerns all connections: accepting, refusing beyond maxclients, flushing once a turn, idle
+ * time-outs, stopping. */
+#include "net_internal.h"
+
+#include "config.h"
+#include "mem.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+struct listener {
+    struct list link;
+    struct net *net;
+    bool is_pipe;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    char name[128];
+};
+
+void net_init(struct net *net, uv_loop_t *loop, const struct config *config, struct net_handler handler) {
+    *net = (struct net){.loop = loop, .config = config, .handler = handler};
+    list_init(&net->to_flush);
+    list_init(&net->held);
+    list_init(&net->listeners);
+    net->scratch = mem_alloc(NET_SCRATCH_SIZE);
+}
+
+static void name_address(const struct sockaddr_storage *addr, char *out, size_t cap) {
+    char ip[INET6_ADDRSTRLEN] = "?";
+    if (addr->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
+        inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
+        snprintf(out, cap, "[%s]:%d", ip, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
+        inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
+        snprintf(out, cap, "%s:%d", ip, ntohs(in->sin_port));
+    }
+}
+
+static void name_conn(struct conn *c, const struct listener *l) {
+    struct session *s = &c->session;
+    uv_os_fd_t fd = -1;
+    uv_fileno(&c->uv.handle, &fd);
+    s->fd = fd;
+    s->unix_socket = l->is_pipe;
+    if (l->is_pipe) {
+        snprintf(s->peer, sizeof s->peer, "%.60s:0", l->net->config->unixsocket);
+        memcpy(s->local, s->peer, sizeof s->local);
+        return;
+    }
+    struct sockaddr_storage addr;
+    int len = sizeof addr;
+    if (uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&addr, &len) == 0)
+        name_address(&addr, s->peer, sizeof s->peer);
+    len = sizeof addr;
+    if (uv_tcp_getsockname(&c->uv.tcp, (struct sockaddr *)&addr, &len) == 0)
+        name_address(&addr, s->local, sizeof s->local);
+}
+
+static void turn_away(struct conn *c, char *text) {
+    uv_buf_t part = uv_buf_init(text, (unsigned)strlen(text));
+    (void)uv_try_write(&c->uv.stream, &part, 1); /* a courtesy: if it does not fit, closing says enough */
+    c->net->rejected++;
+    conn_abandon(c);
+}
+
+static void refuse(struct conn *c) {
+    static char text[] = "-ERR max number of clients reached\r\n";
+    turn_away(c, text);
+}
+
+/* protected-mode: without a password only this machine is served. */
+static bool is_stranger(const struct conn *c) {
+    const struct session *s = &c->session;
+    if (!c->net->config->protected_mode || c->net->config->requirepass[0] != '\0' || s->unix_socket)
+        return false;
+    return strncmp(s->peer, "127.", 4) != 0 && strncmp(s->peer, "[::1]", 5) != 0 &&
+           strncmp(s->peer, "[::ffff:127.", 12) != 0;
+}
+
+static void deny(struct conn *c) {
+    static char text[] =
+        "-DENIED this node is in protected mode and has no password, so it serves only its own machine: "
+        "set requirepass, or protected-mode no, to be reached from elsewhere\r\n";
+    turn_away(c, text);
+}
+
+static void accept_cb(uv_stream_t *server, int status) {
+    struct listener *l = server->data;
+    if (status < 0) return;
+    struct net *net = l->net;
+    struct conn *c = conn_new(net);
+    if (l->is_pipe)
+        uv_pipe_init(net->loop, &c->uv.pipe, 0);
+    else
+        uv_tcp_init(net->loop, &c->uv.tcp);
+    c->uv.handle.data = c;
+    if (uv_accept(server, &c->uv.stream) != 0) {
+        conn_abandon(c);
+        return;
+    }
+    net->accepted++;
+    if (net->stopping || (int64_t)net->conn_count > net->config->maxclients) {
+        refuse(c);
+        return;
+    }
+    name_conn(c, l);
+    if (is_stranger(c)) {
+        deny(c);
+        return;
+    }
+    if (!l->is_pipe) {
+        uv_tcp_nodelay(&c->uv.tcp, 1);
+        if (net->config->tcp_keepalive > 0)
+            uv_tcp_keepalive(&c->uv.tcp, 1, (unsigned)net->config->tcp_keepalive);
+    }
+    conn_start(c);
+}
+
+static struct listener *listener_new(struct net *net, bool is_pipe) {
+    struct listener *l = mem_calloc(1, sizeof *l);
+    l->net = net;
+    l->is_pipe = is_pipe;
+    if (is_pipe)
+        uv_pipe_init(net->loop, &l->uv.pipe, 0);
+    else
+        uv_tcp_init(net->loop, &l->uv.tcp);
+    l->uv.handle.data = l;
+    list_push_back(&net->listeners, &l->link);
+    return l;
+}
+
+/* "-::1" in `bind`: an address whose absence is no error. */
+static int listen_tcp(struct net *net, const char *address, struct listener **out) {
+    int port = (int)net->config->port;
+    struct sockaddr_storage addr;
+    bool is_v6 = strchr(address, ':') != NULL;
+    const char *host = strcmp(address, "*") == 0 ? "0.0.0.0" : strcmp(address, "::*") == 0 ? "::" : address;
+    int rc = is_v6 ? uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)&addr)
+                   : uv_ip4_addr(host, port, (struct sockaddr_in *)(void *)&addr);
+    if (rc != 0) return rc;
+    struct listener *l = listener_new(net, false);
+    *out = l;
+    name_address(&addr, l->name, sizeof l->name);
+    rc = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&addr, is_v6 ? UV_TCP_IPV6ONLY : 0);
+    if (rc == 0) rc = uv_listen(&l->uv.stream, (int)net->config->tcp_backlog, accept_cb);
+    return rc;
+}
+
+static int listen_unix(struct net *net) {
+    const char *path = net->config->unixsocket;
+    unlink(path);
+    struct listener *l = listener_new(net, true);
+    snprintf(l->name, sizeof l->name, "%s", path);
+    int rc = uv_pipe_bind(&l->uv.pipe, path);
+    if (rc == 0) rc = uv_listen(&l->uv.stream, (int)net->config->tcp_backlog, accept_cb);
+    mode_t mode = (mode_t)net->config->unixsocketperm;
+    if (rc == 0 && mode != 0 && chmod(path, mode) != 0) rc = -errno;
+    return rc;
+}
+
+static void listener_free_cb(uv_handle_t *handle) {
+    mem_free(handle->data);
+}
+
+static void listener_close(struct listener *l) {
+    list_unlink(&l->link);
+    if (l->is_pipe) unlink(l->name);
+    uv_close(&l->uv.handle, listener_free_cb);
+}
+
+enum rc net_listen(struct net *net, char *error, size_t cap) {
+    char addresses[1024];
+    snprintf(addresses, sizeof addresses, "%s", net->config->bind);
+    char *rest = addresses;
+    for (char *word; net->config->port != 0 && (word = strsep(&rest, " ")) != NULL;) {
+        if (*word == '\0') continue;
+        bool optional = *word == '-';
+        struct listener *l = NULL;
+        int rc = listen_tcp(net, word + optional, &l);
+        if (rc == 0) continue;
+        if (l != NULL) listener_close(l);
+        if (optional && (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT)) continue;
+        snprintf(error, cap, "cannot listen on %.64s port %d: %s", word + optional, (int)net->config->port,
+                 uv_strerror(rc));
+        return RC_IO;
+    }
+    if (net->config->unixsocket[0] != '\0') {
+        int rc = listen_unix(net);
+        if (rc != 0) {
+            snprintf(error, cap, "cannot listen on %.200s: %s", net->config->unixsocket, uv_strerror(rc));
+            return RC_IO;
+        }
+    }
+    return RC_OK;
+}
+
+void net_describe(const struct net *net, struct buf *out) {
+    const char *separator = "";
+    LIST_FOR_EACH(it, &net->listeners) {
+        buf_add_str(out, separator);
+        buf_add_str(out, container_of(it, struct listener, link)->name);
+        separator = ", ";
+    }
+}
+
+void net_unlisten(struct net *net) {
+    while (!list_empty(&net->listeners))
+        listener_close(container_of(net->listeners.next, struct listener, link));
+}
+
+void net_flush(struct net *net) {
+    /* A flush may let a connection read on and so touch others: go on until the list is empty. */
+    while (!list_empty(&net->to_flush)) {
+        struct conn *c = container_of(net->to_flush.next, struct conn, flush_link);
+        list_unlink(&c->flush_link);
+        conn_flush(c);
+    }
+}
+
+void net_resume(struct net *net) {
+    struct list held;
+    if (list_empty(&net->held)) return;
+    held = net->held; /* take the whole list: who is held again goes to the end of a new one */
+    held.next->prev = held.prev->next = &held;
+    list_init(&net->held);
+    while (!list_empty(&held)) {
+        struct conn *c = container_of(held.next, struct conn, held_link);
+        list_unlink(&c->held_link);
+        conn_resume(c);
+    }
+}
+
+struct idle_scan {
+    struct net *net;
+    int64_t now_ms;
+};
+
+static struct conn *conn_of_handle(uv_handle_t *handle) {
+    if (handle->type != UV_TCP && handle->type != UV_NAMED_PIPE) return NULL;
+    struct conn *c = handle->data;
+    return c != NULL && c->magic == CONN_MAGIC && !c->closing ? c : NULL;
+}
+
+static void close_idle_cb(uv_handle_t *handle, void *arg) {
+    const struct idle_scan *scan = arg;
+    struct conn *c = conn_of_handle(handle);
+    if (c == NULL || c->pending > 0) return;
+    if (scan->now_ms - c->session.last_command_ms > scan->net->config->timeout * 1000) conn_close(c);
+}
+
+void net_close_idle(struct net *net, int64_t now_ms) {
+    if (net->config->timeout == 0) return;
+    struct idle_scan scan = {net, now_ms};
+    uv_walk(net->loop, close_idle_cb, &scan);
+}
+
+static void drain_cb(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    struct conn *c = conn_of_handle(handle);
+    if (c != NULL) conn_drain(c);
+}
+
+void net_stop(struct net *net) {
+    net->stopping = true;
+    net_unlisten(net);
+    uv_walk(net->loop, drain_cb, NULL);
+}
+
+void net_free(struct net *net) {
+    mem_free(net->scratch);
+}

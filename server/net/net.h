@@ -1,0 +1,115 @@
+/* Sockets: listeners and client connections on one libuv loop. Bytes in become commands for the handler; replies
+ * gather in each connection's output and leave in one write per loop turn. What a command means is not known here.
+ *
+ * A connection's life:
+ *
+ *            accept                     EOF, QUIT, kill, error        nothing pending, output sent (or hopeless)
+ *   (none) ----------> OPEN ---------------------------> DRAINING ------------------------------------> CLOSING --> freed
+ *                        |  conn_hold  ^
+ *                        v             | conn_resume
+ *                       HELD ----------+          (input stays where it is; nothing is read or parsed)
+ *
+ * Memory: the struct is freed after libuv's close callback and after the last pending operation was let go.
+ * Bounds: input per connection by client-query-buffer-limit (then closed with an error in the log); unanswered
+ * commands by CONN_PENDING_MAX and unsent output by CONN_OUTPUT_PAUSE (then reading pauses until it drains). */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include "buf.h"
+#include "check.h"
+#include "resp_parse.h"
+#include "session.h"
+
+#include <uv.h>
+
+struct config;
+struct net;
+struct proposal;
+
+enum { CONN_MAGIC = 0x434f4e4e, CONN_PENDING_MAX = 20000, CONN_OUTPUT_PAUSE = 4 << 20 };
+
+struct conn {
+    uint32_t magic;
+    struct net *net;
+    struct session session;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+
+    struct buf in; /* bytes that could not be parsed yet */
+    struct resp_parser parser;
+    struct buf out;     /* replies of this turn */
+    struct buf sending; /* handed to libuv, when the socket did not take everything at once */
+    uv_write_t write;
+    bool is_sending;
+    struct list flush_link; /* in net->to_flush while there is something to write */
+    struct list held_link;  /* in net->held while the handler wants it to wait */
+
+    bool is_reading, draining, closing, handle_closed;
+    bool in_process; /* conn_process is on the stack */
+
+    /* The handler's: commands of this connection whose replies wait for the log. */
+    uint32_t pending;
+    struct proposal *last_proposal; /* where the newest of them is; meaningless when pending is 0 */
+};
+
+enum conn_verdict {
+    CONN_NEXT, /* the command was taken */
+    CONN_HOLD, /* not now: the same command is offered again by conn_resume */
+};
+
+struct net_handler {
+    void *arg;
+    void (*opened)(void *arg, struct conn *c);
+    void (*closed)(void *arg, struct conn *c); /* no more commands come; pending replies go nowhere */
+    enum conn_verdict (*command)(void *arg, struct conn *c, int argc, const struct slice *argv);
+    void (*log)(void *arg, const char *line);
+};
+
+struct net {
+    uv_loop_t *loop;
+    const struct config *config;
+    struct net_handler handler;
+    struct list to_flush, held, listeners;
+    uint64_t conn_count;
+    uint64_t bytes_in, bytes_out, accepted, rejected;
+    char *scratch; /* input of the connection being read, when it has none left over */
+    bool scratch_busy;
+    bool stopping;
+};
+
+void net_init(struct net *net, uv_loop_t *loop, const struct config *config, struct net_handler handler);
+/* Binds everything that bind, port and unixsocket name. RC_IO with a text in `error` if any of it fails. */
+MUST_USE enum rc net_listen(struct net *net, char *error, size_t cap);
+/* "127.0.0.1:6379, /path/to.sock" */
+void net_describe(const struct net *net, struct buf *out);
+void net_unlisten(struct net *net);
+/* Writes what the turn has gathered; call it once at the end of each turn. */
+void net_flush(struct net *net);
+/* Offers held connections their command again. */
+void net_resume(struct net *net);
+/* Idle connections beyond `timeout` are closed; called about once a second. */
+void net_close_idle(struct net *net, int64_t now_ms);
+/* Stops reading everywhere and closes each connection as soon as it is drained. */
+void net_stop(struct net *net);
+void net_free(struct net *net);
+
+/* Output has been added to c->out: it leaves at the end of the turn. */
+static inline void conn_touch(struct conn *c) {
+    if (!list_empty(&c->flush_link)) return;
+    list_push_back(&c->net->to_flush, &c->flush_link);
+}
+/* One pending command was answered (or its answer has nowhere to go). May free the connection. */
+void conn_let_go(struct conn *c);
+/* Closes when everything pending is answered and sent; nothing further is parsed. */
+void conn_drain(struct conn *c);
+/* Closes at once. */
+void conn_close(struct conn *c);
+static inline struct conn *conn_of_session(struct session *s) {
+    return container_of(s, struct conn, session);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* Out of the log: committed entries, in order, the same code on every node. Where somebody here waits for an entry,
+ * the replies go straight into the waiting connections; otherwise they are discarded. */
+#include "node_internal.h"
+
+#include "mem.h"
+
+/* Runs and accounts for one command. The clock is read once: the end of one command is the start of the next. */
+void node_run_command(struct node *n, struct cmd_ctx *c) {
+    uint32_t errors_before = c->reply->error_count;
+    size_t out_before = c->reply->out ? c->reply->out->len : 0;
+    cmd_run(c);
+    const char *fault = ks_fault(n->ks);
+    if (fault != NULL) {
+        if (c->cmd->flags & CMD_WRITE) {
+            node_fail(n, "an entry cannot be applied: %s", fault);
+        } else {
+            if (c->reply->out) c->reply->out->len = out_before;
+            reply_errorf(c->reply, "ERR the data on disk could not be read: %s", fault);
+            ks_clear_fault(n->ks);
+        }
+    }
+    uint64_t now = mono_us();
+    int64_t took = (int64_t)(now - n->turn_mono_us);
+    n->turn_mono_us = now;
+    cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
+                c->reply->error_count > errors_before);
+    arena_reset(&n->arena);
+}
+
+static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
+                      bool is_write) {
+    static const struct op nobody = {0};
+    if (op == NULL) op = &nobody;
+    struct conn *c = op->conn;
+    struct reply reply;
+    struct session *session = c != NULL && !c->closing ? &c->session : NULL;
+    reply_init(&reply, session && !op->silent ? &c->out : NULL, op->resp ? op->resp : 2);
+    const struct command *cmd = op->cmd ? op->cmd : command_lookup(r->argc, r->argv);
+    if (cmd == NULL) { /* written by a newer version: skipping it would make this node's data differ */
+        node_fail(n, "entry with an unknown command '%.*s'", (int)r->argv[0].len, r->argv[0].data);
+        return;
+    }
+    struct cmd_ctx ctx = {.cmd = cmd,
+                          .argc = r->argc,
+                          .argv = r->argv,
+                          .reply = &reply,
+                          .ks = n->ks,
+                          .server = &n->server,
+                          .session = session,
+                          .db = r->db,
+                          .now_ms = is_write ? r->header.clock_ms
+                                             : (node_now_ms(n) > n->clock_ms ? node_now_ms(n) : n->clock_ms),
+                          .now_us = n->now_us,
+                          .rng = is_write ? rng : &n->rng,
+                          .arena = &n->arena};
+    node_run_command(n, &ctx);
+}
+
+/* Operations in their order, each taking its command from the payload, from the local commands, or ready made. */
+static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
+    struct entry_reader *writes = &n->reader, *locals = &n->local_reader;
+    size_t bytes_at = 0;
+    if (p->local_count > 0) {
+        entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
+        CHECK(entry_open(locals, buf_slice(&p->local)));
+    }
+    for (size_t i = 0; i < p->op_count && !n->failed; i++) {
+        struct op *op = &p->ops[i];
+        struct conn *c = op->conn;
+        switch (op->kind) {
+        case OP_WRITE:
+            CHECK(entry_next(writes) == 1);
+            apply_one(n, op, writes, rng, true);
+            break;
+        case OP_RUN:
+            CHECK(entry_next(locals) == 1);
+            apply_one(n, op, locals, rng, false);
+            break;
+        case OP_BYTES:
+            if (!c->closing) buf_add(&c->out, p->bytes.data + bytes_at, op->len);
+            bytes_at += op->len;
+            break;
+        }
+        if (c == NULL) continue;
+        if (!c->closing) conn_touch(c);
+        conn_let_go(c);
+    }
+}
+
+static void apply_payload(struct node *n, struct slice payload, uint64_t index, uint64_t term,
+                          struct proposal *p) {
+    if (!entry_open(&n->reader, payload)) {
+        node_fail(n, "entry %llu is malformed", (unsigned long long)index);
+        return;
+    }
+    if (n->reader.header.clock_ms > n->clock_ms) n->clock_ms = n->reader.header.clock_ms;
+    struct rng rng = {n->reader.header.seed};
+    if (p != NULL) {
+        apply_ops(n, p, &rng);
+    } else {
+        int more;
+        while (!n->failed && (more = entry_next(&n->reader)) == 1) apply_one(n, NULL, &n->reader, &rng, true);
+        if (!n->failed && more < 0) node_fail(n, "entry %llu is malformed", (unsigned long long)index);
+    }
+    ks_set_applied(n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->clock_ms});
+}
+
+static void finish(struct node *n, struct proposal *p) {
+    n->flight = p->next;
+    if (n->flight == NULL) n->flight_tail = &n->flight;
+    n->flight_count--;
+    n->flight_bytes -= p->payload.len;
+    if (p->has_expiry) {
+        n->expiry_in_flight = false;
+        if (n->expiry_again) node_propose_expired(n);
+    }
+    proposal_free(n, p);
+}
+
+/* Replay of what the log holds beyond the state on disk. */
+static enum rc replay_entry(void *arg, const struct log_entry *e) {
+    struct node *n = arg;
+    if (e->kind == RAFT_ENTRY_COMMANDS)
+        apply_payload(n, e->payload, e->index, e->term, NULL);
+    else
+        ks_set_applied(n->ks,
+                       (struct ks_applied){.index = e->index, .term = e->term, .clock_ms = n->clock_ms});
+    n->applied_index = e->index;
+    return n->failed ? RC_STOPPED : RC_OK;
+}
+
+static void replay(struct node *n, uint64_t to) {
+    struct kv_error error = {.text = ""};
+    enum rc rc = raft_log_read(n->log, n->applied_index + 1, to, replay_entry, n, &error);
+    if (rc != RC_OK && !n->failed)
+        node_fail(n, "the log cannot be read at entry %llu: %s %s", (unsigned long long)n->applied_index + 1,
+                  rc_name(rc), error.text);
+}
+
+void node_apply(struct node *n) {
+    uint64_t to = n->commit_index < n->durable_index ? n->commit_index : n->durable_index;
+    if (n->applied_index >= to || n->failed) return;
+    uint64_t first_in_memory = n->flight ? n->flight->index : to + 1;
+    if (n->applied_index + 1 < first_in_memory)
+        replay(n, first_in_memory - 1 < to ? first_in_memory - 1 : to);
+    n->turn_mono_us = mono_us();
+    while (n->applied_index < to && !n->failed) {
+        struct proposal *p = n->flight;
+        CHECK(p != NULL);
+        CHECK(p->index == n->applied_index + 1);
+        if (p->kind == RAFT_ENTRY_COMMANDS)
+            apply_payload(n, buf_slice(&p->payload), p->index, p->term, p);
+        else
+            ks_set_applied(n->ks,
+                           (struct ks_applied){.index = p->index, .term = p->term, .clock_ms = n->clock_ms});
+        n->applied_index = p->index;
+        if (!n->failed) finish(n, p);
+    }
+    if (n->failed) return;
+    struct raft_event event = {.type = RAFT_EVENT_APPLIED, .index = n->applied_index};
+    struct raft_update up;
+    CHECK(raft_step(n->raft, &event, &up) == RC_OK);
+    n->readable = up.readable;
+}

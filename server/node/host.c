@@ -1,0 +1,297 @@
+/* What commands about the server may ask of the world (server/cmd/host.h), answered from the node. */
+#include "node_internal.h"
+
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef REDRAFT_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
+
+static struct node *node_of(struct host *h) {
+    return container_of(h, struct node, host);
+}
+
+static void host_session_close(struct host *h, struct session *s, bool after_reply) {
+    (void)h;
+    struct conn *c = conn_of_session(s);
+    if (after_reply)
+        s->close_after_reply = true;
+    else
+        conn_close(c);
+}
+
+static void host_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
+    (void)h;
+    const struct conn *c = container_of(s, const struct conn, session);
+    *out = (struct host_session_usage){
+        .query_buffer = c->in.len,
+        .query_buffer_free = c->in.cap - c->in.len,
+        .argv_mem = (size_t)c->parser.argv_cap * sizeof(struct slice),
+        .output_buffer = c->out.cap,
+        .output_pending = c->out.len + c->sending.len,
+        .total = sizeof *c + c->in.cap + c->out.cap + c->sending.cap,
+    };
+}
+
+/* --- memory --- */
+
+struct memory {
+    size_t allocated, active, resident;
+};
+
+static struct memory measure_memory(void) {
+    struct memory m = {0};
+#ifdef REDRAFT_JEMALLOC
+    uint64_t epoch = 1;
+    size_t size = sizeof epoch;
+    mallctl("epoch", &epoch, &size, &epoch, size);
+    size = sizeof(size_t);
+    mallctl("stats.allocated", &m.allocated, &size, NULL, 0);
+    mallctl("stats.active", &m.active, &size, NULL, 0);
+    mallctl("stats.resident", &m.resident, &size, NULL, 0);
+#endif
+    return m;
+}
+
+static uint64_t resident_bytes(void) {
+    unsigned long long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f == NULL) return 0;
+    if (fscanf(f, "%llu %llu", &size, &resident) != 2) resident = 0;
+    fclose(f);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* maxmemory is for the whole process: what is not the keyspace (RocksDB, buffers, the log in flight, what the allocator
+ * holds back) is taken off before the keyspace gets its share. */
+void node_update_memory(struct node *n) {
+    struct memory m = measure_memory();
+    if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
+    uint64_t limit = (uint64_t)n->server.config.maxmemory;
+    if (limit == 0) {
+        n->memory_budget = UINT64_MAX;
+        return;
+    }
+    struct ks_stats stats;
+    ks_stats(n->ks, &stats);
+    uint64_t resident = resident_bytes();
+    uint64_t others = resident > stats.memory_bytes ? resident - stats.memory_bytes : 0;
+    uint64_t least = limit / 8;
+    n->memory_budget = others + least < limit ? limit - others : least;
+}
+
+static double seconds(struct timeval t) {
+    return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
+
+static void host_usage(struct host *h, struct host_usage *out) {
+    struct node *n = node_of(h);
+    struct memory m = measure_memory();
+    struct rusage all, loop;
+    struct sysinfo machine;
+    getrusage(RUSAGE_SELF, &all);
+    getrusage(RUSAGE_THREAD, &loop);
+    sysinfo(&machine);
+    struct writeback_stats wb;
+    ks_writeback_stats(n->ks, &wb);
+    struct log_writer_stats log = log_writer_stats(n->writer);
+    uint64_t resident = resident_bytes();
+    if (m.allocated == 0) m = (struct memory){resident, resident, resident};
+    if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
+    *out = (struct host_usage){
+        .memory_allocated = m.allocated,
+        .memory_resident = resident,
+        .memory_peak = n->memory_peak,
+        .memory_active = m.active,
+        .memory_total_system = (uint64_t)machine.totalram * machine.mem_unit,
+        .cpu_user_s = seconds(all.ru_utime),
+        .cpu_system_s = seconds(all.ru_stime),
+        .cpu_main_user_s = seconds(loop.ru_utime),
+        .cpu_main_system_s = seconds(loop.ru_stime),
+        .net_in_bytes = n->net.bytes_in,
+        .net_out_bytes = n->net.bytes_out,
+        .connections_received = n->net.accepted,
+        .connections_rejected = n->net.rejected,
+        .kv_memory_bytes = ks_kv_memory(n->ks),
+        .log_bytes = log.bytes,
+        .log_syncs = log.syncs,
+        .log_entries = log.entries,
+        .writebacks = wb.count,
+        .writeback_rows = wb.rows,
+        .writeback_bytes = wb.bytes,
+        .writeback_last_s = wb.last_finished_s,
+        .writeback_running = ks_writeback_running(n->ks),
+        .writeback_failed = wb.failing,
+    };
+}
+
+static void host_raft(struct host *h, struct host_raft *out) {
+    struct node *n = node_of(h);
+    struct raft_status s;
+    raft_status(n->raft, &s);
+    static const char *const roles[] = {
+        [RAFT_FOLLOWER] = "follower", [RAFT_CANDIDATE] = "candidate", [RAFT_LEADER] = "leader"};
+    *out = (struct host_raft){
+        .role = roles[s.role],
+        .node_id = s.id,
+        .leader_id = s.leader_id,
+        .term = s.term,
+        .commit_index = s.commit_index,
+        .applied_index = n->applied_index,
+        .last_index = s.last_index,
+        .first_index = s.first_index,
+        .voters = s.voter_count,
+        .durable_applied_index = ks_stored(n->ks).index,
+    };
+}
+
+/* --- files --- */
+
+static enum rc rc_of_errno(void) {
+    return errno == ENOSPC || errno == EDQUOT ? RC_NO_SPACE : RC_IO;
+}
+
+static enum rc write_all(int fd, struct slice content) {
+    while (content.len > 0) {
+        ssize_t n = write(fd, content.data, content.len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return rc_of_errno();
+        content = slice_make(content.data + n, content.len - (size_t)n);
+    }
+    return fsync(fd) == 0 ? RC_OK : rc_of_errno();
+}
+
+/* The name is durable only when its folder is synced, too. */
+static enum rc sync_parent(const char *path) {
+    char dir[4096];
+    snprintf(dir, sizeof dir, "%s", path);
+    char *slash = strrchr(dir, '/');
+    if (slash == NULL)
+        snprintf(dir, sizeof dir, ".");
+    else
+        slash[slash == dir] = '\0';
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return rc_of_errno();
+    enum rc rc = fsync(fd) == 0 ? RC_OK : rc_of_errno();
+    close(fd);
+    return rc;
+}
+
+static enum rc host_write_file(struct host *h, const char *path, struct slice content) {
+    (void)h;
+    char temporary[4096];
+    snprintf(temporary, sizeof temporary, "%s.%d.new", path, (int)getpid());
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return rc_of_errno();
+    enum rc rc = write_all(fd, content);
+    close(fd);
+    if (rc == RC_OK && rename(temporary, path) != 0) rc = rc_of_errno();
+    if (rc == RC_OK) rc = sync_parent(path);
+    if (rc != RC_OK) unlink(temporary);
+    return rc;
+}
+
+static enum rc host_read_file(struct host *h, const char *path, struct buf *content) {
+    (void)h;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno == ENOENT ? RC_NOT_FOUND : RC_IO;
+    enum rc rc = RC_OK;
+    for (;;) {
+        buf_reserve(content, 16384);
+        ssize_t got = read(fd, buf_tail(content), 16384);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) rc = RC_IO;
+        if (got <= 0) break;
+        content->len += (size_t)got;
+    }
+    close(fd);
+    return rc;
+}
+
+/* --- control --- */
+
+static enum rc host_shutdown(struct host *h, int flags) {
+    if (flags & HOST_SHUTDOWN_ABORT) return RC_BUSY;
+    node_stop(node_of(h), "SHUTDOWN");
+    return RC_OK;
+}
+
+static void host_sleep_us(struct host *h, int64_t us) {
+    (void)h;
+    struct timespec t = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    while (nanosleep(&t, &t) != 0 && errno == EINTR) continue;
+}
+
+static enum rc host_reload(struct host *h) {
+    struct node *n = node_of(h);
+    struct kv_error error;
+    enum rc rc = ks_store_all(n->ks, &error);
+    if (rc == RC_OK) ks_forget(n->ks);
+    return rc;
+}
+
+static enum rc host_save(struct host *h, bool wait) {
+    struct node *n = node_of(h);
+    struct kv_error error;
+    if (wait) return ks_store_all(n->ks, &error);
+    ks_writeback_begin(n->ks);
+    return RC_OK;
+}
+
+static void host_unpause(struct host *h) {
+    (void)h; /* held connections are offered their command at every turn */
+}
+
+static uint64_t host_random(struct host *h) {
+    return rng_next(&node_of(h)->rng);
+}
+
+static int64_t host_now_us(struct host *h) {
+    (void)h;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* bind and port move the listeners; everything else is read where it is used. */
+static bool host_config_changed(struct host *h, const char *name, const char **why) {
+    struct node *n = node_of(h);
+    static char text[256];
+    if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) {
+        if (strcmp(name, "maxmemory") == 0) node_update_memory(n);
+        return true;
+    }
+    if (!n->serving) return true;
+    net_unlisten(&n->net);
+    if (net_listen(&n->net, text, sizeof text) == RC_OK) return true;
+    *why = text;
+    return false;
+}
+
+void host_init(struct node *n) {
+    n->host = (struct host){
+        .session_close = host_session_close,
+        .session_usage = host_session_usage,
+        .usage = host_usage,
+        .raft = host_raft,
+        .config_changed = host_config_changed,
+        .write_file = host_write_file,
+        .read_file = host_read_file,
+        .shutdown = host_shutdown,
+        .sleep_us = host_sleep_us,
+        .reload = host_reload,
+        .save = host_save,
+        .unpause = host_unpause,
+        .random = host_random,
+        .now_us = host_now_us,
+    };
+}

@@ -1,0 +1,550 @@
+/* A node's life: opening what is on disk, the turns of its loop, the clock ticks, and the end. */
+#include "node_internal.h"
+
+#include "hash.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LEVEL0_FILES_MAX = 24, STOP_SECONDS_MAX = 10, WARM_SHARE = 8 /* tenths of the budget */ };
+
+/* --- clocks and log lines --- */
+
+uint64_t mono_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int64_t wall_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+int64_t node_now_us(struct node *n) {
+    if (!n->now_known) {
+        n->now_us = wall_us();
+        n->turn_mono_us = mono_us();
+        n->now_known = true;
+    }
+    return n->now_us;
+}
+
+void node_log(const char *format, ...) {
+    char when[64], text[1024];
+    struct timespec t;
+    struct tm tm;
+    clock_gettime(CLOCK_REALTIME, &t);
+    localtime_r(&t.tv_sec, &tm);
+    strftime(when, sizeof when, "%d %b %Y %H:%M:%S", &tm);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    printf("%d:M %s.%03d * %s\n", (int)getpid(), when, (int)(t.tv_nsec / 1000000), text);
+    fflush(stdout);
+}
+
+void node_fail(struct node *n, const char *format, ...) {
+    if (n->failed) return;
+    char text[900];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    n->failed = true;
+    node_log("Stopping: %s", text);
+    uv_stop(&n->loop);
+}
+
+void node_stop(struct node *n, const char *why) {
+    if (n->stopping) return;
+    node_log("%s received: finishing what was begun, then exiting", why);
+    n->stopping = true;
+    n->stop_by_ms = node_now_ms(n) + STOP_SECONDS_MAX * 1000;
+    net_stop(&n->net);
+}
+
+/* --- the core and the log writer --- */
+
+static void store_hard_state(struct node *n, const struct raft_update *up) {
+    struct store_job *s = mem_calloc(1, sizeof *s);
+    s->store_id = up->store_id;
+    s->job.has_hard_state = true;
+    s->job.hard_state = (struct log_hard_state){.term = up->term, .vote = up->vote};
+    log_writer_submit(n->writer, &s->job);
+}
+
+void node_step(struct node *n, const struct raft_event *event) {
+    struct raft_update up;
+    CHECK(raft_step(n->raft, event, &up) == RC_OK);
+    if (up.store_hard_state) {
+        CHECK(!up.store_entry);
+        store_hard_state(n, &up);
+    } else if (up.store_entry) {
+        struct proposal *p = proposal_new(n);
+        buf_clear(&p->payload); /* what the core appends by itself has no payload */
+        node_submit(n, p, &up);
+    }
+    n->commit_index = up.commit_index;
+    n->readable = up.readable;
+}
+
+static void take_stored(struct node *n) {
+    for (struct log_job *job = log_writer_take_done(n->writer), *next; job != NULL; job = next) {
+        next = job->next;
+        struct store_job *s = container_of(job, struct store_job, job);
+        if (job->rc != RC_OK) {
+            const char *why = log_writer_error(n->writer);
+            node_fail(n, "the log cannot be written (%s): %s", rc_name(job->rc), why ? why : "");
+            return;
+        }
+        if (s->store_id != 0) {
+            if (job->entry_count > 0) n->durable_index = s->entry.index;
+            struct raft_event event = {.type = RAFT_EVENT_STORED, .store_id = s->store_id};
+            node_step(n, &event);
+        }
+        if (s->proposal == NULL) mem_free(s);
+    }
+    node_apply(n);
+}
+
+/* What the state database holds durably need not be in the log any more. */
+static void cut_log(struct node *n) {
+    struct ks_applied stored = ks_stored(n->ks);
+    if (stored.index <= n->cut_index) return;
+    n->cut_index = stored.index;
+    struct raft_event event = {.type = RAFT_EVENT_CUT, .index = stored.index};
+    node_step(n, &event);
+    struct store_job *s = mem_calloc(1, sizeof *s);
+    s->job.cut = (struct log_mark){.index = stored.index, .term = stored.term};
+    log_writer_submit(n->writer, &s->job);
+}
+
+/* --- memory and write-back --- */
+
+static uint64_t smaller(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static bool wants_writeback(struct node *n) {
+    const struct config *c = &n->server.config;
+    struct ks_stats stats;
+    ks_stats(n->ks, &stats);
+    uint64_t dirty_max = (uint64_t)c->writeback_dirty_bytes;
+    if (n->memory_budget != UINT64_MAX) dirty_max = smaller(dirty_max, n->memory_budget / 8);
+    if (stats.dirty_bytes >= dirty_max)
+        return stats.dirty_bytes >= 4 * dirty_max || ks_level0_files(n->ks) < LEVEL0_FILES_MAX;
+    if (n->log_bytes - n->log_bytes_at_writeback >= (uint64_t)c->writeback_log_bytes) return true;
+    return stats.flush_pending > 0 || node_now_ms(n) - n->writeback_at_ms >= c->writeback_seconds * 1000;
+}
+
+static void care_for_storage(struct node *n) {
+    if (!ks_writeback_running(n->ks) && wants_writeback(n)) {
+        n->writeback_at_ms = node_now_ms(n);
+        n->log_bytes_at_writeback = n->log_bytes;
+        ks_writeback_begin(n->ks);
+    }
+    ks_turn(n->ks, KS_STEPS_PER_TURN);
+    cut_log(n);
+    if (n->memory_budget != UINT64_MAX) ks_evict(n->ks, n->memory_budget, EVICT_STEPS_PER_TURN);
+    if (n->warming) {
+        uint64_t target = n->memory_budget == UINT64_MAX ? UINT64_MAX : n->memory_budget / 10 * WARM_SHARE;
+        n->warming = ks_warm_step(n->ks, target, KS_WARM_ROWS_PER_TURN);
+    }
+}
+
+/* --- turns --- */
+
+static void idle_cb(uv_idle_t *idle) {
+    (void)idle; /* its being there keeps the loop from sleeping */
+}
+
+static void keep_awake(struct node *n, bool awake) {
+    if (awake == n->idle_running) return;
+    n->idle_running = awake;
+    if (awake)
+        uv_idle_start(&n->idle, idle_cb);
+    else
+        uv_idle_stop(&n->idle);
+}
+
+static void announce(struct node *n) {
+    struct buf where = {0};
+    net_describe(&n->net, &where);
+    buf_add_byte(&where, '\0');
+    node_log("Ready to accept connections on %s, data in %s (entry %llu applied)", where.data,
+             n->server.config.dir, (unsigned long long)n->applied_index);
+    buf_free(&where);
+}
+
+static void start_serving(struct node *n) {
+    char error[512];
+    if (net_listen(&n->net, error, sizeof error) != RC_OK) {
+        node_fail(n, "%s", error);
+        return;
+    }
+    n->serving = true;
+    n->warming = true;
+    announce(n);
+}
+
+static bool is_drained(const struct node *n) {
+    return n->flight == NULL && n->filling->write_count == 0 && n->net.conn_count == 0;
+}
+
+/* The end of a turn: what arrived goes into the log first, so that the disk works while replies are written. */
+static void check_cb(uv_check_t *check) {
+    struct node *n = check->data;
+    if (n->wake_seen) {
+        n->wake_seen = false;
+        take_stored(n);
+    }
+    if (n->readable && !n->serving && !n->stopping) start_serving(n);
+    if (n->failed) return;
+    net_resume(&n->net);
+    node_propose_filled(n);
+    net_flush(&n->net);
+    node_propose_filled(n); /* a flush may have let connections read on */
+    care_for_storage(n);
+    keep_awake(n, ks_has_work(n->ks) || n->warming);
+    n->now_known = false;
+    if (n->stopping && is_drained(n)) uv_stop(&n->loop);
+}
+
+/* From the log thread and from the storage thread alike. */
+static void wake(void *arg) {
+    struct node *n = arg;
+    uv_async_send(&n->wake);
+}
+
+static void wake_cb(uv_async_t *async) {
+    struct node *n = async->data;
+    n->wake_seen = true;
+}
+
+/* Refusing writes while there still is a little room lets the node finish what it has acknowledged, go on serving reads,
+ * and take writes again by itself when space returns. */
+static void watch_disk_space(struct node *n) {
+    struct statvfs fs;
+    if (statvfs(n->state_dir, &fs) != 0) return;
+    uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
+    bool refuse = left < DISK_RESERVE_BYTES;
+    if (refuse == n->server.refuse_writes) return;
+    n->server.refuse_writes = refuse;
+    snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
+             "the disk is full: writes are refused until more than %d MB are free", DISK_RESERVE_BYTES >> 20);
+    node_log(refuse ? "The disk is nearly full: refusing writes"
+                    : "There is space on the disk again: accepting writes");
+}
+
+static void timer_cb(uv_timer_t *timer) {
+    struct node *n = timer->data;
+    int64_t now_ms = node_now_ms(n);
+    n->ticks++;
+    struct raft_event tick = {.type = RAFT_EVENT_TICK};
+    node_step(n, &tick);
+    int policy = n->server.config.maxmemory_policy;
+    ks_set_clock(n->ks, (uint32_t)(now_ms / 1000),
+                 policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU);
+    node_update_memory(n);
+    watch_disk_space(n);
+    if (n->readable) node_propose_expired(n);
+    if (n->ticks % (1000 / TICK_MS) == 0) net_close_idle(&n->net, now_ms);
+    server_tick(&n->server, now_ms);
+    if (n->stopping && now_ms > n->stop_by_ms) {
+        node_log("Clients that do not read their replies are left behind");
+        uv_stop(&n->loop);
+    }
+}
+
+static void signal_cb(uv_signal_t *handle, int signum) {
+    node_stop(handle->data, signum == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* --- connections enter and leave --- */
+
+static void conn_opened(void *arg, struct conn *c) {
+    struct node *n = arg;
+    session_open(&n->server, &c->session, node_now_ms(n));
+}
+
+static void conn_closed(void *arg, struct conn *c) {
+    struct node *n = arg;
+    session_close(&n->server, &c->session);
+}
+
+static void conn_log(void *arg, const char *line) {
+    (void)arg;
+    node_log("%s", line);
+}
+
+/* --- opening --- */
+
+static bool make_dir(const char *path) {
+    if (mkdir(path, 0755) == 0 || errno == EEXIST) return true;
+    node_log("Cannot create the folder %s: %s", path, strerror(errno));
+    return false;
+}
+
+static bool lock_dir(struct node *n) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/LOCK", n->server.config.dir);
+    n->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (n->lock_fd < 0) {
+        node_log("Cannot open %s: %s", path, strerror(errno));
+        return false;
+    }
+    if (flock(n->lock_fd, LOCK_EX | LOCK_NB) == 0) return true;
+    node_log("Another redraft-server is using the data in %s", n->server.config.dir);
+    return false;
+}
+
+/* <dir>/node: who this is. Byte table in README.md. */
+enum { NODE_FILE_MAGIC = 0x4e444652, NODE_FILE_VERSION = 1, NODE_FILE_SIZE = 4 + 4 + 16 + 8 + 4 };
+
+static bool read_identity(struct node *n, struct slice file) {
+    struct slice body = slice_make(file.data, NODE_FILE_SIZE - 4), rest = file;
+    uint32_t magic, version, crc;
+    struct slice cluster;
+    bool whole = file.len == NODE_FILE_SIZE && slice_take_u32le(&rest, &magic) &&
+                 slice_take_u32le(&rest, &version) && slice_take(&rest, 16, &cluster) &&
+                 slice_take_u64le(&rest, &n->node_id) && slice_take_u32le(&rest, &crc);
+    return whole && magic == NODE_FILE_MAGIC && version == NODE_FILE_VERSION && crc == crc32c(0, body) &&
+           n->node_id != 0;
+}
+
+static enum rc write_identity(struct node *n, const char *path) {
+    uint64_t ids[3];
+    do CHECK(getrandom(ids, sizeof ids, 0) == (ssize_t)sizeof ids);
+    while (ids[2] == 0);
+    n->node_id = ids[2];
+    struct buf b = {0};
+    buf_add_u32le(&b, NODE_FILE_MAGIC);
+    buf_add_u32le(&b, NODE_FILE_VERSION);
+    buf_add(&b, ids, 16);
+    buf_add_u64le(&b, n->node_id);
+    buf_add_u32le(&b, crc32c(0, buf_slice(&b)));
+    enum rc rc = n->host.write_file(&n->host, path, buf_slice(&b));
+    buf_free(&b);
+    return rc;
+}
+
+static bool open_identity(struct node *n) {
+    char path[4200];
+    snprintf(path, sizeof path, "%s/node", n->server.config.dir);
+    struct buf file = {0};
+    enum rc rc = n->host.read_file(&n->host, path, &file);
+    if (rc == RC_NOT_FOUND)
+        rc = write_identity(n, path);
+    else if (rc == RC_OK && !read_identity(n, buf_slice(&file)))
+        rc = RC_CORRUPT;
+    buf_free(&file);
+    if (rc != RC_OK) node_log("The identity in %s: %s", path, rc_name(rc));
+    return rc == RC_OK;
+}
+
+struct runs {
+    struct raft_term_run *items;
+    size_t count, cap;
+};
+
+static enum rc note_term(void *arg, const struct log_entry *e) {
+    struct runs *r = arg;
+    if (r->count > 0 && r->items[r->count - 1].term == e->term) return RC_OK;
+    if (r->count == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : 16;
+        r->items = mem_realloc(r->items, r->cap * sizeof *r->items);
+    }
+    r->items[r->count++] = (struct raft_term_run){e->index, e->term};
+    return RC_OK;
+}
+
+/* The core starts from what both databases say; if they contradict each other, something durable was lost, and a node
+ * that might have acknowledged it must not go on as if nothing were. */
+static bool open_raft(struct node *n) {
+    struct log_mark mark = raft_log_mark(n->log);
+    uint64_t last = raft_log_last_index(n->log);
+    struct ks_applied applied = ks_applied(n->ks);
+    if (applied.index < mark.index || applied.index > last) {
+        node_log(
+            "The data does not fit together: the log holds entries %llu to %llu, the state is of entry %llu",
+            (unsigned long long)mark.index + 1, (unsigned long long)last, (unsigned long long)applied.index);
+        return false;
+    }
+    struct runs runs = {0};
+    struct kv_error error = {.text = ""};
+    enum rc rc =
+        last > mark.index ? raft_log_read(n->log, mark.index + 1, last, note_term, &runs, &error) : RC_OK;
+    if (rc != RC_OK) {
+        node_log("The log cannot be read: %s %s", rc_name(rc), error.text);
+        mem_free(runs.items);
+        return false;
+    }
+    struct log_hard_state hard = raft_log_hard_state(n->log);
+    struct raft_config config = {.id = n->node_id,
+                                 .voters = {n->node_id},
+                                 .voter_count = 1,
+                                 .term = hard.term,
+                                 .vote = hard.vote,
+                                 .mark_index = mark.index,
+                                 .mark_term = mark.term,
+                                 .applied_index = applied.index,
+                                 .election_ticks = ELECTION_TICKS,
+                                 .uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX,
+                                 .seed = rng_next(&n->rng)};
+    n->raft = raft_new(&config, runs.items, runs.count, last);
+    mem_free(runs.items);
+    n->applied_index = n->commit_index = applied.index;
+    n->durable_index = last;
+    n->clock_ms = applied.clock_ms;
+    n->cut_index = mark.index;
+    return true;
+}
+
+static bool open_storage(struct node *n) {
+    const struct config *c = &n->server.config;
+    char log_dir[4300], group_dir[4200];
+    snprintf(group_dir, sizeof group_dir, "%.4000s/group-0", c->dir);
+    snprintf(log_dir, sizeof log_dir, "%s/log", group_dir);
+    snprintf(n->state_dir, sizeof n->state_dir, "%.4000s/group-0/state", c->dir);
+    if (!make_dir(c->dir) || !lock_dir(n) || !make_dir(group_dir) || !open_identity(n)) return false;
+
+    struct kv_error error = {.text = ""};
+    struct raft_log_options log_options = {.memtable_bytes = (size_t)c->raft_log_memtable};
+    enum rc rc = raft_log_open(log_dir, &log_options, &n->log, &error);
+    if (rc != RC_OK) {
+        node_log("The log in %s cannot be opened (%s): %s", log_dir, rc_name(rc), error.text);
+        return false;
+    }
+    struct keyspace_options options = {
+        .block_cache_bytes = (size_t)c->rocksdb_cache, .background_threads = 2, .wake = wake, .wake_arg = n};
+    rc = ks_open(n->state_dir, &options, &n->ks, &error);
+    if (rc != RC_OK) {
+        node_log("The state in %s cannot be opened (%s): %s", n->state_dir, rc_name(rc), error.text);
+        raft_log_close(n->log);
+        return false;
+    }
+    n->server.ks = n->ks;
+    if (!open_raft(n)) {
+        ks_close(n->ks);
+        raft_log_close(n->log);
+        return false;
+    }
+    n->writer = log_writer_start(n->log, wake, n);
+    return true;
+}
+
+static void open_loop(struct node *n) {
+    CHECK(uv_loop_init(&n->loop) == 0);
+    uv_check_init(&n->loop, &n->check);
+    uv_idle_init(&n->loop, &n->idle);
+    uv_timer_init(&n->loop, &n->timer);
+    uv_signal_init(&n->loop, &n->sigterm);
+    uv_signal_init(&n->loop, &n->sigint);
+    CHECK(uv_async_init(&n->loop, &n->wake, wake_cb) == 0);
+    n->check.data = n->idle.data = n->timer.data = n->wake.data = n->sigterm.data = n->sigint.data = n;
+    struct net_handler handler = {
+        .arg = n, .opened = conn_opened, .closed = conn_closed, .command = node_command, .log = conn_log};
+    net_init(&n->net, &n->loop, &n->server.config, handler);
+}
+
+static void run_loop(struct node *n) {
+    uv_check_start(&n->check, check_cb);
+    uv_timer_start(&n->timer, timer_cb, TICK_MS, TICK_MS);
+    uv_signal_start(&n->sigterm, signal_cb, SIGTERM);
+    uv_signal_start(&n->sigint, signal_cb, SIGINT);
+    signal(SIGPIPE, SIG_IGN);
+    timer_cb(&n->timer); /* a lone voter need not wait for its first tick */
+    uv_run(&n->loop, UV_RUN_DEFAULT);
+}
+
+/* --- the end --- */
+
+static int close_storage(struct node *n) {
+    struct kv_error error;
+    int code = 0;
+    if (n->failed) return 1; /* what is on disk is sound; what is in memory is not known to be */
+    enum rc rc = ks_store_all(n->ks, &error);
+    if (rc != RC_OK) {
+        node_log("The last write-back failed (%s): the log has it all, the next start replays it",
+                 error.text);
+        code = 1;
+    }
+    cut_log(n);
+    log_writer_stop(n->writer);
+    for (struct log_job *job = log_writer_take_done(n->writer), *next; job != NULL; job = next)
+        next = job->next;
+    ks_close(n->ks);
+    raft_log_close(n->log);
+    return code;
+}
+
+static void close_any(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+static void free_node(struct node *n) {
+    uv_walk(&n->loop, close_any, NULL);
+    uv_run(&n->loop, UV_RUN_NOWAIT);
+    (void)uv_loop_close(&n->loop);
+    net_free(&n->net);
+    raft_free(n->raft);
+    proposal_free(n, n->filling);
+    while (n->spare != NULL) {
+        struct proposal *p = n->spare;
+        n->spare = p->next;
+        n->spare_count = SIZE_MAX; /* no longer kept */
+        proposal_free(n, p);
+    }
+    entry_reader_free(&n->reader);
+    entry_reader_free(&n->local_reader);
+    arena_free(&n->arena);
+    buf_free(&n->scratch);
+}
+
+int node_run(struct config *config, const char *executable, const char *config_file) {
+    struct node *n = mem_calloc(1, sizeof *n);
+    host_init(n);
+    server_init(&n->server, &n->host, NULL);
+    config_free(&n->server.config);
+    n->server.config = *config;
+    n->server.executable = executable;
+    n->server.config_file = config_file;
+    n->flight_tail = &n->flight;
+    n->memory_budget = UINT64_MAX;
+    CHECK(getrandom(&n->rng.state, sizeof n->rng.state, 0) == (ssize_t)sizeof n->rng.state);
+    entry_reader_init(&n->reader);
+    entry_reader_init(&n->local_reader);
+    open_loop(n);
+    int code = 1;
+    if (open_storage(n)) {
+        n->filling = proposal_new(n);
+        n->writeback_at_ms = node_now_ms(n);
+        run_loop(n);
+        code = close_storage(n);
+        if (!n->failed) {
+            node_log("Bye");
+            free_node(n);
+        }
+    }
+    if (!n->failed) {
+        server_free(&n->server);
+        mem_free(n);
+    }
+    return code;
+}
