@@ -28,11 +28,13 @@ static const struct known same_both_ways[] = {
     {SLICE("32768"), SLICE("\x00\xc2\x00\x80\x00\x00\x0a\x00\x45\xd8\x2e\xed\xd5\xbd\xa9\x10")},
     {SLICE("2147483647"), SLICE("\x00\xc2\xff\xff\xff\x7f\x0a\x00\x2c\x74\xe5\x9e\xe0\x2e\xad\xa1")},
     {SLICE("-2147483648"), SLICE("\x00\xc2\x00\x00\x00\x80\x0a\x00\xc7\x4f\x87\x3e\x33\x55\x81\x87")},
-    {SLICE("2147483648"), SLICE("\x00\x0a\x32\x31\x34\x37\x34\x38\x33\x36\x34\x38\x0a\x00\xe7\xb1\x29\xa3\x4c\x1d"
-                                "\x76\xee")},
+    {SLICE("2147483648"),
+     SLICE("\x00\x0a\x32\x31\x34\x37\x34\x38\x33\x36\x34\x38\x0a\x00\xe7\xb1\x29\xa3\x4c\x1d"
+           "\x76\xee")},
     {SLICE("007"), SLICE("\x00\x03\x30\x30\x37\x0a\x00\x72\x58\xe2\x7b\x4c\x69\xba\xd9")},
-    {SLICE("aaaaaaaaaaaaaaaaaaaa"), SLICE("\x00\x14\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61"
-                                          "\x61\x61\x61\x61\x0a\x00\x83\xb4\x6b\x5e\x1b\x11\xac\xf1")},
+    {SLICE("aaaaaaaaaaaaaaaaaaaa"),
+     SLICE("\x00\x14\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61\x61"
+           "\x61\x61\x61\x61\x0a\x00\x83\xb4\x6b\x5e\x1b\x11\xac\xf1")},
 };
 
 /* Packed by Redis; read the same. */
@@ -40,7 +42,8 @@ static const struct known packed[] = {
     {SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
      SLICE("\x00\xc3\x09\x3f\x01\x61\x61\xe0\x32\x00\x01\x61\x61\x0a\x00\xc7\xb4\x54\xc1\x6b\x88\x66\xcb")},
     {SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
-     SLICE("\x00\xc3\x09\x40\x40\x01\x61\x61\xe0\x33\x00\x01\x61\x61\x0a\x00\xc3\x65\x96\x12\xce\x1c\xc4\x6c")},
+     SLICE(
+         "\x00\xc3\x09\x40\x40\x01\x61\x61\xe0\x33\x00\x01\x61\x61\x0a\x00\xc3\x65\x96\x12\xce\x1c\xc4\x6c")},
 };
 
 static enum rc read_back(struct slice payload, struct buf *store, struct slice *text) {
@@ -74,9 +77,10 @@ TEST(packed_payloads_of_redis_are_read) {
     struct buf want = {0};
     for (int i = 0; i < 30; i++) buf_add_str(&want, "abcdefghij");
     buf_add_str(&want, "xyz");
-    check_read(SLICE("\x00\xc3\x16\x41\x2f\x0a\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x61\xe0\xff\x09\xe1\x10\x0d"
-                     "\x02\x78\x79\x7a\x0a\x00\x33\xe3\xed\x70\x6d\x48\xdc\xb0"),
-               buf_slice(&want));
+    check_read(
+        SLICE("\x00\xc3\x16\x41\x2f\x0a\x61\x62\x63\x64\x65\x66\x67\x68\x69\x6a\x61\xe0\xff\x09\xe1\x10\x0d"
+              "\x02\x78\x79\x7a\x0a\x00\x33\xe3\xed\x70\x6d\x48\xdc\xb0"),
+        buf_slice(&want));
     buf_free(&want);
 }
 
@@ -141,21 +145,21 @@ TEST(malformed_strings_are_refused) {
         SLICE("\x00\xc0"),                                  /* no byte for the integer */
         SLICE("\x00\xc1\x01"),
         SLICE("\x00\xc2\x01\x02\x03"),
-        SLICE("\x00\xc4\x01\x02\x03\x04"),                  /* no such encoding */
+        SLICE("\x00\xc4\x01\x02\x03\x04"), /* no such encoding */
         SLICE("\x00\xff\x01"),
-        SLICE("\x00\xc3"),                                  /* LZF without lengths */
+        SLICE("\x00\xc3"), /* LZF without lengths */
         SLICE("\x00\xc3\x01"),
-        SLICE("\x00\xc3\x02\x01\x00"),                      /* packed bytes missing */
-        SLICE("\x00\xc3\xc0\x01\x01\x00k"),                 /* an integer for a length */
-        SLICE("\x00\xc3\x02\x00\x00k"),                     /* empty result */
-        SLICE("\x00\xc3\x00\x01"),                          /* out of nothing */
-        SLICE("\x00\xc3\x02\x02\x00k"),                     /* gives less than promised */
-        SLICE("\x00\xc3\x04\x01\x02klm"),                   /* gives more */
-        SLICE("\x00\xc3\x02\x03\x02k"),                     /* a run that is cut off */
-        SLICE("\x00\xc3\x02\x03\x20\x00"),                  /* repeats what is not there yet */
-        SLICE("\x00\xc3\x04\x04\x00k\x20\x01"),             /* one byte before the start */
-        SLICE("\x00\xc3\x03\x04\x00k\x20"),                 /* a match without its distance */
-        SLICE("\x00\xc3\x03\x0f\x00k\xe0"),                 /* a long one without its length */
+        SLICE("\x00\xc3\x02\x01\x00"),                              /* packed bytes missing */
+        SLICE("\x00\xc3\xc0\x01\x01\x00k"),                         /* an integer for a length */
+        SLICE("\x00\xc3\x02\x00\x00k"),                             /* empty result */
+        SLICE("\x00\xc3\x00\x01"),                                  /* out of nothing */
+        SLICE("\x00\xc3\x02\x02\x00k"),                             /* gives less than promised */
+        SLICE("\x00\xc3\x04\x01\x02klm"),                           /* gives more */
+        SLICE("\x00\xc3\x02\x03\x02k"),                             /* a run that is cut off */
+        SLICE("\x00\xc3\x02\x03\x20\x00"),                          /* repeats what is not there yet */
+        SLICE("\x00\xc3\x04\x04\x00k\x20\x01"),                     /* one byte before the start */
+        SLICE("\x00\xc3\x03\x04\x00k\x20"),                         /* a match without its distance */
+        SLICE("\x00\xc3\x03\x0f\x00k\xe0"),                         /* a long one without its length */
         SLICE("\x00\xc3\x05\x80\x1f\xff\xff\xff\x00k\xe0\xff\x00"), /* 512 MB out of five bytes */
         SLICE("\x00\xc3\x05\x81\xff\xff\xff\xff\xff\xff\xff\xff\x00k\xe0\xff\x00"),
         SLICE("\x00\xc3\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00k"),
