@@ -40,6 +40,7 @@ enum cmd_flag {
     CMD_ONLY_SENTINEL = 1 << 20,
     CMD_SENTINEL = 1 << 21,
     /* Ours, not shown. */
+    CMD_GUARDED = 1 << 25,  /* DEBUG: enable-debug-command says who may */
     CMD_HIDDEN = 1 << 26,   /* answered, but COMMAND does not show it */
     CMD_INTERNAL = 1 << 27, /* only this server proposes it; to clients it is an unknown command */
     /* How a command that is no write is placed among the unanswered writes of its connection: this one touches

@@ -1,0 +1,162 @@
+/* See dispatch.h. */
+#include "dispatch.h"
+
+#include "mem.h"
+#include "server.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+enum { QUOTED_MAX = 128 }; /* how much of what the client said is repeated in an error */
+
+/* As printf's %.*s would print it: up to `max` bytes or the first NUL. */
+static int shown_len(struct slice s, size_t max) {
+    size_t len = s.len < max ? s.len : max;
+    const char *nul = len > 0 ? memchr(s.data, '\0', len) : NULL;
+    return (int)(nul != NULL ? (size_t)(nul - s.data) : len);
+}
+
+static enum gate refuse_unknown(struct server *server, struct session *session, int argc,
+                                const struct slice *argv, struct reply *reply) {
+    /* What a browser tricked into talking to us would send (cross-protocol attacks): no answer, just goodbye. */
+    if (slice_is(argv[0], "post") || slice_is(argv[0], "host:")) {
+        server->host->session_close(server->host, session, false);
+        return GATE_REFUSED;
+    }
+    struct buf args = {0};
+    for (int i = 1; i < argc && args.len < QUOTED_MAX; i++) {
+        buf_printf(&args, "'%.*s' ", shown_len(argv[i], QUOTED_MAX - args.len), argv[i].data);
+    }
+    reply_errorf(reply, "ERR unknown command '%.*s', with args beginning with: %.*s",
+                 shown_len(argv[0], QUOTED_MAX), argv[0].data, (int)args.len, args.len > 0 ? args.data : "");
+    buf_free(&args);
+    stats_error(&server->stats, reply->error_code);
+    return GATE_REFUSED;
+}
+
+static enum gate refuse_unknown_subcommand(struct server *server, const struct command *container,
+                                           struct slice word, struct reply *reply) {
+    char name[COMMAND_NAME_CAP];
+    command_full_name(container, name, sizeof name);
+    for (char *p = name; *p != '\0'; p++) *p = (char)toupper((unsigned char)*p);
+    reply_errorf(reply, "ERR unknown subcommand '%.*s'. Try %s HELP.", shown_len(word, QUOTED_MAX), word.data,
+                 name);
+    stats_error(&server->stats, reply->error_code);
+    return GATE_REFUSED;
+}
+
+static enum gate refused(struct server *server, const struct command *cmd, struct reply *reply) {
+    server->stats.commands[cmd->id].rejected++;
+    stats_error(&server->stats, reply->error_code);
+    return GATE_REFUSED;
+}
+
+static bool is_local(const struct session *session) {
+    return session->unix_socket || strncmp(session->peer, "127.", 4) == 0 ||
+           strncmp(session->peer, "[::1]", 5) == 0;
+}
+
+/* enable-debug-command: no, yes, or only for connections from this machine. */
+static bool debug_is_allowed(const struct server *server, const struct session *session) {
+    int guard = server->config.enable_debug_command;
+    return guard == GUARD_YES || (guard == GUARD_LOCAL && is_local(session));
+}
+
+static bool is_held(const struct server *server, const struct command *cmd, int64_t now_ms) {
+    if (server->pause_until_ms <= now_ms) return false;
+    return !server->pause_writes_only || (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0;
+}
+
+enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
+                   int64_t now_ms, struct reply *reply, const struct command **found) {
+    const struct command *cmd = command_lookup(argc, argv);
+    if (cmd == NULL || (cmd->flags & CMD_INTERNAL)) return refuse_unknown(server, session, argc, argv, reply);
+    if (cmd->subcommand_count > 0 && argc > 1) return refuse_unknown_subcommand(server, cmd, argv[1], reply);
+    *found = cmd;
+    session->last_command = cmd;
+    session->last_command_ms = now_ms;
+
+    if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) {
+        char name[COMMAND_NAME_CAP];
+        command_full_name(cmd, name, sizeof name);
+        reply_errorf(reply, "ERR wrong number of arguments for '%s' command", name);
+        return refused(server, cmd, reply);
+    }
+    if (cmd->flags & CMD_GUARDED && !debug_is_allowed(server, session)) {
+        reply_error(
+            reply,
+            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
+            "can run it from a local connection, otherwise you need to set this option in the "
+            "configuration file, and then restart the server.");
+        return refused(server, cmd, reply);
+    }
+    if (!session->authenticated && !(cmd->flags & CMD_NO_AUTH) && server->config.requirepass[0] != '\0') {
+        reply_error(reply, ERR_NOAUTH);
+        return refused(server, cmd, reply);
+    }
+    if (is_held(server, cmd, now_ms)) return GATE_HOLD;
+    if (cmd->flags & CMD_WRITE) {
+        if (server->refuse_writes) {
+            reply_errorf(reply, "MISCONF writes are refused: %s", server->refuse_reason);
+            return refused(server, cmd, reply);
+        }
+        return GATE_PROPOSE;
+    }
+    return cmd->flags & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
+}
+
+void cmd_run(struct cmd_ctx *c) {
+    uint32_t errors = c->reply->error_count;
+    c->cmd->fn(c);
+    /* Errors are counted where a client sees them. */
+    if (c->reply->error_count != errors && c->session != NULL)
+        stats_error(&c->server->stats, c->reply->error_code);
+}
+
+/* Which arguments are secrets, a bit each; those beyond the bits are not logged anyway. */
+static uint64_t secret_args(const struct command *cmd, int argc, const struct slice *argv) {
+    uint64_t bits = 0;
+    int count = argc < 63 ? argc : 63;
+    if (strcmp(cmd->name, "auth") == 0) {
+        for (int i = 1; i < count; i++) bits |= UINT64_C(1) << i;
+    } else if (strcmp(cmd->name, "hello") == 0) {
+        for (int i = 2; i + 2 < count; i++) {
+            if (slice_is(argv[i], "auth")) bits |= UINT64_C(3) << (i + 1);
+        }
+    } else if (strcmp(cmd->name, "set") == 0 && cmd->parent != NULL) {
+        for (int i = 2; i + 1 < count; i += 2) {
+            const struct config_row *row = config_find(argv[i]);
+            if (row != NULL && config_is_sensitive(row)) bits |= UINT64_C(1) << (i + 1);
+        }
+    }
+    return bits;
+}
+
+static void account_slow(struct server *server, const struct session *session, const struct command *cmd,
+                         int argc, const struct slice *argv, int64_t now_us, int64_t us) {
+    const struct config *config = &server->config;
+    int64_t slower_than = config->slowlog_log_slower_than;
+    if (slower_than >= 0 && us >= slower_than && !(cmd->flags & CMD_SKIP_SLOWLOG)) {
+        slowlog_add(&server->stats.slowlog, config->slowlog_max_len, session, argc, argv,
+                    secret_args(cmd, argc, argv), now_us / 1000000, us);
+    }
+    int64_t threshold_ms = config->latency_monitor_threshold;
+    if (threshold_ms > 0 && us / 1000 >= threshold_ms) {
+        const char *event = cmd->flags & CMD_FAST ? "fast-command" : "command";
+        latency_add(&server->stats, event, now_us / 1000000, us / 1000);
+    }
+}
+
+void cmd_account(struct server *server, const struct session *session, const struct command *cmd, int argc,
+                 const struct slice *argv, int64_t now_us, int64_t us, bool failed) {
+    struct command_stats *stats = &server->stats.commands[cmd->id];
+    server->stats.commands_processed++;
+    stats->calls++;
+    stats->usec += (uint64_t)(us > 0 ? us : 0);
+    if (failed) stats->failed++;
+    if (server->config.latency_tracking) {
+        if (stats->latency == NULL) stats->latency = mem_calloc(1, sizeof *stats->latency);
+        histogram_add(stats->latency, us);
+    }
+    account_slow(server, session, cmd, argc, argv, now_us, us);
+}

@@ -1,0 +1,37 @@
+/* See server.h. */
+#include "server.h"
+
+static void make_run_id(struct server *s) {
+    static const char digits[] = "0123456789abcdef";
+    uint64_t bits = 0;
+    for (size_t i = 0; i < sizeof s->run_id - 1; i++) {
+        if (i % 16 == 0) bits = s->host->random(s->host);
+        s->run_id[i] = digits[bits & 15];
+        bits >>= 4;
+    }
+}
+
+void server_init(struct server *s, struct host *host, struct keyspace *ks) {
+    CHECK(host != NULL);
+    *s = (struct server){.host = host, .ks = ks, .next_session_id = 1, .active_expire = true};
+    s->executable = s->config_file = "";
+    list_init(&s->sessions);
+    config_init(&s->config);
+    stats_init(&s->stats);
+    s->start_ms = host->now_us(host) / 1000;
+    make_run_id(s);
+}
+
+void server_free(struct server *s) {
+    CHECK(list_empty(&s->sessions));
+    stats_free(&s->stats);
+    config_free(&s->config);
+}
+
+void server_tick(struct server *s, int64_t now_ms) {
+    struct host_usage usage = {0};
+    s->host->usage(s->host, &usage);
+    rate_sample(&s->stats.ops, s->stats.commands_processed, now_ms);
+    rate_sample(&s->stats.net_in, usage.net_in_bytes, now_ms);
+    rate_sample(&s->stats.net_out, usage.net_out_bytes, now_ms);
+}

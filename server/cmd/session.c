@@ -1,0 +1,26 @@
+/* See session.h and server.h: sessions enter and leave the registry. */
+#include "server.h"
+
+void session_open(struct server *s, struct session *session, int64_t now_ms) {
+    session->id = s->next_session_id++;
+    session->db = 0;
+    session->resp = 2;
+    session->authenticated = s->config.requirepass[0] == '\0';
+    session->reply_mode = SESSION_REPLY_ON;
+    session->created_ms = session->last_command_ms = now_ms;
+    session->last_command = NULL;
+    buf_clear(&session->user);
+    buf_add_str(&session->user, "default");
+    list_push_back(&s->sessions, &session->link);
+    s->session_count++;
+}
+
+void session_close(struct server *s, struct session *session) {
+    CHECK(s->session_count > 0);
+    list_unlink(&session->link);
+    s->session_count--;
+    buf_free(&session->name);
+    buf_free(&session->lib_name);
+    buf_free(&session->lib_version);
+    buf_free(&session->user);
+}
