@@ -13,6 +13,7 @@
 
 #include "hash.h"
 #include "mem.h"
+#include "wal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -339,7 +341,8 @@ static enum rc find_header(struct raft_log *log, struct header *h, struct kv_err
 /* ---- opening ---- */
 
 /* What a process wrote and did not live to sync is in the page cache only, and after a sync that failed the cache
- * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there. */
+ * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there.
+ * Whoever opens holds the data folder's lock: the files are nobody's. */
 static enum rc settle_wals(const char *path, struct kv_error *error) {
     DIR *dir = opendir(path);
     if (dir == NULL) return errno == ENOENT ? RC_OK : fail_errno(error, "open", path);
@@ -350,7 +353,7 @@ static enum rc settle_wals(const char *path, struct kv_error *error) {
         int fd = openat(dirfd(dir), d->d_name, O_RDWR | O_CLOEXEC);
         if (fd < 0)
             rc = fail_errno(error, "open", d->d_name);
-        else if (fdatasync(fd) != 0)
+        else if ((rc = wal_trim(fd, strtoull(d->d_name, NULL, 10), error)) == RC_OK && fdatasync(fd) != 0)
             rc = fail_errno(error, "sync", d->d_name);
         if (fd >= 0) {
             (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
