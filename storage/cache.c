@@ -3,7 +3,7 @@
 #include "keyspace_internal.h"
 
 static bool is_evictable(const struct object *o) {
-    return o->type != OBJECT_NONE && o->dirty == 0 && !(o->flags & OBJECT_PACKED);
+    return o->type != OBJECT_NONE && o->dirty == 0; /* what is packed stays dirty until the disk has it */
 }
 
 static void evict(struct keyspace *ks, struct db *db, struct object *o) {
