@@ -253,7 +253,10 @@ struct ks_applied ks_applied(const struct keyspace *ks) {
     return ks->applied;
 }
 
+void ks_begin_entry(struct keyspace *ks) { ks->mid_entry = true; }
+
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied) {
+    ks->mid_entry = false;
     CHECK(applied.index >= ks->applied.index);
     CHECK(applied.term >= ks->applied.term);
     ks->applied = applied;

@@ -98,6 +98,8 @@ struct ks_applied {
     int64_t clock_ms;
 };
 struct ks_applied ks_applied(const struct keyspace *ks);
+/* From here to ks_set_applied the state is that of no index, and no write-back may begin. */
+void ks_begin_entry(struct keyspace *ks);
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied);
 /* The text of a failed disk read since ks_clear_fault, or NULL. */
 const char *ks_fault(const struct keyspace *ks);

@@ -84,6 +84,7 @@ struct keyspace {
     struct db *dropping; /* flushed before the running write-back began: freed when it ends */
     uint32_t next_db_id;
     struct ks_applied applied;
+    bool mid_entry; /* an entry is being applied: the state is that of no index */
     struct ks_stats stats;
     uint32_t now_s;
     bool lfu;

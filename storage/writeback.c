@@ -152,6 +152,7 @@ static void pack_meta(struct keyspace *ks, struct job *job) {
 
 bool ks_writeback_begin(struct keyspace *ks) {
     struct writeback *wb = ks->writeback;
+    CHECK(!ks->mid_entry);
     if (wb->state != WB_IDLE) return false;
     if (wb->stored.index == ks->applied.index) return false;
     struct job *job = mem_calloc(1, sizeof *job);

@@ -102,6 +102,7 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
         }
         return GATE_PROPOSE;
     }
+    if (cmd->flags & CMD_ALONE) return GATE_RUN_ALONE;
     return cmd->flags & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
 }
 

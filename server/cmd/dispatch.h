@@ -9,6 +9,7 @@ enum gate {
     GATE_REFUSED, /* the reply has been written */
     GATE_PROPOSE, /* a write: encode it into the log */
     GATE_RUN,     /* run after the connection's earlier writes */
+    GATE_RUN_ALONE, /* run when the connection has no unanswered commands, between two entries */
     GATE_RUN_NOW, /* touches no data: run at once, its reply in order */
     GATE_HOLD,    /* CLIENT PAUSE: ask again later */
 };

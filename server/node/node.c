@@ -37,7 +37,6 @@ static int64_t wall_us(void) {
 int64_t node_now_us(struct node *n) {
     if (!n->now_known) {
         n->now_us = wall_us();
-        n->turn_mono_us = mono_us();
         n->now_known = true;
     }
     return n->now_us;
@@ -222,6 +221,7 @@ static void check_cb(uv_check_t *check) {
     care_for_storage(n);
     keep_awake(n, ks_has_work(n->ks) || n->warming);
     n->now_known = false;
+    n->timed = NULL;
     if (n->stopping && is_drained(n)) uv_stop(&n->loop);
 }
 

@@ -93,6 +93,7 @@ struct node {
     int64_t now_us;   /* wall clock of this turn */
     uint64_t turn_mono_us;
     bool now_known;
+    const struct conn *timed; /* whose commands turn_mono_us has been following */
     struct entry_reader reader, local_reader;
     struct arena arena;
     struct rng rng;

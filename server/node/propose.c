@@ -134,10 +134,19 @@ bool node_is_overloaded(const struct node *n) {
     return ks_writeback_running(n->ks) && stats.dirty_bytes > n->memory_budget / 4;
 }
 
+/* The time of a connection's first command starts when the connection gets its turn, not when the one before it ended:
+ * system calls lie in between. */
+static void time_from_here(struct node *n, const struct conn *c) {
+    if (n->timed == c) return;
+    n->timed = c;
+    n->turn_mono_us = mono_us();
+}
+
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     struct node *n = arg;
     const struct command *cmd = NULL;
     struct reply reply;
+    time_from_here(n, c);
     /* A reply is written in place when nothing is owed to this connection, else it takes its place in line. */
     bool in_line = c->pending > 0;
     size_t out_before = c->out.len;
@@ -155,6 +164,9 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
             add_local(c, cmd, argc, argv);
             return CONN_NEXT;
         }
+        break;
+    case GATE_RUN_ALONE:
+        if (in_line) return CONN_HOLD;
         break;
     case GATE_RUN_NOW:
     case GATE_REFUSED: break;
