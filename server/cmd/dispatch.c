@@ -150,6 +150,7 @@ static void account_slow(struct server *server, const struct session *session, c
 
 void cmd_account(struct server *server, const struct session *session, const struct command *cmd, int argc,
                  const struct slice *argv, int64_t now_us, int64_t us, bool failed) {
+    if (session == NULL) return; /* replayed, or for somebody who is gone */
     struct command_stats *stats = &server->stats.commands[cmd->id];
     server->stats.commands_processed++;
     stats->calls++;

@@ -11,6 +11,7 @@
 #define ERR_DB_OUT_OF_RANGE "ERR DB index is out of range"
 #define ERR_OVERFLOW        "ERR increment or decrement would overflow"
 #define ERR_STRING_TOO_LONG "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+#define ERR_CLIENT_NAME     "ERR Client names cannot contain spaces, newlines or special characters."
 #define ERR_NOAUTH          "NOAUTH Authentication required."
 #define ERR_NOPROTO         "NOPROTO unsupported protocol version"
 

@@ -10,4 +10,6 @@
 #undef CMD
 #undef SUBCMD
 
+void cmd_debug_help(struct cmd_ctx *c);
+
 #endif

@@ -9,6 +9,9 @@
 #include "session.h"
 #include "stats.h"
 
+/* The Redis whose behaviour this server has; clients decide by it what they may send. */
+#define REDIS_COMPATIBLE_VERSION "7.0.15"
+
 struct server {
     struct host *host;
     struct keyspace *ks;
@@ -26,8 +29,8 @@ struct server {
     const char *executable, *config_file; /* absolute paths; config_file "" when there is none */
 };
 
-void server_init(struct server *s, struct host *host,
-                 struct keyspace *ks); /* configuration at its defaults */
+/* Configuration at its defaults. */
+void server_init(struct server *s, struct host *host, struct keyspace *ks);
 void server_free(struct server *s);
 /* About ten times a second: rates (instantaneous_ops_per_sec and the like). */
 void server_tick(struct server *s, int64_t now_ms);
@@ -35,5 +38,7 @@ void server_tick(struct server *s, int64_t now_ms);
 /* session.c: a session enters and leaves the registry. */
 void session_open(struct server *s, struct session *session, int64_t now_ms);
 void session_close(struct server *s, struct session *session);
+/* False when the name has characters that would garble CLIENT LIST. */
+bool session_set_name(struct session *session, struct slice name);
 
 #endif

@@ -24,3 +24,12 @@ void session_close(struct server *s, struct session *session) {
     buf_free(&session->lib_version);
     buf_free(&session->user);
 }
+
+bool session_set_name(struct session *session, struct slice name) {
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] < '!' || name.data[i] > '~') return false;
+    }
+    buf_clear(&session->name);
+    buf_add_slice(&session->name, name);
+    return true;
+}

@@ -1,0 +1,140 @@
+/* Commands about the connection itself: greeting, authentication, database, goodbye. */
+#include "cmd.h"
+#include "handlers.h"
+#include "num.h"
+#include "server.h"
+
+/* Compares in time that depends on the lengths only. */
+static bool is_password(const char *password, struct slice given) {
+    size_t len = strlen(password);
+    unsigned char differs = len != given.len;
+    for (size_t i = 0; i < given.len; i++)
+        differs |= (unsigned char)(given.data[i] ^ password[i < len ? i : len]);
+    return differs == 0;
+}
+
+/* There is one user. Without a password it takes any. False after answering. */
+static bool authenticate(struct cmd_ctx *c, struct slice user, struct slice password) {
+    const char *required = c->server->config.requirepass;
+    if (!slice_eq(user, SLICE("default")) || (required[0] != '\0' && !is_password(required, password))) {
+        reply_error(c->reply, "WRONGPASS invalid username-password pair or user is disabled.");
+        return false;
+    }
+    c->session->authenticated = true;
+    return true;
+}
+
+void cmd_auth(struct cmd_ctx *c) {
+    if (c->argc > 3) {
+        reply_error(c->reply, ERR_SYNTAX);
+        return;
+    }
+    if (c->argc == 2 && c->server->config.requirepass[0] == '\0') {
+        reply_error(c->reply,
+                    "ERR AUTH <password> called without any password configured for the default user. Are "
+                    "you sure your configuration is correct?");
+        return;
+    }
+    struct slice user = c->argc == 3 ? c->argv[1] : SLICE("default");
+    if (authenticate(c, user, c->argv[c->argc - 1])) reply_ok(c->reply);
+}
+
+static void reply_greeting(struct cmd_ctx *c) {
+    struct reply *r = c->reply;
+    reply_map(r, 7);
+    reply_bulk_str(r, "server");
+    reply_bulk_str(r, "redis"); /* clients look for this word */
+    reply_bulk_str(r, "version");
+    reply_bulk_str(r, REDIS_COMPATIBLE_VERSION);
+    reply_bulk_str(r, "proto");
+    reply_int(r, c->session->resp);
+    reply_bulk_str(r, "id");
+    reply_int(r, (int64_t)c->session->id);
+    reply_bulk_str(r, "mode");
+    reply_bulk_str(r, c->server->config.cluster_enabled ? "cluster" : "standalone");
+    reply_bulk_str(r, "role");
+    reply_bulk_str(r, "master");
+    reply_bulk_str(r, "modules");
+    reply_array(r, 0);
+}
+
+void cmd_hello(struct cmd_ctx *c) {
+    int64_t version = 0;
+    if (c->argc >= 2) {
+        if (!cmd_arg_i64(c, c->argv[1], &version, "ERR Protocol version is not an integer or out of range"))
+            return;
+        if (version != 2 && version != 3) {
+            reply_error(c->reply, ERR_NOPROTO);
+            return;
+        }
+    }
+    for (int i = 2; i < c->argc; i++) {
+        int more = c->argc - i - 1;
+        if (slice_is(c->argv[i], "auth") && more >= 2) {
+            if (!authenticate(c, c->argv[i + 1], c->argv[i + 2])) return;
+            i += 2;
+        } else if (slice_is(c->argv[i], "setname") && more >= 1) {
+            if (!session_set_name(c->session, c->argv[i + 1])) {
+                reply_error(c->reply, ERR_CLIENT_NAME);
+                return;
+            }
+            i++;
+        } else {
+            reply_errorf(c->reply, "ERR Syntax error in HELLO option '%.*s'", (int)c->argv[i].len,
+                         c->argv[i].data);
+            return;
+        }
+    }
+    if (!c->session->authenticated && c->server->config.requirepass[0] != '\0') {
+        reply_error(c->reply,
+                    "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+                    "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+                    "RESP protocol version at the same time");
+        return;
+    }
+    if (version != 0) c->session->resp = c->reply->resp = (uint8_t)version;
+    reply_greeting(c);
+}
+
+void cmd_ping(struct cmd_ctx *c) {
+    if (c->argc > 2) {
+        reply_error(c->reply, "ERR wrong number of arguments for 'ping' command");
+    } else if (c->argc == 2) {
+        reply_bulk(c->reply, c->argv[1]);
+    } else {
+        reply_simple(c->reply, "PONG");
+    }
+}
+
+void cmd_echo(struct cmd_ctx *c) {
+    reply_bulk(c->reply, c->argv[1]);
+}
+
+void cmd_select(struct cmd_ctx *c) {
+    int64_t db = 0;
+    if (!cmd_arg_i64(c, c->argv[1], &db, NULL)) return;
+    if (db < INT32_MIN || db > INT32_MAX) {
+        reply_error(c->reply, ERR_NOT_AN_INTEGER);
+    } else if (db < 0 || db >= c->server->config.databases) {
+        reply_error(c->reply, ERR_DB_OUT_OF_RANGE);
+    } else {
+        c->session->db = (int)db;
+        reply_ok(c->reply);
+    }
+}
+
+void cmd_quit(struct cmd_ctx *c) {
+    reply_ok(c->reply);
+    c->session->close_after_reply = true;
+}
+
+void cmd_reset(struct cmd_ctx *c) {
+    struct session *s = c->session;
+    s->db = 0;
+    s->resp = c->reply->resp = 2;
+    s->authenticated = c->server->config.requirepass[0] == '\0';
+    s->no_evict = false;
+    s->reply_mode = SESSION_REPLY_ON;
+    buf_clear(&s->name);
+    reply_simple(c->reply, "RESET");
+}

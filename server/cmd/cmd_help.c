@@ -1,0 +1,201 @@
+/* The HELP subcommands: a line of syntax, then what it does. */
+#include "cmd.h"
+#include "handlers.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* `lines` ends with NULL; the first and the last two lines are the same for all. */
+static void help(struct cmd_ctx *c, const char *const *lines) {
+    char title[128];
+    const struct command *container = c->cmd->parent != NULL ? c->cmd->parent : c->cmd;
+    int n = snprintf(title, sizeof title,
+                     "%s <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container->name);
+    CHECK(n > 0 && (size_t)n < sizeof title);
+    for (char *p = title; *p != ' '; p++) *p = (char)toupper((unsigned char)*p);
+    size_t count = 0;
+    while (lines[count] != NULL) count++;
+    reply_array(c->reply, count + 3);
+    reply_simple(c->reply, title);
+    for (size_t i = 0; i < count; i++) reply_simple(c->reply, lines[i]);
+    reply_simple(c->reply, "HELP");
+    reply_simple(c->reply, "    This text.");
+}
+
+void cmd_client_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "GETNAME",
+        "    The name of this connection.",
+        "GETREDIR",
+        "    Where this connection's invalidation messages go.",
+        "ID",
+        "    The id of this connection.",
+        "INFO",
+        "    What the server knows about this connection.",
+        "KILL <ip:port>",
+        "    Close the connection from there.",
+        "KILL <option> <value> [<option> <value> [...]]",
+        "    Close connections that match all of:",
+        "    ADDR <ip:port>, LADDR <ip:port>: the address of the client, or the server's.",
+        "    ID <client-id>: the connection with this id.",
+        "    TYPE (NORMAL|MASTER|REPLICA|PUBSUB): its kind.",
+        "    USER <username>: who it belongs to.",
+        "    SKIPME (YES|NO): whether to spare this connection; yes unless said otherwise.",
+        "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <client-id> [...]]",
+        "    What the server knows about its connections.",
+        "NO-EVICT (ON|OFF)",
+        "    Spare this connection when memory for clients runs out.",
+        "PAUSE <timeout> [WRITE|ALL]",
+        "    Let commands, or only writes, wait for so many milliseconds.",
+        "REPLY (ON|OFF|SKIP)",
+        "    Answer commands, answer none, or leave out the next one.",
+        "SETINFO (LIB-NAME|LIB-VER) <value>",
+        "    Say which library is talking.",
+        "SETNAME <name>",
+        "    Name this connection.",
+        "TRACKINGINFO",
+        "    The state of client side caching on this connection.",
+        "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+        "    Wake a connection that waits in a blocking command.",
+        "UNPAUSE",
+        "    End a pause.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_config_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "GET <pattern> [<pattern> ...]",
+        "    Names that match, and their values.",
+        "SET <directive> <value> [<directive> <value> ...]",
+        "    Change values, all or none.",
+        "RESETSTAT",
+        "    Begin counting anew.",
+        "REWRITE",
+        "    Bring the configuration file up to date.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_command_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "(no subcommand)",
+        "    The facts about every command.",
+        "COUNT",
+        "    How many commands there are.",
+        "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+        "    Their names.",
+        "INFO [<command-name> ...]",
+        "    The facts about some commands, or all.",
+        "DOCS [<command-name> ...]",
+        "    The same for people: summaries, arguments, versions.",
+        "GETKEYS <full-command>",
+        "    Which arguments are keys.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    And what happens to these keys.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_memory_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "DOCTOR",
+        "    What is wrong with the use of memory, if anything.",
+        "MALLOC-STATS",
+        "    What the allocator says about itself.",
+        "PURGE",
+        "    Give unused memory back to the system.",
+        "STATS",
+        "    Where memory goes.",
+        "USAGE <key> [SAMPLES <count>]",
+        "    The bytes a key and its value take.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_slowlog_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "GET [<count>]",
+        "    The newest entries, 10 unless said otherwise, -1 for all. An entry is:",
+        "    id, time, microseconds, arguments, address and name of the client.",
+        "LEN",
+        "    How many entries there are.",
+        "RESET",
+        "    Forget them.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_latency_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "DOCTOR",
+        "    A report for people.",
+        "GRAPH <event>",
+        "    The samples of an event, drawn.",
+        "HISTOGRAM [COMMAND ...]",
+        "    How long commands took, cumulated by powers of two.",
+        "HISTORY <event>",
+        "    The samples of an event: time and milliseconds.",
+        "LATEST",
+        "    The last sample of each event, and its worst.",
+        "RESET [<event> ...]",
+        "    Forget these events, or all.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+/* DEBUG has no rows for its subcommands; cmd_debug.c calls this. */
+void cmd_debug_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CHANGE-REPL-ID",
+        "    Accepted; there is no such id to change.",
+        "DIGEST",
+        "    A checksum of all data, equal on nodes with equal data.",
+        "DIGEST-VALUE <key> [<key> ...]",
+        "    Checksums of values.",
+        "ERROR <string>",
+        "    Answer with this error.",
+        "HTSTATS <dbid>",
+        "    How many keys a database has.",
+        "LOADAOF",
+        "    The same as RELOAD.",
+        "LOG <message>",
+        "    Accepted.",
+        "OBJECT <key>",
+        "    How a value is kept.",
+        "PAUSE-CRON (0|1)",
+        "    Accepted.",
+        "PROTOCOL <type>",
+        "    Answer with a value of this type: string, integer, double, bignum, null, array, set, map, "
+        "attrib, push, "
+        "verbatim, true, false.",
+        "QUICKLIST-PACKED-THRESHOLD <size>",
+        "    Accepted.",
+        "RELOAD [option ...]",
+        "    Store everything, forget what is in memory, and go on from disk.",
+        "REPLYBUFFER (PEAK-RESET-TIME|RESIZING) <value>",
+        "    Accepted.",
+        "SDSLEN <key>",
+        "    Lengths of a key and its string.",
+        "SET-ACTIVE-EXPIRE (0|1)",
+        "    Whether keys are deleted when their time has come.",
+        "SET-DISABLE-DENY-SCRIPTS (0|1)",
+        "    Accepted.",
+        "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
+        "    Accepted.",
+        "SLEEP <seconds>",
+        "    Block the whole server.",
+        "STRINGMATCH-LEN <length> <pattern>",
+        "    Match a long text, to time it.",
+        "STRUCTSIZE",
+        "    Sizes of what keys are made of.",
+        NULL,
+    };
+    help(c, lines);
+}
