@@ -11,8 +11,8 @@
  *       11000010 and 4 bytes           likewise
  *       11000011 packed plain bytes    LZF: both lengths as above, then `packed` bytes that unpack to `plain`
  *
- * The other types come with their codecs. What is written is never LZF-packed: readers must not care, and packing
- * costs more than it saves where payloads go straight into another server. */
+ * The other types come with their codecs. A text of more than 20 bytes is packed when that saves at least 4; the
+ * packer makes the choices of Redis's own, so that the same value gives the same payload. */
 #ifndef STORAGE_RDB_VALUE_H
 #define STORAGE_RDB_VALUE_H
 
@@ -31,7 +31,9 @@ MUST_USE enum rc rdb_open(struct slice payload, struct slice *body);
  * ignores them. */
 MUST_USE enum rc rdb_read_string(struct slice body, size_t len_max, struct buf *store, struct slice *text);
 
-/* One run of LZF; true when `packed` is whole and gives exactly out_len bytes. */
+/* LZF of `plain` into `out`; returns the packed length, 0 when it would not fit into out_cap. */
+size_t lzf_pack(struct slice plain, char *out, size_t out_cap);
+/* And back: true when `packed` is whole and gives exactly out_len bytes. */
 bool lzf_unpack(struct slice packed, char *out, size_t out_len);
 
 #endif
