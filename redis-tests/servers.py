@@ -1,0 +1,143 @@
+"""Servers under test: started on loopback with a folder of their own, or given from outside.
+
+A `Server` owns its process and its folder: stop() ends exactly that process and removes the folder. Ports come from
+REDIS_TESTS_PORTS ("first-last") or from the system; nothing here knows what is tested.
+"""
+import os
+import random
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+HOST = "127.0.0.1"
+START_S_MAX = 30
+STOP_S_MAX = 30
+SERVER_PORTS = 24   # so many of the ports in REDIS_TESTS_PORTS are for servers, the rest for the suite's harness
+
+
+class ServerFailed(Exception):
+    pass
+
+
+def port_range():
+    """The first and the last port we may use, or None for any."""
+    span = os.environ.get("REDIS_TESTS_PORTS")
+    return tuple(int(x) for x in span.split("-")) if span else None
+
+
+def free_port():
+    span, ports = port_range(), [0]
+    if span:
+        ports = random.sample(range(span[0], span[0] + SERVER_PORTS), SERVER_PORTS)
+    for port in ports:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((HOST, port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
+    raise ServerFailed("no free port from %d on" % span[0])
+
+
+def ping(host, port, timeout_s=2.0):
+    """Whether the server answers PING, or asks for a password: it serves either way."""
+    try:
+        with socket.create_connection((host, port), timeout_s) as s:
+            s.settimeout(timeout_s)
+            s.sendall(b"PING\r\n")
+            return s.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+    except OSError:
+        return False
+
+
+class Server:
+    """One server process. `args` are further options in redis.conf words, e.g. ["--requirepass", "x"]."""
+
+    def __init__(self, program, args=()):
+        self.program = os.path.abspath(program)
+        self.args = list(args)
+        if os.path.basename(self.program) == "redis-server":
+            # The reference keeps nothing on disk: its snapshots would only add noise.
+            self.args += ["--save", "", "--appendonly", "no"]
+        self.host, self.process, self.folder, self.port = HOST, None, None, None
+
+    def start(self):
+        for attempt in range(3):
+            self.port = free_port()
+            self.folder = tempfile.mkdtemp(prefix="redraft-redis-tests-")
+            os.mkdir(os.path.join(self.folder, "data"))
+            with open(self.log_path(), "wb") as log:
+                self.process = subprocess.Popen(
+                    [self.program, "--port", str(self.port), "--bind", HOST, "--dir", self.folder + "/data"] +
+                    self.args, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder)
+            deadline = time.monotonic() + START_S_MAX
+            while self.alive() and time.monotonic() < deadline:
+                if ping(self.host, self.port) and self.alive():
+                    return self
+                time.sleep(0.02)
+            tail = self.log_tail()
+            self.stop()
+            if "ddress already in use" not in tail:
+                break
+        raise ServerFailed("%s did not start:\n%s" % (self.program, tail))
+
+    def log_path(self):
+        return os.path.join(self.folder, "log")
+
+    def log_tail(self, size=3000):
+        with open(self.log_path(), "rb") as f:
+            return f.read()[-size:].decode(errors="replace")
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self):
+        """End the process; its exit status, or None when it had to be killed."""
+        status = None
+        if self.process is not None:
+            if self.alive():
+                self.process.terminate()
+            try:
+                status = self.process.wait(STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+        return status
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *unused):
+        self.stop()
+
+
+class External:
+    """A server somebody else runs: start and stop do nothing."""
+
+    def __init__(self, host, port):
+        self.host, self.port, self.folder, self.args = host, port, None, []
+
+    def start(self):
+        if not ping(self.host, self.port):
+            raise ServerFailed("%s:%d does not answer PING" % (self.host, self.port))
+        return self
+
+    def alive(self):
+        return ping(self.host, self.port)
+
+    def log_tail(self, size=0):
+        return ""
+
+    def stop(self):
+        return 0
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *unused):
+        pass
