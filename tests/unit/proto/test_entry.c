@@ -171,6 +171,8 @@ TEST(malformed_commands) {
                   -1); /* 2^64-1 bytes */
     EXPECT_EQ_INT(read_body(SLICE("\0\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"), 1), -1); /* more */
     EXPECT_EQ_INT(read_body(SLICE("\0\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), 1), -1);
+    EXPECT_EQ_INT(read_body(SLICE("\0\x01\x80\x80\x80\x80\x80\x80\x80\x80\x80\x02"), 1),
+                  -1); /* not 0 either */
     EXPECT_EQ_INT(read_body(SLICE("\0\x01\x01p"), 2), -1);
     EXPECT_EQ_INT(read_body(SLICE("\0\x01\x01p"), 0), -1);
     EXPECT_EQ_INT(read_body(SLICE(""), UINT32_MAX), -1);
