@@ -144,6 +144,7 @@ void node_apply(struct node *n) {
     uint64_t first_in_memory = n->flight ? n->flight->index : to + 1;
     if (n->applied_index + 1 < first_in_memory)
         replay(n, first_in_memory - 1 < to ? first_in_memory - 1 : to);
+    n->timed = NULL;
     n->turn_mono_us = mono_us();
     while (n->applied_index < to && !n->failed) {
         struct proposal *p = n->flight;
