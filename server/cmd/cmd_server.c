@@ -1,0 +1,124 @@
+/* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by itself. */
+#include "cmd.h"
+#include "handlers.h"
+#include "server.h"
+
+void cmd_time(struct cmd_ctx *c) {
+    reply_array(c->reply, 2);
+    reply_bulk_int(c->reply, c->now_us / 1000000);
+    reply_bulk_int(c->reply, c->now_us % 1000000);
+}
+
+void cmd_role(struct cmd_ctx *c) {
+    struct host_raft raft = {0};
+    c->server->host->raft(c->server->host, &raft);
+    reply_array(c->reply, 3);
+    reply_bulk_str(c->reply, "master");
+    reply_int(c->reply, (int64_t)raft.commit_index);
+    reply_array(c->reply, 0);
+}
+
+/* There are no replicas in Redis's sense, and what was answered is already where it has to be. */
+void cmd_wait(struct cmd_ctx *c) {
+    int64_t replicas = 0, timeout_ms = 0;
+    if (!cmd_arg_i64(c, c->argv[1], &replicas, NULL)) return;
+    if (!cmd_arg_i64(c, c->argv[2], &timeout_ms, "ERR timeout is not an integer or out of range")) return;
+    if (timeout_ms < 0) {
+        reply_error(c->reply, "ERR timeout is negative");
+    } else {
+        reply_int(c->reply, 0);
+    }
+}
+
+void cmd_lolwut(struct cmd_ctx *c) {
+    reply_verbatim(c->reply, "txt", SLICE("Redis ver. " REDIS_COMPATIBLE_VERSION "\n"));
+}
+
+/* --- saving: every answered write is on disk already; these write back what is only in the log --- */
+
+void cmd_save(struct cmd_ctx *c) {
+    if (c->server->host->save(c->server->host, true) == RC_OK) {
+        reply_ok(c->reply);
+    } else {
+        reply_error(c->reply, "ERR the data could not be written back");
+    }
+}
+
+static void start_save(struct cmd_ctx *c, const char *answer) {
+    if (c->server->host->save(c->server->host, false) == RC_OK) {
+        reply_simple(c->reply, answer);
+    } else {
+        reply_error(c->reply, "ERR the data could not be written back");
+    }
+}
+
+void cmd_bgsave(struct cmd_ctx *c) {
+    if (c->argc > 2 || (c->argc == 2 && !slice_is(c->argv[1], "schedule"))) {
+        reply_error(c->reply, ERR_SYNTAX);
+        return;
+    }
+    start_save(c, "Background saving started");
+}
+
+void cmd_bgrewriteaof(struct cmd_ctx *c) {
+    start_save(c, "Background append only file rewriting started");
+}
+
+void cmd_lastsave(struct cmd_ctx *c) {
+    struct host_usage usage = {0};
+    c->server->host->usage(c->server->host, &usage);
+    reply_int(c->reply, usage.writeback_last_s != 0 ? usage.writeback_last_s : c->server->start_ms / 1000);
+}
+
+void cmd_shutdown(struct cmd_ctx *c) {
+    int flags = 0;
+    bool save = false, nosave = false;
+    for (int i = 1; i < c->argc; i++) {
+        if (slice_is(c->argv[i], "nosave")) {
+            nosave = true;
+        } else if (slice_is(c->argv[i], "save")) {
+            save = true;
+        } else if (slice_is(c->argv[i], "now")) {
+            flags |= HOST_SHUTDOWN_NOW;
+        } else if (slice_is(c->argv[i], "force")) {
+            flags |= HOST_SHUTDOWN_FORCE;
+        } else if (slice_is(c->argv[i], "abort")) {
+            flags |= HOST_SHUTDOWN_ABORT;
+        } else {
+            reply_error(c->reply, ERR_SYNTAX);
+            return;
+        }
+    }
+    bool abort = flags & HOST_SHUTDOWN_ABORT;
+    if ((abort && c->argc > 2) || (save && nosave)) {
+        reply_error(c->reply, ERR_SYNTAX);
+        return;
+    }
+    enum rc rc = c->server->host->shutdown(c->server->host, flags);
+    if (abort && rc == RC_OK) {
+        reply_ok(c->reply);
+    } else if (abort) {
+        reply_error(c->reply, "ERR No shutdown in progress.");
+    } else if (rc != RC_OK) {
+        reply_error(c->reply, "ERR Errors trying to SHUTDOWN. Check logs.");
+    }
+}
+
+/* There are no functions, so all of them are gone at once. */
+void cmd_function_flush(struct cmd_ctx *c) {
+    if (c->argc > 3) {
+        reply_error(c->reply,
+                    "ERR unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.");
+    } else if (c->argc == 3 && !slice_is(c->argv[2], "sync") && !slice_is(c->argv[2], "async")) {
+        reply_error(c->reply, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
+    } else {
+        reply_ok(c->reply);
+    }
+}
+
+/* _EXPIRE key ...: proposed by the leader for keys that are due. A key that got a later deadline meanwhile stays: what
+ * counts is the entry's clock and the state it is applied to. */
+void cmd_expire_due(struct cmd_ctx *c) {
+    for (int i = 1; i < c->argc; i++) cmd_write(c, c->argv[i]);
+    reply_ok(c->reply);
+}
