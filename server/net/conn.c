@@ -99,7 +99,7 @@ static void protocol_error(struct conn *c) {
 static size_t process(struct conn *c, struct slice input) {
     size_t done = 0;
     struct resp_limits limits = {.bulk_len_max = c->net->config->proto_max_bulk_len,
-                                 .arg_count_max = 1024 * 1024 * 1024,
+                                 .arg_count_max = INT32_MAX,
                                  .unauthenticated_bulk_len_max = 16384};
     while (done < input.len && !c->draining && !c->closing) {
         if (is_full(c)) {
