@@ -110,13 +110,6 @@ void cmd_persist(struct cmd_ctx *c) {
     reply_int(c->reply, had_one);
 }
 
-/* The leader's own, for keys it found due: deletes those whose deadline has come by the entry's clock, on every node
- * alike. A key that was given more time meanwhile stays. */
-void cmd_expire_due(struct cmd_ctx *c) {
-    for (int i = 1; i < c->argc; i++) (void)cmd_write(c, c->argv[i]);
-    reply_ok(c->reply);
-}
-
 /* --- TTL, PTTL, EXPIRETIME, PEXPIRETIME --- */
 
 static void deadline(struct cmd_ctx *c, bool relative, int64_t unit) {
