@@ -174,7 +174,7 @@ void rdb_dump_string(struct buf *out, struct slice text) {
 
 /* --- reading --- */
 
-enum rc rdb_open(struct slice payload, struct slice *body) {
+enum rc rdb_verify(struct slice payload) {
     if (payload.len < RDB_FOOTER_SIZE) return RC_INVALID;
     struct slice head = slice_make(payload.data, payload.len - RDB_FOOTER_SIZE);
     struct slice footer = slice_make(payload.data + head.len, RDB_FOOTER_SIZE);
@@ -184,7 +184,6 @@ enum rc rdb_open(struct slice payload, struct slice *body) {
         return RC_INVALID;
     if (version > RDB_VERSION) return RC_INVALID;
     if (crc != crc64(0, slice_make(payload.data, head.len + sizeof version))) return RC_INVALID;
-    *body = head;
     return RC_OK;
 }
 
@@ -294,11 +293,11 @@ static bool take_string(struct slice *s, size_t len_max, struct buf *store, stru
     return true;
 }
 
-enum rc rdb_read_string(struct slice body, size_t len_max, struct buf *store, struct slice *text) {
+enum rc rdb_read_string(struct slice payload, size_t len_max, struct buf *store, struct slice *text) {
     uint8_t type;
     struct slice found;
-    if (!slice_take_u8(&body, &type) || type != RDB_STRING) return RC_INVALID;
-    if (!take_string(&body, len_max, store, &found)) return RC_INVALID;
+    if (!slice_take_u8(&payload, &type) || type != RDB_STRING) return RC_INVALID;
+    if (!take_string(&payload, len_max, store, &found)) return RC_INVALID;
     *text = found;
     return RC_OK;
 }

@@ -24,12 +24,12 @@ enum { RDB_VERSION = 10, RDB_FOOTER_SIZE = 10 };
 /* Appends the whole payload. */
 void rdb_dump_string(struct buf *out, struct slice text);
 
-/* Checks version and checksum; *body is what stands before them. RC_INVALID when they are wrong. */
-MUST_USE enum rc rdb_open(struct slice payload, struct slice *body);
-/* The string in a body; *text points into the body or into *store, which the caller frees whatever happens.
- * RC_INVALID when it is no string, malformed, or longer than len_max. Bytes behind the value are ignored, as Redis
- * ignores them. */
-MUST_USE enum rc rdb_read_string(struct slice body, size_t len_max, struct buf *store, struct slice *text);
+/* Whether version and checksum are right; RC_INVALID when not. */
+MUST_USE enum rc rdb_verify(struct slice payload);
+/* The string in a payload; *text points into the payload or into *store, which the caller frees whatever happens.
+ * RC_INVALID when it is no string, malformed, or longer than len_max. Bytes behind the value are ignored, and a value
+ * may reach into the footer: Redis looks for its end no closer than that. */
+MUST_USE enum rc rdb_read_string(struct slice payload, size_t len_max, struct buf *store, struct slice *text);
 
 /* LZF of `plain` into `out`; returns the packed length, 0 when it would not fit into out_cap. */
 size_t lzf_pack(struct slice plain, char *out, size_t out_cap);

@@ -76,7 +76,7 @@ static void set_access(struct cmd_ctx *c, struct object *o, const struct restore
 }
 
 void cmd_restore(struct cmd_ctx *c) {
-    struct slice key = c->argv[1], body, text;
+    struct slice key = c->argv[1], payload = c->argv[3], text;
     struct restore_options options = {.idle_s = -1, .freq = -1};
     int64_t deadline_ms;
     if (!parse_options(c, &options)) return;
@@ -86,12 +86,12 @@ void cmd_restore(struct cmd_ctx *c) {
         return;
     }
     if (!parse_ttl(c, options.absolute, &deadline_ms)) return;
-    if (rdb_open(c->argv[3], &body) != RC_OK) {
+    if (rdb_verify(payload) != RC_OK) {
         reply_error(c->reply, "ERR DUMP payload version or checksum are wrong");
         return;
     }
     struct buf store = {0};
-    if (rdb_read_string(body, STRING_LEN_MAX, &store, &text) != RC_OK) {
+    if (rdb_read_string(payload, STRING_LEN_MAX, &store, &text) != RC_OK) {
         reply_error(c->reply, "ERR Bad data format");
         buf_free(&store);
         return;
