@@ -127,7 +127,8 @@ struct cmd_ctx {
 const struct command *command_lookup(int argc, const struct slice *argv);
 /* By one word, containers themselves. */
 const struct command *command_by_name(struct slice name);
-int command_stat_count(void); /* ids are 0 .. this - 1 */
+const struct command *command_by_full_name(struct slice name); /* "get", "client|list" */
+int command_stat_count(void);                                  /* ids are 0 .. this - 1 */
 const struct command *command_by_id(int id);
 /* "client|list" into out, always terminated (COMMAND_NAME_CAP is enough for all); returns the length. */
 enum { COMMAND_NAME_CAP = 64 };

@@ -76,16 +76,9 @@ static bool is_listed(const struct command *cmd) {
     return cmd->parent == NULL && is_shown(cmd);
 }
 
-static const struct command *by_full_name(struct slice name) {
-    const char *bar = name.len > 0 ? memchr(name.data, '|', name.len) : NULL;
-    if (bar == NULL) {
-        const struct command *cmd = command_by_name(name);
-        return cmd != NULL && is_shown(cmd) ? cmd : NULL;
-    }
-    size_t len = (size_t)(bar - name.data);
-    struct slice words[2] = {slice_make(name.data, len), slice_make(bar + 1, name.len - len - 1)};
-    const struct command *cmd = command_lookup(2, words);
-    return cmd != NULL && cmd->parent != NULL && is_shown(cmd) ? cmd : NULL;
+static const struct command *shown_by_name(struct slice name) {
+    const struct command *cmd = command_by_full_name(name);
+    return cmd != NULL && is_shown(cmd) ? cmd : NULL;
 }
 
 static void reply_name(struct reply *r, const struct command *cmd) {
@@ -205,7 +198,7 @@ void cmd_command_info(struct cmd_ctx *c) {
     }
     reply_array(c->reply, (size_t)c->argc - 2);
     for (int i = 2; i < c->argc; i++) {
-        const struct command *cmd = by_full_name(c->argv[i]);
+        const struct command *cmd = shown_by_name(c->argv[i]);
         if (cmd == NULL) {
             reply_null_array(c->reply);
         } else {
@@ -316,7 +309,7 @@ void cmd_command_docs(struct cmd_ctx *c) {
         count++;
     }
     for (int i = 2; i < c->argc; i++) {
-        const struct command *cmd = by_full_name(c->argv[i]);
+        const struct command *cmd = shown_by_name(c->argv[i]);
         if (cmd == NULL) continue;
         reply_name(c->reply, cmd);
         reply_docs(c->reply, cmd);

@@ -191,8 +191,6 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "    Accepted.",
         "SLEEP <seconds>",
         "    Block the whole server.",
-        "STRINGMATCH-LEN <length> <pattern>",
-        "    Match a long text, to time it.",
         "STRUCTSIZE",
         "    Sizes of what keys are made of.",
         NULL,

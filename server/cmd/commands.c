@@ -156,6 +156,15 @@ const struct command *command_lookup(int argc, const struct slice *argv) {
     return cmd;
 }
 
+const struct command *command_by_full_name(struct slice name) {
+    const char *bar = name.len > 0 ? memchr(name.data, '|', name.len) : NULL;
+    if (bar == NULL) return command_by_name(name);
+    size_t len = (size_t)(bar - name.data);
+    struct slice words[2] = {slice_make(name.data, len), slice_make(bar + 1, name.len - len - 1)};
+    const struct command *cmd = command_lookup(2, words);
+    return cmd != NULL && cmd->parent != NULL ? cmd : NULL;
+}
+
 int command_stat_count(void) {
     return ROW_COUNT;
 }

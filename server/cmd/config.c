@@ -454,7 +454,12 @@ bool config_set(struct config *c, const struct config_row *row, struct slice val
     }
     int64_t v = 0;
     if (!number_readers[row->kind](row, value, &v, why)) return false;
-    if (row == config_find(SLICE("hz"))) v = v < 1 ? 1 : v > 500 ? 500 : v;
+    if (strcmp(row->name, "hz") == 0) v = v < 1 ? 1 : v > 500 ? 500 : v;
+    if (strcmp(row->name, "activedefrag") == 0 && v != 0) {
+        return wrong(why,
+                     "Active defragmentation cannot be enabled: it requires a Redis server compiled with a "
+                     "modified Jemalloc like the one shipped by default with the Redis source distribution");
+    }
     store_number(c, row, v);
     return true;
 }
