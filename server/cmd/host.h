@@ -22,6 +22,8 @@ struct host_usage { /* INFO's numbers about the process */
     uint64_t writebacks, writeback_rows, writeback_bytes;
     int64_t writeback_last_s; /* wall clock of the last finished write-back; 0 before the first */
     bool writeback_running, writeback_failed;
+    uint64_t process_id;
+    char os[128]; /* "Linux 6.1.0 x86_64"; empty when unknown */
 };
 
 struct host_raft {

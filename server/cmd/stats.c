@@ -35,12 +35,21 @@ void histogram_add(struct histogram *h, int64_t us) {
     h->count++;
 }
 
+/* Redis measures in nanoseconds and keeps two significant digits of them: 1 us is shown as 1.003. */
+static double as_redis_rounds(uint64_t us) {
+    enum { PRECISION_BITS = 8 };
+    uint64_t ns = us * 1000;
+    int bits = ns > 0 ? 64 - __builtin_clzll(ns) : 0;
+    int shift = bits > PRECISION_BITS ? bits - PRECISION_BITS : 0;
+    return (double)((((ns >> shift) + 1) << shift) - 1) / 1000;
+}
+
 double histogram_percentile(const struct histogram *h, double percentile) {
     double want = ceil(percentile / 100 * (double)h->count);
     uint64_t rank = want < 1 ? 1 : (uint64_t)want, seen = 0;
     for (int i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += h->buckets[i];
-        if (seen >= rank) return (double)bucket_top(i);
+        if (seen >= rank) return as_redis_rounds(bucket_top(i));
     }
     return 0;
 }
