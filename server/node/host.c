@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef REDRAFT_JEMALLOC
@@ -131,7 +132,11 @@ static void host_usage(struct host *h, struct host_usage *out) {
         .writeback_last_s = wb.last_finished_s,
         .writeback_running = ks_writeback_running(n->ks),
         .writeback_failed = wb.failing,
+        .process_id = (uint64_t)getpid(),
     };
+    struct utsname os;
+    if (uname(&os) == 0)
+        snprintf(out->os, sizeof out->os, "%.40s %.60s %.20s", os.sysname, os.release, os.machine);
 }
 
 static void host_raft(struct host *h, struct host_raft *out) {
