@@ -200,7 +200,7 @@ void cmd_command_info(struct cmd_ctx *c) {
     for (int i = 2; i < c->argc; i++) {
         const struct command *cmd = shown_by_name(c->argv[i]);
         if (cmd == NULL) {
-            reply_null_array(c->reply);
+            reply_null(c->reply);
         } else {
             reply_info(c->reply, cmd);
         }
@@ -320,6 +320,15 @@ void cmd_command_docs(struct cmd_ctx *c) {
 
 /* --- COMMAND GETKEYS --- */
 
+/* What a command with variable_flags does to its key depends on its options: SET reads only with GET. */
+static const char *flags_of_key(const struct key_spec *spec, int argc, const struct slice *argv) {
+    if (strstr(spec->flags, "variable_flags") == NULL) return spec->flags;
+    for (int i = 3; i < argc; i++) {
+        if (slice_is(argv[i], "get")) return "RW access update";
+    }
+    return "OW update";
+}
+
 static void reply_keys(struct cmd_ctx *c, bool with_flags) {
     int argc = c->argc - 2;
     const struct slice *argv = c->argv + 2;
@@ -345,7 +354,7 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
     for (int i = 0; i < count; i++) {
         if (with_flags) reply_array(c->reply, 2);
         reply_bulk(c->reply, argv[keys[i].at]);
-        if (with_flags) reply_words(c->reply, keys[i].spec->flags, true);
+        if (with_flags) reply_words(c->reply, flags_of_key(keys[i].spec, argc, argv), true);
     }
     mem_free(keys);
 }
