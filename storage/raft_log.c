@@ -2,7 +2,8 @@
  * detected: storage/README.md. Promises: a batch is all there or not at all; what raft_log_write answered RC_OK for
  * is found again by raft_log_open, or raft_log_open refuses. Group commit and threads are log_writer.c's.
  *
- * RocksDB replays its WAL around damaged records (kv.h), so this file decides whether something is missing:
+ * RocksDB replays its WAL around damaged records (kv.h). Before it does, wal.c has cut off what a power cut tore and
+ * refused what is broken further in front; afterwards this file decides whether something is missing:
  *   - every batch ends with a header row that says where the log ends, what was voted, and the batch's number;
  *   - every entry names the term of the one before it, so rows of different histories never fit together
  *     (Raft's log matching: index and term of an entry determine everything before it);
@@ -22,6 +23,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -60,6 +63,7 @@ struct header {
 struct raft_log {
     struct kv *kv;
     struct kv_batch *batch;
+    int folder_fd; /* locked: nobody else trims or writes here */
     int floor_fd;
     size_t memtable_bytes;
     struct header now;    /* with cuts that no batch has written yet */
@@ -340,9 +344,18 @@ static enum rc find_header(struct raft_log *log, struct header *h, struct kv_err
 
 /* ---- opening ---- */
 
+/* Before anything in the folder is touched, for RocksDB takes its own lock too late. */
+static enum rc lock_folder(struct raft_log *log, const char *path, struct kv_error *error) {
+    if (mkdir(path, 0755) != 0 && errno != EEXIST) return fail_errno(error, "create", path);
+    log->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (log->folder_fd < 0) return fail_errno(error, "open", path);
+    if (flock(log->folder_fd, LOCK_EX | LOCK_NB) == 0) return RC_OK;
+    if (errno != EWOULDBLOCK) return fail_errno(error, "lock", path);
+    return fail(error, RC_BUSY, "%s is in use by another process", path);
+}
+
 /* What a process wrote and did not live to sync is in the page cache only, and after a sync that failed the cache
- * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there.
- * Whoever opens holds the data folder's lock: the files are nobody's. */
+ * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there. */
 static enum rc settle_wals(const char *path, struct kv_error *error) {
     DIR *dir = opendir(path);
     if (dir == NULL) return errno == ENOENT ? RC_OK : fail_errno(error, "open", path);
@@ -415,12 +428,13 @@ static void share(struct raft_log *log) {
 enum rc raft_log_open(const char *path, const struct raft_log_options *options, struct raft_log **out,
                       struct kv_error *error) {
     struct raft_log *log = mem_calloc(1, sizeof *log);
-    log->floor_fd = -1;
+    log->folder_fd = log->floor_fd = -1;
     log->memtable_bytes = options->memtable_bytes;
     log->batch = kv_batch_new();
     struct kv_options kv_options = {
         .profile = KV_RAFT_LOG, .memtable_bytes = options->memtable_bytes, .background_threads = 2};
-    enum rc rc = settle_wals(path, error);
+    enum rc rc = lock_folder(log, path, error);
+    if (rc == RC_OK) rc = settle_wals(path, error);
     if (rc == RC_OK) rc = kv_open(path, &kv_options, &log->kv, error);
     if (rc != RC_OK) goto failed;
 
@@ -446,6 +460,7 @@ enum rc raft_log_open(const char *path, const struct raft_log_options *options, 
 failed:
     if (log->floor_fd >= 0) close(log->floor_fd);
     kv_close(log->kv);
+    if (log->folder_fd >= 0) close(log->folder_fd);
     kv_batch_free(log->batch);
     mem_free(log);
     return rc;
@@ -457,6 +472,7 @@ void raft_log_close(struct raft_log *log) {
     (void)!fdatasync(log->floor_fd);
     close(log->floor_fd);
     kv_close(log->kv);
+    close(log->folder_fd);
     kv_batch_free(log->batch);
     mem_free(log);
 }
