@@ -97,10 +97,9 @@ def hello(v):
 
 
 def help_text(v):
-    """HELP's words are ours, its form and its subcommands are not."""
+    """HELP's words are ours; its form is not: the first line, and lines of text under names in capitals."""
     p = plain(v)
-    return re.sub(rb"[^A-Z]*", b"",
-                  p[0].split(b" ")[0]), sorted(x.split(b" ")[0] for x in p[1:] if not x.startswith(b" "))
+    return p[0], all(x[:1] == b" " or x[:1].isupper() or x[:1] == b"(" for x in p[1:])
 
 
 def command_row(row):
@@ -134,11 +133,12 @@ def info(args, a, b, ctx):
     """The same fields in the same sections, but for the listed ones. Values are judged by stories.py."""
     if is_error(a) or is_error(b):
         return False
-    return info_fields(a[1], ctx) == info_fields(b[1], ctx)
+    return info_fields(a, ctx) == info_fields(b, ctx)
 
 
-def info_fields(text, ctx):
+def info_fields(v, ctx):
     out, section = set(), None
+    text = v[1][4:] if v[0] == "=" else v[1]
     for line in text.split(b"\r\n"):
         if line.startswith(b"# "):
             section = line[2:].lower()
@@ -181,7 +181,9 @@ RULES = {
     # Keys past their deadline are counted until they are removed: stories.dbsize and the end of a run wait
     # for it.
     "dbsize": both(lambda v: v[0] == ":"),
+    # Ours is another hash, for comparing two of ours.
     "debug digest": both(lambda v: v[0] == "+" and len(v[1]) == 40),
+    "debug digest-value": both(lambda v: all(len(x) == 40 for x in plain(v))),
     "lastsave": both(lambda v: v[0] == ":"),
     "keys": by(lambda v: sorted(plain(v))),
     "time": both(two_times),
@@ -194,7 +196,8 @@ RULES = {
     "slowlog get": by(slowlog),
     "command info": by(lambda v: [command_row(r) for r in plain(v)]),
     "command getkeysandflags": by(getkeysandflags),
-    "command list": by(lambda v: sorted(plain(v))),
+    # Ours has a part of the names; stories.command_table knows which.
+    "command list": lambda args, a, b, ctx: a[0] == b[0] and set(plain(b)) <= set(plain(a)) | ctx.allowed.extra_commands,
     "memory usage": both(lambda v: v[0] == ":" and v[1] > 0),
     "memory doctor": both(anything),
     "memory malloc-stats": both(anything),
@@ -215,7 +218,7 @@ def explain(args, raw_a, raw_b, ctx):
     try:
         a, b = resp.decode(raw_a), resp.decode(raw_b)
         if name.startswith(b"info"):
-            x, y = (info_fields(v[1], ctx) for v in (a, b))
+            x, y = (info_fields(v, ctx) for v in (a, b))
             x, y = ({b" ".join([s, n or b"(section)"]) for s, n in f} for f in (x, y))
         elif name == b"config get":
             x, y = (plain(v) for v in (a, b))
@@ -233,8 +236,7 @@ def explain(args, raw_a, raw_b, ctx):
 
 
 class Allowed:
-    """allowed.tsv: `reply COMMAND-REGEX OURS-REGEX why`, `info SECTION FIELD why`, `config NAME - why`,
-    `unknown NAME - why`."""
+    """allowed.tsv; its head says what the columns are."""
 
     def __init__(self, path):
         self.replies, self.info, self.config, self.missing, self.used = [], {}, {}, {}, set()
@@ -254,10 +256,15 @@ class Allowed:
                     self.info[one.encode(), two.encode()] = why
                 elif what == "config":
                     self.config[one.encode()] = why
-                elif what == "missing":
-                    self.missing[one.lower()] = why
+                elif what in ("missing", "extra"):
+                    for name in two.split():
+                        self.missing["%s%s:%s" % ("extra-" if what == "extra" else "", one, name)] = why
                 else:
                     raise SystemExit("%s:%d: unknown kind %s" % (path, number, what))
+
+    @property
+    def extra_commands(self):
+        return {n[len("extra-command:"):].encode() for n in self.missing if n.startswith("extra-command:")}
 
     def reply(self, args, raw_ours):
         """The reason why ours may answer this differently, or None."""

@@ -628,8 +628,7 @@ class Gen:
 
     def misc(self):
         return self.pick([[b"TIME"], [b"TIME", b"x"], [b"LOLWUT"], [b"LOLWUT", b"VERSION", b"5"],
-                          [b"LOLWUT", b"VERSION", b"x"], [b"LOLWUT", b"VERSION"], [b"READONLY"],
-                          [b"INFO", b"nosuch"], [b"INFO", b"server"], [b"INFO", b"keyspace"],
+                          [b"LOLWUT", b"VERSION", b"x"], [b"LOLWUT", b"VERSION"], [b"INFO", b"nosuch"], [b"INFO", b"server"], [b"INFO", b"keyspace"],
                           [b"INFO", b"SERVER", b"clients"], [b"DBSIZE", b"x"], [b"RANDOMKEY", b"x"],
                           [b"QUIT", b"x"][:0] or [b"PING"], [b"RESET", b"x"], [b"LASTSAVE", b"x"]])
 
