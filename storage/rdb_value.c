@@ -267,8 +267,10 @@ static bool take_lzf(struct slice *s, size_t len_max, struct buf *store) {
     struct slice packed;
     if (!take_plain_len(s, &packed_len) || !take_plain_len(s, &len)) return false;
     if (!slice_take(s, packed_len, &packed)) return false;
-    if (len == 0 || len > len_max || len / GAIN_MAX > packed.len) return false;
+    if (len > len_max || len / GAIN_MAX > packed.len) return false;
     buf_clear(store);
+    /* Redis's unpacker tells a failure by a length of 0, so there anything unpacks to nothing. */
+    if (len == 0) return true;
     buf_reserve(store, len);
     if (!lzf_unpack(packed, store->data, len)) return false;
     store->len = len;

@@ -45,8 +45,10 @@ void cmd_keys(struct cmd_ctx *c) {
     reply_close_array(c->reply, mark, lister.count);
 }
 
-/* What C's strtoul accepts without leading space, as in Redis: an optional sign, and no digits at all are zero. */
+/* What C's strtoul accepts without leading space, as in Redis: an optional sign, no digits at all are zero, and a zero
+ * byte ends the text. */
 static bool parse_cursor(struct slice text, uint64_t *out) {
+    text.len = strnlen(text.data, text.len);
     bool negative = text.len > 0 && text.data[0] == '-';
     size_t i = negative || (text.len > 0 && text.data[0] == '+') ? 1 : 0;
     if (i == 1 && text.len == 1) return false;
