@@ -112,10 +112,8 @@ void cmd_echo(struct cmd_ctx *c) {
 
 void cmd_select(struct cmd_ctx *c) {
     int64_t db = 0;
-    if (!cmd_arg_i64(c, c->argv[1], &db, NULL)) return;
-    if (db < INT32_MIN || db > INT32_MAX) {
-        reply_error(c->reply, ERR_NOT_AN_INTEGER);
-    } else if (db < 0 || db >= c->server->config.databases) {
+    if (!cmd_arg_long_in(c, c->argv[1], INT32_MIN, INT32_MAX, &db, NULL)) return;
+    if (db < 0 || db >= c->server->config.databases) {
         reply_error(c->reply, ERR_DB_OUT_OF_RANGE);
     } else {
         c->session->db = (int)db;
