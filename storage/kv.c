@@ -44,6 +44,8 @@ static enum rc take_error(char *text, struct kv_error *error) {
         rc = RC_BUSY;
     else if (strncmp(text, "Corruption", 10) == 0)
         rc = RC_CORRUPT;
+    else if (strncmp(text, "Invalid argument", 16) == 0)
+        rc = RC_INVALID;
     if (error != NULL) snprintf(error->text, sizeof error->text, "%s", text);
     rocksdb_free(text);
     return rc;

@@ -26,7 +26,7 @@ struct kv_options {
 };
 
 /* Error texts are written to `error` (NUL-terminated, possibly cut). RC_CORRUPT, RC_NO_SPACE, RC_BUSY (another
- * process has it open) and RC_IO are told apart. */
+ * process has it open), RC_INVALID (keys out of order) and RC_IO are told apart. */
 struct kv_error {
     char text[256];
 };
