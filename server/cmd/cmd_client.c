@@ -15,11 +15,21 @@ static void add_word(struct buf *out, const char *field, const struct buf *value
     buf_add_slice(out, buf_slice(value));
 }
 
+/* The bytes of the command that is running: they count as the connection's input until it is done. */
+static size_t running_command_bytes(const struct cmd_ctx *c) {
+    char digits[NUM_I64_MAX_LEN];
+    size_t bytes = 3 + format_i64(digits, c->argc);
+    for (int i = 0; i < c->argc; i++)
+        bytes += 5 + format_i64(digits, (int64_t)c->argv[i].len) + c->argv[i].len;
+    return bytes;
+}
+
 static void add_session_line(struct cmd_ctx *c, const struct session *s, struct buf *out) {
     struct host *host = c->server->host;
     struct host_session_usage u = {0};
     char cmd[COMMAND_NAME_CAP] = "NULL", flags[8];
     host->session_usage(host, s, &u);
+    if (s == c->session && u.query_buffer == 0) u.query_buffer = running_command_bytes(c);
     if (s->last_command != NULL) command_full_name(s->last_command, cmd, sizeof cmd);
     int n = 0;
     if (s->close_after_reply) flags[n++] = 'c';

@@ -14,11 +14,11 @@ static bool is_pattern(struct slice s) {
 }
 
 /* The name to show: as it was asked for when it was, else as it is spelt. Empty when no argument matches. */
-static struct slice asked_for(const struct cmd_ctx *c, const char *name) {
+static struct slice asked_for(const struct cmd_ctx *c, const struct config_row *row, const char *name) {
     struct slice text = slice_of(name);
     for (int i = 2; i < c->argc; i++) {
         if (is_pattern(c->argv[i])) {
-            if (glob_match(c->argv[i], text, true)) return text;
+            if (!config_is_hidden(row) && glob_match(c->argv[i], text, true)) return text;
         } else if (slice_is(c->argv[i], name)) {
             return c->argv[i];
         }
@@ -33,7 +33,7 @@ void cmd_config_get(struct cmd_ctx *c) {
         const struct config_row *row = config_at(i);
         const char *names[] = {config_name(row), config_other_name(row)};
         for (int k = 0; k < 2; k++) {
-            struct slice shown = names[k] != NULL ? asked_for(c, names[k]) : SLICE("");
+            struct slice shown = names[k] != NULL ? asked_for(c, row, names[k]) : SLICE("");
             if (shown.len == 0) continue;
             buf_clear(&value);
             config_show(&c->server->config, row, &value);
@@ -80,12 +80,12 @@ static bool check_names(struct cmd_ctx *c, struct change *changes, int count) {
     }
     for (int i = 0; i < count; i++) {
         struct change *ch = &changes[i];
-        if (config_is_immutable(ch->row)) {
-            reply_failed(c, ch->name, "can't set immutable config");
-            return false;
-        }
         if (config_is_protected(ch->row) && !is_allowed(c, c->server->config.enable_protected_configs)) {
             reply_failed(c, ch->name, "can't set protected config");
+            return false;
+        }
+        if (config_is_immutable(ch->row)) {
+            reply_failed(c, ch->name, "can't set immutable config");
             return false;
         }
         for (int k = 0; k < i; k++) {

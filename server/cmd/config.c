@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum kind { KIND_BOOL, KIND_INT, KIND_OCTAL, KIND_MEMORY, KIND_PERCENT, KIND_ENUM, KIND_STRING, KIND_TEXT };
-enum { IMMUTABLE = 1, PROTECTED = 2, SENSITIVE = 4, MULTI = 8 };
+enum { IMMUTABLE = 1, PROTECTED = 2, SENSITIVE = 4, MULTI = 8, HIDDEN = 16 };
 
 /* The words an enum's values are, in order, for those it may take; ended by NULL. */
 typedef const char *const words[];
@@ -293,14 +293,20 @@ static bool text_shutdown(struct config *c, int argc, const struct slice *argv, 
         buf_printf(out, "%s%s", between, known[k]);
         between = " ";
     }
+    if (argc == 0)
+        return wrong(why, "argument(s) must be one of the following: default, save, nosave, now, force");
     if (*between == '\0') buf_add_str(out, "default");
     return true;
 }
 
 static bool text_replicaof(struct config *c, int argc, const struct slice *argv, struct buf *out, char *why) {
+    int64_t port = 0;
     (void)c;
     (void)out;
-    if (argc == 0 || (argc == 2 && slice_is(argv[0], "no") && slice_is(argv[1], "one"))) return true;
+    if (argc == 0) return true; /* the default */
+    if (argc != 2) return wrong(why, "wrong number of arguments");
+    if (slice_is(argv[0], "no") && slice_is(argv[1], "one")) return true;
+    if (!parse_i64(argv[1], &port) || port < 0 || port > UINT16_MAX) return wrong(why, "Invalid master port");
     return wrong(why, "nodes replicate through the Raft log; there is nothing to set up here");
 }
 
@@ -524,6 +530,9 @@ bool config_is_protected(const struct config_row *row) {
 bool config_is_sensitive(const struct config_row *row) {
     return row->flags & SENSITIVE;
 }
+bool config_is_hidden(const struct config_row *row) {
+    return row->flags & HIDDEN;
+}
 bool config_is_inert(const struct config_row *row) {
     return row->inert[0] != '\0';
 }
@@ -605,7 +614,6 @@ static bool apply_directive(struct loading *l, int argc, const struct slice *arg
         if (argc != 2) return wrong(why, "wrong number of arguments");
         return config_set(l->config, row, argv[1], why);
     }
-    if (argc < 2) return wrong(why, "wrong number of arguments");
     struct slice split[WORDS_MAX];
     const struct slice *args = argv + 1;
     int count = argc - 1;
@@ -683,49 +691,7 @@ static bool load_file(struct loading *l, const char *path, int depth) {
     return ok;
 }
 
-/* --name value ...: everything up to the next word that starts with "--". */
-static bool load_option(struct loading *l, int argc, char **argv) {
-    struct slice *words_of = mem_alloc((size_t)argc * sizeof *words_of);
-    for (int i = 0; i < argc; i++) words_of[i] = slice_of(argv[i]);
-    words_of[0] = slice_make(words_of[0].data + 2, words_of[0].len - 2);
-    char why[CONFIG_ERROR_CAP] = "";
-    bool ok;
-    if (argc == 2 && slice_is(words_of[0], "include")) {
-        ok = load_file(l, argv[1], 1);
-    } else {
-        ok = apply_directive(l, argc, words_of, why);
-        if (!ok)
-            snprintf(l->error, l->cap, "option %s%s%s: %s", argv[0], argc > 1 ? " " : "",
-                     argc > 1 ? argv[1] : "", why);
-    }
-    mem_free(words_of);
-    return ok;
-}
-
-bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, void *arg, const char **file,
-                 char *error, size_t cap) {
-    struct loading l = {.config = c, .read = read, .arg = arg, .error = error, .cap = cap};
-    int at = 1;
-    *file = NULL;
-    if (at < argc && strncmp(argv[at], "--", 2) != 0) {
-        *file = argv[at++];
-        if (!load_file(&l, *file, 0)) return false;
-    }
-    while (at < argc) {
-        if (strncmp(argv[at], "--", 2) != 0) {
-            snprintf(error, cap, "'%s' is neither an option (--name) nor the value of one", argv[at]);
-            return false;
-        }
-        int end = at + 1;
-        while (end < argc && strncmp(argv[end], "--", 2) != 0) end++;
-        if (!load_option(&l, end - at, argv + at)) return false;
-        at = end;
-    }
-    return true;
-}
-
-/* --- CONFIG REWRITE --- */
-
+/* In the quotes that resp_split_line takes off again. */
 static void add_quoted(struct buf *out, struct slice s) {
     buf_add_byte(out, '"');
     for (size_t i = 0; i < s.len; i++) {
@@ -740,6 +706,62 @@ static void add_quoted(struct buf *out, struct slice s) {
     }
     buf_add_byte(out, '"');
 }
+
+static int word_count(const char *arg) {
+    struct buf store = {0};
+    struct slice *argv = NULL;
+    int cap = 0, argc = 0;
+    if (!resp_split_line(slice_of(arg), &store, &argv, &cap, &argc)) argc = -1;
+    mem_free(argv);
+    buf_free(&store);
+    return argc;
+}
+
+static bool is_option(const char *arg) {
+    return strncmp(arg, "--", 2) == 0;
+}
+
+/* The options as lines of a file, the way Redis understands them: "--name" takes the argument behind it whatever it
+ * looks like, and further ones until the next that starts with "--"; name and value may also be one argument. `--save`
+ * with nothing behind it is `save ""`. */
+static void options_as_lines(int argc, char **argv, struct buf *out) {
+    bool value_due = false;
+    for (int i = 0; i < argc; i++) {
+        if (value_due || !is_option(argv[i])) {
+            if (i > 0) buf_add_byte(out, ' ');
+            add_quoted(out, slice_of(argv[i]));
+            value_due = false;
+            continue;
+        }
+        if (i > 0) buf_add_byte(out, '\n');
+        buf_add_str(out, argv[i] + 2);
+        value_due = word_count(argv[i]) == 1;
+        if (strcasecmp(argv[i], "--save") == 0 && (i + 1 == argc || is_option(argv[i + 1]))) {
+            buf_add_str(out, " \"\"");
+            value_due = false;
+        }
+    }
+}
+
+bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, void *arg, const char **file,
+                 char *error, size_t cap) {
+    struct loading l = {.config = c, .read = read, .arg = arg, .error = error, .cap = cap};
+    int at = 1;
+    *file = NULL;
+    if (at < argc && !is_option(argv[at])) {
+        *file = argv[at++];
+        if (!load_file(&l, *file, 0)) return false;
+    }
+    struct buf options = {0};
+    options_as_lines(argc - at, argv + at, &options);
+    struct slice rest = buf_slice(&options), line;
+    bool ok = true;
+    while (ok && next_line(&rest, &line)) ok = load_line(&l, "command line", 0, trim(line), 0);
+    buf_free(&options);
+    return ok;
+}
+
+/* --- CONFIG REWRITE --- */
 
 static void add_memory(struct buf *out, int64_t v) {
     static const struct {

@@ -65,6 +65,7 @@ const char *config_other_name(const struct config_row *row); /* NULL when there 
 bool config_is_immutable(const struct config_row *row);
 bool config_is_protected(const struct config_row *row);
 bool config_is_sensitive(const struct config_row *row);
+bool config_is_hidden(const struct config_row *row); /* from patterns */
 bool config_is_inert(const struct config_row *row);
 bool config_is_default(const struct config *c, const struct config_row *row);
 void config_show(const struct config *c, const struct config_row *row,

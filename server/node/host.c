@@ -278,7 +278,9 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
     if (!n->serving) return true;
     net_unlisten(&n->net);
     if (net_listen(&n->net, text, sizeof text) == RC_OK) return true;
-    *why = text;
+    node_log("%s", text);
+    *why = strcmp(name, "port") == 0 ? "Unable to listen on this port. Check server logs."
+                                     : "Failed to bind to specified addresses.";
     return false;
 }
 
