@@ -66,6 +66,14 @@ static bool is_allowed(const struct cmd_ctx *c, int guard) {
     return guard == GUARD_YES || (guard == GUARD_LOCAL && local);
 }
 
+static bool is_present_value(const struct cmd_ctx *c, const struct config_row *row, struct slice value) {
+    struct buf present = {0};
+    config_show(&c->server->config, row, &present);
+    bool same = slice_eq(buf_slice(&present), value);
+    buf_free(&present);
+    return same;
+}
+
 /* What can be said before anything is changed. False after answering. */
 static bool check_names(struct cmd_ctx *c, struct change *changes, int count) {
     for (int i = 0; i < count; i++) {
@@ -84,7 +92,8 @@ static bool check_names(struct cmd_ctx *c, struct change *changes, int count) {
             reply_failed(c, ch->name, "can't set protected config");
             return false;
         }
-        if (config_is_immutable(ch->row)) {
+        bool repeated = config_is_repeatable(ch->row) && is_present_value(c, ch->row, c->argv[3 + 2 * i]);
+        if (config_is_immutable(ch->row) && !repeated) {
             reply_failed(c, ch->name, "can't set immutable config");
             return false;
         }

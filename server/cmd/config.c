@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 enum kind { KIND_BOOL, KIND_INT, KIND_OCTAL, KIND_MEMORY, KIND_PERCENT, KIND_ENUM, KIND_STRING, KIND_TEXT };
-enum { IMMUTABLE = 1, PROTECTED = 2, SENSITIVE = 4, MULTI = 8, HIDDEN = 16 };
+enum { IMMUTABLE = 1, PROTECTED = 2, SENSITIVE = 4, MULTI = 8, HIDDEN = 16, REPEATABLE = 32 };
 
 /* The words an enum's values are, in order, for those it may take; ended by NULL. */
 typedef const char *const words[];
@@ -530,6 +530,9 @@ bool config_is_protected(const struct config_row *row) {
 bool config_is_sensitive(const struct config_row *row) {
     return row->flags & SENSITIVE;
 }
+bool config_is_repeatable(const struct config_row *row) {
+    return row->flags & REPEATABLE;
+}
 bool config_is_hidden(const struct config_row *row) {
     return row->flags & HIDDEN;
 }
@@ -646,8 +649,10 @@ static bool load_line(struct loading *l, const char *path, int number, struct sl
         ok = apply_directive(l, argc, argv, why);
     }
     if (!ok && why[0] != '\0') {
-        snprintf(l->error, l->cap, "%s: line %d: '%.*s': %s", path, number,
-                 (int)(line.len < 200 ? line.len : 200), line.data, why);
+        char place[32] = "";
+        if (number > 0) snprintf(place, sizeof place, " line %d:", number);
+        snprintf(l->error, l->cap, "%s:%s '%.*s': %s", path, place, (int)(line.len < 200 ? line.len : 200),
+                 line.data, why);
     }
     mem_free(argv);
     buf_free(&store);

@@ -63,6 +63,8 @@ const struct config_row *config_find(struct slice name); /* by either name, case
 const char *config_name(const struct config_row *row);   /* "maxmemory-policy" */
 const char *config_other_name(const struct config_row *row); /* NULL when there is none */
 bool config_is_immutable(const struct config_row *row);
+bool config_is_repeatable(
+    const struct config_row *row); /* immutable, but the present value may be set again */
 bool config_is_protected(const struct config_row *row);
 bool config_is_sensitive(const struct config_row *row);
 bool config_is_hidden(const struct config_row *row); /* from patterns */
