@@ -51,5 +51,10 @@ int main(int argc, char **argv) {
     }
     if (readlink("/proc/self/exe", executable, sizeof executable - 1) < 0) executable[0] = '\0';
     if (file != NULL && strcmp(file, "-") != 0 && realpath(file, config_path) == NULL) config_path[0] = '\0';
-    return node_run(&config, executable, config_path);
+    int code = node_run(&config, executable, config_path);
+    if (code == 0) return 0;
+    /* A node that failed leaves its databases open, and RocksDB's threads, one of which may just be trying to
+     * recover, must not meet the destructors that exit() runs under them. */
+    fflush(NULL);
+    _exit(code);
 }
