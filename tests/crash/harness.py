@@ -129,18 +129,21 @@ class Client:
 
 # ------------------------------------------------------------------------------------------------- the server
 
-def free_port(rng=random):
-    """A port of the test's range that nobody uses now."""
+def reserve_port():
+    """A port of the test's range that nobody uses now, and a socket that keeps other runs of the test off it while
+    no server listens there. It goes with this process."""
     ports = list(range(7100, 7200))
-    rng.shuffle(ports)
+    random.SystemRandom().shuffle(ports)
     for port in ports:
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f'\0redraft-crash-{port}')
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 s.bind(('127.0.0.1', port))
-                return port
-            except OSError:
-                pass
+            return port, claim
+        except OSError:
+            claim.close()
     raise SystemExit('no free port in 7100-7199')
 
 
@@ -156,7 +159,7 @@ class Server:
         self.log_path = os.path.join(self.top, 'server.log')
         self.is_redis = 'redis-server' in os.path.basename(program)
         self.redis_args = redis_args or ['--appendfsync', 'always']
-        self.port = free_port(random.SystemRandom())
+        self.port, self.claim = reserve_port()
         self.proc = None
         self.start_s = 0.3
         self.layered = False
@@ -240,6 +243,7 @@ class Server:
         if self.proc and self.proc.poll() is None:
             self.proc.kill()
             self.proc.wait()
+        self.claim.close()
         if not keep:
             shutil.rmtree(self.top)
 
@@ -800,6 +804,13 @@ def drain(actors, counter):
 
 def verify(port, actors, counter, rng, everything=False):
     """Reads all that must be there, and all that is, and matches it with what was acknowledged and in flight."""
+    try:
+        return verify_all(port, actors, counter, rng, everything)
+    except OSError as e:
+        raise Failure(f'while everything was read: {e}') from None
+
+
+def verify_all(port, actors, counter, rng, everything):
     client = Client(port)
     by_prefix = {a.prefix: a for a in actors}
     wanted = {a: set(a.touched) for a in actors}
