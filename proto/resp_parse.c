@@ -153,7 +153,8 @@ static enum resp_status parse_bulk_len(struct resp_parser *p, const struct resp_
     }
     const char *header = input.data + p->pos;
     if (*header != '$') {
-        snprintf(p->error, sizeof p->error, "Protocol error: expected '$', got '%c'", *header);
+        char got = *header == '\r' || *header == '\n' ? ' ' : *header; /* an error is one line */
+        snprintf(p->error, sizeof p->error, "Protocol error: expected '$', got '%c'", got);
         return RESP_ERROR;
     }
     int64_t n;

@@ -138,14 +138,19 @@ struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t no
     return o == NULL || is_past(o, now_ms) ? NULL : o;
 }
 
-struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
+struct object *ks_look(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
     struct object *o = ks_peek(ks, db, key, now_ms);
     if (o == NULL) {
         ks->stats.misses++;
-        return NULL;
+    } else {
+        ks->stats.hits++;
     }
-    ks->stats.hits++;
-    touch(ks, o);
+    return o;
+}
+
+struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
+    struct object *o = ks_look(ks, db, key, now_ms);
+    if (o != NULL) touch(ks, o);
     return o;
 }
 
@@ -253,7 +258,9 @@ struct ks_applied ks_applied(const struct keyspace *ks) {
     return ks->applied;
 }
 
-void ks_begin_entry(struct keyspace *ks) { ks->mid_entry = true; }
+void ks_begin_entry(struct keyspace *ks) {
+    ks->mid_entry = true;
+}
 
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied) {
     ks->mid_entry = false;

@@ -24,6 +24,8 @@ struct keyspace;
 /* For a command that only reads; NULL when absent or expired. Touches the access clock. */
 struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
 /* As ks_read, but leaves the access clock alone (OBJECT, TTL, TYPE and other onlookers). */
+struct object *ks_look(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+/* As ks_look, and does not count as a hit or a miss either (DEBUG, MEMORY). */
 struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
 /* For a command that may write: deletes the key if it is expired. Touches the access clock. */
 struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t now_ms);

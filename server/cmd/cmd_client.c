@@ -30,7 +30,10 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     char cmd[COMMAND_NAME_CAP] = "NULL", flags[8];
     host->session_usage(host, s, &u);
     if (s == c->session && u.query_buffer == 0) u.query_buffer = running_command_bytes(c);
-    if (s->last_command != NULL) command_full_name(s->last_command, cmd, sizeof cmd);
+    /* What this connection has parsed behind this command has not happened yet. */
+    const struct command *last = s == c->session ? c->cmd : s->last_command;
+    int db = s == c->session ? c->db : s->db;
+    if (last != NULL) command_full_name(last, cmd, sizeof cmd);
     int n = 0;
     if (s->close_after_reply) flags[n++] = 'c';
     if (s->unix_socket) flags[n++] = 'U';
@@ -41,7 +44,7 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     add_word(out, "name", &s->name);
     buf_printf(out, " age=%lld idle=%lld flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1",
                (long long)(c->now_ms - s->created_ms) / 1000,
-               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, s->db);
+               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db);
     buf_printf(out, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=0 omem=0",
                u.query_buffer, u.query_buffer_free, u.argv_mem, u.output_buffer, u.output_buffer,
                u.output_pending);
@@ -254,7 +257,9 @@ void cmd_client_kill(struct cmd_ctx *c) {
 void cmd_client_pause(struct cmd_ctx *c) {
     bool writes_only = false;
     if (c->argc > 4) {
-        reply_error(c->reply, ERR_SYNTAX);
+        reply_errorf(c->reply,
+                     "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+                     (int)c->argv[1].len, c->argv[1].data);
         return;
     }
     if (c->argc == 4) {

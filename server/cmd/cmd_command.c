@@ -253,7 +253,12 @@ void cmd_command_list(struct cmd_ctx *c) {
         reply_name(c->reply, cmd);
         count++;
     }
-    reply_close_set(c->reply, mark, count);
+    /* A set when it is all of them, an array when filtered: as Redis does. */
+    if (filter == FILTER_NONE) {
+        reply_close_set(c->reply, mark, count);
+    } else {
+        reply_close_array(c->reply, mark, count);
+    }
 }
 
 /* --- COMMAND DOCS --- */
@@ -333,7 +338,8 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
     int argc = c->argc - 2;
     const struct slice *argv = c->argv + 2;
     const struct command *cmd = command_lookup(argc, argv);
-    if (cmd == NULL || !is_shown(cmd)) {
+    /* A container stands for itself only alone: what follows it here is no subcommand of it. */
+    if (cmd == NULL || !is_shown(cmd) || (cmd->subcommand_count > 0 && argc > 1)) {
         reply_error(c->reply, "ERR Invalid command specified");
         return;
     }

@@ -88,7 +88,7 @@ void cmd_hello(struct cmd_ctx *c) {
     if (!c->session->authenticated && c->server->config.requirepass[0] != '\0') {
         reply_error(c->reply,
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
-                    "<proto> AUTH <user> <pass> option can be used to authenticate the client and select the "
+                    "AUTH <user> <pass> option can be used to authenticate the client and select the "
                     "RESP protocol version at the same time");
         return;
     }

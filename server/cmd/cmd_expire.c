@@ -114,7 +114,7 @@ void cmd_persist(struct cmd_ctx *c) {
 
 static void deadline(struct cmd_ctx *c, bool relative, int64_t unit) {
     enum { NO_KEY = -2, NO_DEADLINE = -1 };
-    const struct object *o = ks_peek(c->ks, c->db, c->argv[1], c->now_ms);
+    const struct object *o = ks_look(c->ks, c->db, c->argv[1], c->now_ms);
     if (o == NULL) {
         reply_int(c->reply, NO_KEY);
         return;

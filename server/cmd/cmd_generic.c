@@ -24,7 +24,7 @@ void cmd_unlink(struct cmd_ctx *c) {
 /* A key named twice counts twice. */
 void cmd_exists(struct cmd_ctx *c) {
     int64_t count = 0;
-    for (int i = 1; i < c->argc; i++) count += ks_peek(c->ks, c->db, c->argv[i], c->now_ms) != NULL;
+    for (int i = 1; i < c->argc; i++) count += ks_look(c->ks, c->db, c->argv[i], c->now_ms) != NULL;
     reply_int(c->reply, count);
 }
 
@@ -35,7 +35,7 @@ void cmd_touch(struct cmd_ctx *c) {
 }
 
 void cmd_type(struct cmd_ctx *c) {
-    const struct object *o = ks_peek(c->ks, c->db, c->argv[1], c->now_ms);
+    const struct object *o = ks_look(c->ks, c->db, c->argv[1], c->now_ms);
     reply_simple(c->reply, o ? object_type_name(o) : "none");
 }
 

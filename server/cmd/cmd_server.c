@@ -31,6 +31,9 @@ void cmd_wait(struct cmd_ctx *c) {
 }
 
 void cmd_lolwut(struct cmd_ctx *c) {
+    int64_t version;
+    if (c->argc >= 3 && slice_is(c->argv[1], "version") && !cmd_arg_i64(c, c->argv[2], &version, NULL))
+        return;
     reply_verbatim(c->reply, "txt", SLICE("Redis ver. " REDIS_COMPATIBLE_VERSION "\n"));
 }
 

@@ -95,11 +95,17 @@ static void protocol_error(struct conn *c) {
     conn_drain(c);
 }
 
+/* Who has not said the password yet may not make the server hold much for him. */
+static void limit(const struct conn *c, struct resp_limits *limits) {
+    enum { UNAUTHENTICATED_ARG_COUNT_MAX = 10 };
+    limits->authenticated = c->session.authenticated || c->net->config->requirepass[0] == '\0';
+    limits->arg_count_max = limits->authenticated ? INT32_MAX : UNAUTHENTICATED_ARG_COUNT_MAX;
+}
+
 /* Offers the handler every whole command in `input`; returns how much of it is done with. */
 static size_t process(struct conn *c, struct slice input) {
     size_t done = 0;
     struct resp_limits limits = {.bulk_len_max = c->net->config->proto_max_bulk_len,
-                                 .arg_count_max = INT32_MAX,
                                  .unauthenticated_bulk_len_max = 16384};
     while (done < input.len && !c->draining && !c->closing) {
         if (is_full(c)) {
@@ -107,7 +113,7 @@ static size_t process(struct conn *c, struct slice input) {
             break;
         }
         size_t consumed = 0;
-        limits.authenticated = c->session.authenticated;
+        limit(c, &limits);
         enum resp_status status =
             resp_parse(&c->parser, &limits, slice_make(input.data + done, input.len - done), &consumed);
         if (status == RESP_MORE) {

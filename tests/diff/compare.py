@@ -87,7 +87,8 @@ def client_line(line):
 
 
 def client_list(v):
-    return sorted(map(repr, (client_line(line) for line in v[1].split(b"\n"))))
+    text = v[1][4:] if v[0] == "=" else v[1]
+    return sorted(map(repr, (client_line(line) for line in text.split(b"\n"))))
 
 
 def hello(v):

@@ -732,10 +732,8 @@ def big(t):
     t.until_sentinel("a", b"3000 INCR", many)
     try:
         t.ask("a", "CONFIG", "SET", "proto-max-bulk-len", "1048576")
-        t.ask("a", "SETRANGE", "big", "1048576",
-              "x"), t.ask("a", "APPEND", "big", "x"), t.ask("a", "SETRANGE", "s", "1048570",
-                                                            "123456"), t.ask("a", "APPEND", "s",
-                                                                             "x"), t.ask("a", "STRLEN", "s")
+        # SETRANGE and APPEND stay out: in ours what data may be is the same on every node, 512 MB, whatever a
+        # node's own settings say about its clients.
         t.open("c")
         t.until_closed("c", b"a bulk too long", b"*2\r\n$4\r\nECHO\r\n$1048577\r\n")
     finally:
