@@ -103,7 +103,8 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
         while (!n->failed && (more = entry_next(&n->reader)) == 1) apply_one(n, NULL, &n->reader, &rng, true);
         if (!n->failed && more < 0) node_fail(n, "entry %llu is malformed", (unsigned long long)index);
     }
-    if (!n->failed) ks_set_applied(n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->clock_ms});
+    if (!n->failed)
+        ks_set_applied(n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->clock_ms});
 }
 
 static void finish(struct node *n, struct proposal *p) {

@@ -485,9 +485,11 @@ static int close_storage(struct node *n) {
         code = 1;
     }
     cut_log(n);
-    log_writer_stop(n->writer);
-    for (struct log_job *job = log_writer_take_done(n->writer), *next; job != NULL; job = next)
+    for (struct log_job *job = log_writer_stop(n->writer), *next; job != NULL; job = next) {
         next = job->next;
+        struct store_job *store = container_of(job, struct store_job, job);
+        if (store->proposal == NULL) mem_free(store);
+    }
     ks_close(n->ks);
     raft_log_close(n->log);
     return code;
@@ -519,6 +521,7 @@ static void free_node(struct node *n) {
 
 int node_run(struct config *config, const char *executable, const char *config_file) {
     struct node *n = mem_calloc(1, sizeof *n);
+    CHECK(getrandom(&n->rng.state, sizeof n->rng.state, 0) == (ssize_t)sizeof n->rng.state);
     host_init(n);
     server_init(&n->server, &n->host, NULL);
     config_free(&n->server.config);
@@ -527,7 +530,6 @@ int node_run(struct config *config, const char *executable, const char *config_f
     n->server.config_file = config_file;
     n->flight_tail = &n->flight;
     n->memory_budget = UINT64_MAX;
-    CHECK(getrandom(&n->rng.state, sizeof n->rng.state, 0) == (ssize_t)sizeof n->rng.state);
     entry_reader_init(&n->reader);
     entry_reader_init(&n->local_reader);
     open_loop(n);
