@@ -388,6 +388,7 @@ static bool is_wanted(const struct cmd_ctx *c, int section) {
     for (int i = 1; i < c->argc; i++) {
         int groups = sections[section].groups;
         if (slice_is(c->argv[i], sections[section].name)) return true;
+        if (slice_is(c->argv[i], "module_list") && sections[section].fn == section_modules) return true;
         if (slice_is(c->argv[i], "default") && (groups & DEFAULT)) return true;
         if (slice_is(c->argv[i], "all") && (groups & ALL)) return true;
         if (slice_is(c->argv[i], "everything") && (groups & EVERYTHING)) return true;

@@ -82,6 +82,8 @@ def client_line(line):
     out = []
     for pair in line.split(b" "):
         name, _, value = pair.partition(b"=")
+        if name in (b"lib-name", b"lib-ver"):  # what CLIENT SETINFO said; it is allowed in allowed.tsv
+            continue
         out.append((name, None if name.decode("latin1") in CLIENT_MOMENT else value))
     return out
 
