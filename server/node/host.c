@@ -273,6 +273,7 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
     static char text[256];
     if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) {
         if (strcmp(name, "maxmemory") == 0) node_update_memory(n);
+        if (strcmp(name, "maxmemory-policy") == 0) node_update_clock(n);
         return true;
     }
     if (!n->serving) return true;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -251,15 +252,20 @@ static void watch_disk_space(struct node *n) {
                     : "There is space on the disk again: accepting writes");
 }
 
+/* What an access costs a key is counted by the clock and the policy as they are now. */
+void node_update_clock(struct node *n) {
+    int policy = n->server.config.maxmemory_policy;
+    ks_set_clock(n->ks, (uint32_t)(node_now_ms(n) / 1000),
+                 policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU);
+}
+
 static void timer_cb(uv_timer_t *timer) {
     struct node *n = timer->data;
     int64_t now_ms = node_now_ms(n);
     n->ticks++;
     struct raft_event tick = {.type = RAFT_EVENT_TICK};
     node_step(n, &tick);
-    int policy = n->server.config.maxmemory_policy;
-    ks_set_clock(n->ks, (uint32_t)(now_ms / 1000),
-                 policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU);
+    node_update_clock(n);
     node_update_memory(n);
     watch_disk_space(n);
     if (n->readable) node_propose_expired(n);
@@ -462,6 +468,40 @@ static void open_loop(struct node *n) {
     net_init(&n->net, &n->loop, &n->server.config, handler);
 }
 
+/* logfile and pidfile, as redis.conf means them. */
+static bool open_logfile(const char *path) {
+    if (path[0] == '\0') return true;
+    if (freopen(path, "a", stdout) != NULL && dup2(fileno(stdout), STDERR_FILENO) >= 0) return true;
+    fprintf(stderr, "Cannot write the log file %s: %s\n", path, strerror(errno));
+    return false;
+}
+
+static void write_pidfile(struct node *n) {
+    const char *path = n->server.config.pidfile;
+    if (path[0] == '\0') return;
+    FILE *f = fopen(path, "w");
+    if (f == NULL || fprintf(f, "%d\n", (int)getpid()) < 0)
+        node_log("Cannot write the pid file %s: %s", path, strerror(errno));
+    if (f != NULL) fclose(f);
+}
+
+/* Each client is an open file; RocksDB and the listeners need some besides. */
+static void raise_file_limit(struct node *n) {
+    enum { FILES_BESIDES_CLIENTS = 1024 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    rlim_t want = (rlim_t)n->server.config.maxclients + FILES_BESIDES_CLIENTS;
+    if (limit.rlim_cur >= want) return;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return;
+    int64_t possible = (int64_t)limit.rlim_cur > 2 * FILES_BESIDES_CLIENTS
+                           ? (int64_t)limit.rlim_cur - FILES_BESIDES_CLIENTS
+                           : (int64_t)limit.rlim_cur / 2;
+    node_log("The system allows this process %llu open files: maxclients is lowered from %lld to %lld",
+             (unsigned long long)limit.rlim_cur, (long long)n->server.config.maxclients, (long long)possible);
+    n->server.config.maxclients = possible;
+}
+
 static void run_loop(struct node *n) {
     uv_check_start(&n->check, check_cb);
     uv_timer_start(&n->timer, timer_cb, TICK_MS, TICK_MS);
@@ -534,11 +574,14 @@ int node_run(struct config *config, const char *executable, const char *config_f
     entry_reader_init(&n->local_reader);
     open_loop(n);
     int code = 1;
-    if (open_storage(n)) {
+    if (open_logfile(n->server.config.logfile) && open_storage(n)) {
+        raise_file_limit(n);
+        write_pidfile(n);
         n->filling = proposal_new(n);
         n->writeback_at_ms = node_now_ms(n);
         run_loop(n);
         code = close_storage(n);
+        if (n->server.config.pidfile[0] != '\0') unlink(n->server.config.pidfile);
         if (!n->failed) {
             node_log("Bye");
             free_node(n);

@@ -139,5 +139,6 @@ void node_run_command(struct node *n, struct cmd_ctx *c);
 /* host.c */
 void host_init(struct node *n);
 void node_update_memory(struct node *n);
+void node_update_clock(struct node *n);
 
 #endif
