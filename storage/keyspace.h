@@ -38,6 +38,15 @@ void ks_set_deadline(struct keyspace *ks, int db, struct object *o, int64_t dead
 /* Makes (to_db, to_key) hold what o holds, value, encoding and deadline alike; whatever was there is replaced. */
 struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key);
 
+/* Touches the memory in which these keys would be found, all of them side by side: a lookup is a chain of cache misses,
+ * and those of several keys can be under way at once. Changes nothing; a wrong guess costs a little time. */
+enum { KS_PREFETCH_MAX = 16 };
+struct ks_hint {
+    int db;
+    struct slice key;
+};
+void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t count);
+
 /* --- strings (type_string.c) --- */
 
 enum { STRING_LEN_MAX = 512 * 1024 * 1024 };

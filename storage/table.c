@@ -40,6 +40,29 @@ struct object *table_find(struct db *db, uint64_t place, struct slice key) {
     return NULL;
 }
 
+void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t count) {
+    uint64_t places[KS_PREFETCH_MAX];
+    struct slot_table *tables[KS_PREFETCH_MAX];
+    struct object **buckets[KS_PREFETCH_MAX];
+    CHECK(count <= KS_PREFETCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        places[i] = place_of(hints[i].key);
+        struct slot_table *slots = ks->dbs[hints[i].db]->slots;
+        tables[i] = slots ? &slots[place_slot(places[i])] : NULL;
+        __builtin_prefetch(tables[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        buckets[i] = tables[i] && tables[i]->buckets ? bucket_of(tables[i], places[i]) : NULL;
+        __builtin_prefetch(buckets[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const char *first = buckets[i] ? (const char *)*buckets[i] : NULL;
+        if (first == NULL) continue;
+        __builtin_prefetch(first, 1);
+        __builtin_prefetch(first + 64, 1);
+    }
+}
+
 static void split_bucket(struct slot_table *t) {
     CHECK(t->growing != NULL);
     struct object *o = t->buckets[t->moved];

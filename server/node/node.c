@@ -555,6 +555,7 @@ static void free_node(struct node *n) {
     }
     entry_reader_free(&n->reader);
     entry_reader_free(&n->local_reader);
+    entry_reader_free(&n->scout);
     arena_free(&n->arena);
     buf_free(&n->scratch);
 }
@@ -572,6 +573,7 @@ int node_run(struct config *config, const char *executable, const char *config_f
     n->memory_budget = UINT64_MAX;
     entry_reader_init(&n->reader);
     entry_reader_init(&n->local_reader);
+    entry_reader_init(&n->scout);
     open_loop(n);
     int code = 1;
     if (open_logfile(n->server.config.logfile) && open_storage(n)) {

@@ -94,7 +94,7 @@ struct node {
     uint64_t turn_mono_us;
     bool now_known;
     const struct conn *timed; /* whose commands turn_mono_us has been following */
-    struct entry_reader reader, local_reader;
+    struct entry_reader reader, local_reader, scout;
     struct arena arena;
     struct rng rng;
     struct buf scratch; /* a reply that has to wait for its turn */
