@@ -112,7 +112,7 @@ static void roll_back(struct cmd_ctx *c, struct change *changes, int count) {
     char why[CONFIG_ERROR_CAP];
     for (int i = 0; i < count; i++) {
         if (!config_set(&c->server->config, changes[i].row, buf_slice(&changes[i].before), why)) {
-            CHECK(!"what a value was, it can be again");
+            CHECK(false); /* what a value was, it can be again */
         }
     }
     for (int i = 0; i < count; i++) {

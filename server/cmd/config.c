@@ -328,7 +328,7 @@ static text_fn *text_reader(const struct config_row *row) {
     for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
         if (strcmp(readers[i].name, row->name) == 0) return readers[i].read;
     }
-    CHECK(!"every TEXT row has a reader");
+    CHECK(false); /* every TEXT row has a reader */
     return NULL;
 }
 
