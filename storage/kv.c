@@ -5,8 +5,11 @@
 
 #include "mem.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum {
     BLOOM_BITS_PER_KEY = 10,
@@ -46,7 +49,7 @@ static enum rc take_error(char *text, struct kv_error *error) {
         rc = RC_CORRUPT;
     else if (strncmp(text, "Invalid argument", 16) == 0)
         rc = RC_INVALID;
-    if (error != NULL) snprintf(error->text, sizeof error->text, "%s", text);
+    snprintf(error->text, sizeof error->text, "%s", text);
     rocksdb_free(text);
     return rc;
 }
@@ -177,6 +180,19 @@ static rocksdb_cache_t *state_cache(size_t bytes) {
     return cache;
 }
 
+/* RocksDB syncs what is in its folder, but not the folder's own name. */
+static enum rc sync_parent(const char *path, struct kv_error *error) {
+    struct buf parent = {0};
+    buf_printf(&parent, "%s/..", path);
+    buf_add_byte(&parent, 0);
+    int fd = open(parent.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok) snprintf(error->text, sizeof error->text, "sync %s: %s", parent.data, strerror(errno));
+    if (fd >= 0) close(fd);
+    buf_free(&parent);
+    return ok ? RC_OK : RC_IO;
+}
+
 enum rc kv_open(const char *path, const struct kv_options *o, struct kv **out, struct kv_error *error) {
     struct kv *kv = mem_calloc(1, sizeof *kv);
     kv->profile = o->profile;
@@ -203,6 +219,11 @@ enum rc kv_open(const char *path, const struct kv_options *o, struct kv **out, s
     if (err != NULL) {
         enum rc rc = take_error(err, error);
         kv->db = NULL;
+        kv_close(kv);
+        return rc;
+    }
+    enum rc rc = sync_parent(path, error);
+    if (rc != RC_OK) {
         kv_close(kv);
         return rc;
     }
