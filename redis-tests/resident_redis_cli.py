@@ -252,7 +252,7 @@ def test_server_questions(server):
     assert cli(server, "CONFIG", "GET", "databases") == "databases\n16\n"
     assert cli(server, "CLIENT", "LIST").count("cmd=client|list") == 1
     assert "Unknown subcommand" not in cli(server, "MEMORY", "DOCTOR")
-    assert len(cli(server, "COMMAND", "LIST").split("\n")) > 200
+    assert {"get", "set", "config|get", "client|list", "scan"} <= set(cli(server, "COMMAND", "LIST").split("\n"))
     for name in ("CLIENT", "CONFIG", "COMMAND", "OBJECT", "MEMORY", "SLOWLOG", "LATENCY"):
         assert cli(server, name, "HELP").startswith("%s <subcommand>" % name), name
 

@@ -152,13 +152,13 @@ def run_unit(unit, make_server, slow, skips, ports, logs):
     run = UnitRun(unit)
     skips = list(skips)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="redraft-suite-") as top:
+    with tempfile.TemporaryDirectory(prefix="redraft-suite-", dir=servers.quick_folder()) as top:
         spawning = unit in SPAWNING
         suite = upstream.unpack(top, make_server().program if spawning else None)
         for attempt in range(RERUNS_MAX + 1):
             log_path = os.path.join(logs, "%s.%d.log" % (unit.replace("/", "_"), attempt))
             try:
-                server = None if spawning else make_server().start()
+                server = None if spawning else make_server(servers.quick_folder()).start()
             except servers.ServerFailed as e:
                 run.note = str(e)
                 break
@@ -208,6 +208,10 @@ def cause(detail):
     if match:
         return "uses %s %s" % (match.group(2), match.group(1).upper())
     lines = [x.strip() for x in detail.split("\n") if x.strip()]
+    # The harness cuts ten characters off a message that is no assertion; the whole one opens the trace below it.
+    if len(lines) > 1 and lines[1].endswith(lines[0]):
+        lines = lines[1:]
+    lines = [re.sub(r" \(context: .*", "", x) for x in lines]
     return re.sub(r"\s+", " ", lines[0])[:150] if lines else "no message"
 
 
