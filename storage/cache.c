@@ -9,6 +9,9 @@ static bool is_evictable(const struct object *o) {
 static void evict(struct keyspace *ks, struct db *db, struct object *o) {
     db->complete = false;
     db->thinned = true;
+    /* From here on its row must be found by the look at those on disk, which may be past it already. */
+    int64_t deadline_ms = object_deadline(o);
+    if (deadline_ms >= 0 && deadline_ms < db->due_scanned_ms) db->due_scanned_ms = deadline_ms;
     expiry_detach(ks, db, o);
     table_remove(ks, db, o);
     object_free(ks, o);

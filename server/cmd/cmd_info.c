@@ -372,7 +372,7 @@ static const struct {
     {"stats", "Stats", section_stats, DEFAULT | ALL | EVERYTHING},
     {"replication", "Replication", section_replication, DEFAULT | ALL | EVERYTHING},
     {"cpu", "CPU", section_cpu, DEFAULT | ALL | EVERYTHING},
-    {"modules", "Modules", section_modules, DEFAULT | EVERYTHING},
+    {"modules", "Modules", section_modules, DEFAULT | ALL | EVERYTHING},
     {"commandstats", "Commandstats", section_commandstats, ALL | EVERYTHING},
     {"errorstats", "Errorstats", section_errorstats, DEFAULT | ALL | EVERYTHING},
     {"latencystats", "Latencystats", section_latencystats, ALL | EVERYTHING},

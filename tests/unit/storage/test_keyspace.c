@@ -359,6 +359,8 @@ TEST(due_keys_are_found_in_memory_and_on_disk) {
     ks_delete(ks, 0, ks_peek(ks, 0, SLICE("early"), 0));
     EXPECT_EQ_INT(due_at(ks, 4999), 0);
     EXPECT_EQ_INT(due_at(ks, 6000), 1);
+    ks_forget(ks); /* the look at the disk is past its deadline, and memory no longer has it */
+    EXPECT_EQ_INT(due_at(ks, 6000), 1);
     ks_close(ks);
 }
 
