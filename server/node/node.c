@@ -577,7 +577,13 @@ int node_run(struct config *config, const char *executable, const char *config_f
     entry_reader_init(&n->scout);
     open_loop(n);
     int code = 1;
-    if (open_logfile(n->server.config.logfile) && open_storage(n)) {
+    bool opened = false;
+    if (open_logfile(n->server.config.logfile)) {
+        node_log("Redraft %s, PID: %d", REDRAFT_VERSION,
+                 (int)getpid()); /* supervisors and test harnesses look for it */
+        opened = open_storage(n);
+    }
+    if (opened) {
         raise_file_limit(n);
         write_pidfile(n);
         n->filling = proposal_new(n);
