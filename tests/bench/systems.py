@@ -18,7 +18,8 @@ class Failed(Exception):
 
 
 class System:
-    """One server process on its own port with its own folder. `kind` is ours, always, none or echo."""
+    """One server process on its own port with its own folder. `kind` is ours, other (a second build of ours), always, none
+    or echo."""
 
     def __init__(self, kind, options, port, extra=()):
         self.kind = kind
@@ -31,6 +32,7 @@ class System:
         common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, *extra]
         self.argv = {
             "ours": [options.server, *common, *options.server_args],
+            "other": [options.other, *common, *options.server_args],
             "always": [options.redis, *common, "--save", "", "--appendonly", "yes", "--appendfsync", "always"],
             "none": [options.redis, *common, "--save", "", "--appendonly", "no"],
             "echo": [options.echo, str(port), str(options.value_bytes)],

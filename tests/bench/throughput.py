@@ -22,7 +22,7 @@ LOADS = {
     "p16": (50, 16, 50000),
     "p64": (50, 64, 200000),
 }
-NAMES = {"ours": "ours", "always": "Redis, appendfsync always", "none": "Redis, no persistence",
+NAMES = {"ours": "ours", "other": "ours, other build", "always": "Redis, appendfsync always", "none": "Redis, no persistence",
          "echo": "echo (ceiling)"}
 
 
