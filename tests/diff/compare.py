@@ -90,7 +90,8 @@ def client_line(line):
 
 def client_list(v):
     text = v[1][4:] if v[0] == "=" else v[1]
-    return sorted(map(repr, (client_line(line) for line in text.split(b"\n"))))
+    return sorted(" ".join("%s=%s" % (n.decode("latin1"), "" if x is None else x.decode("latin1")) for n, x in client_line(line))
+                  for line in text.split(b"\n"))
 
 
 def hello(v):
@@ -227,7 +228,7 @@ def explain(args, raw_a, raw_b, ctx):
             x, y = (plain(v) for v in (a, b))
             x, y = ({b"=".join(p) for p in zip(v[::2], v[1::2])} for v in (x, y))
         elif name.startswith((b"client list", b"client info")):
-            x, y = (set(v[1].replace(b"\n", b" ").split(b" ")) for v in (a, b))
+            x, y = (set(line.encode() for line in client_list(v)) for v in (a, b))
         elif name == b"command info":
             x, y = ({repr(i).encode() for r in plain(v) if r for i in command_row(r)} for v in (a, b))
         else:

@@ -732,6 +732,8 @@ class Gen:
         name = a[0].lower()
         if name in UNTOUCHED:
             return a
+        if x < 0.45 and name == b"restore":
+            return a  # without its ABSTTL a time long past would be one a moment from now
         if x < 0.3 and len(a) > 1:
             return a[:-1]
         if x < 0.45 and len(a) > 2:
