@@ -802,6 +802,14 @@ def drain(actors, counter):
         a.out = b''
 
 
+def memory_report(port):
+    client = Client(port)
+    lines = client.call('INFO', 'everything').decode().split('\r\n')
+    client.close()
+    names = ('used_memory_human:', 'cache_evicted_keys:', 'disk_loads:', 'raft_log_bytes', 'writeback_rows')
+    return ' '.join(s for s in lines if s.startswith(names))
+
+
 def verify(port, actors, counter, rng, everything=False):
     """Reads all that must be there, and all that is, and matches it with what was acknowledged and in flight."""
     try:
