@@ -173,24 +173,28 @@ void cmd_config_resetstat(struct cmd_ctx *c) {
     reply_ok(c->reply);
 }
 
+enum rc server_rewrite_config(struct server *server, bool everything) {
+    struct host *host = server->host;
+    struct buf old = {0}, text = {0};
+    enum rc rc = host->read_file(host, server->config_file, &old);
+    if (rc == RC_OK || rc == RC_NOT_FOUND) {
+        config_rewrite(&server->config, buf_slice(&old), everything, &text);
+        rc = host->write_file(host, server->config_file, buf_slice(&text));
+    }
+    buf_free(&old);
+    buf_free(&text);
+    return rc;
+}
+
 void cmd_config_rewrite(struct cmd_ctx *c) {
-    struct host *host = c->server->host;
-    const char *path = c->server->config_file;
-    if (path[0] == '\0') {
+    if (c->server->config_file[0] == '\0') {
         reply_error(c->reply, "ERR The server is running without a config file");
         return;
     }
-    struct buf old = {0}, text = {0};
-    enum rc rc = host->read_file(host, path, &old);
-    if (rc == RC_OK || rc == RC_NOT_FOUND) {
-        config_rewrite(&c->server->config, buf_slice(&old), &text);
-        rc = host->write_file(host, path, buf_slice(&text));
-    }
+    enum rc rc = server_rewrite_config(c->server, false);
     if (rc == RC_OK) {
         reply_ok(c->reply);
     } else {
         reply_errorf(c->reply, "ERR Rewriting config file: %s", rc_name(rc));
     }
-    buf_free(&old);
-    buf_free(&text);
 }

@@ -149,6 +149,16 @@ static void debug_reload(struct cmd_ctx *c) {
     }
 }
 
+static void debug_config_rewrite(struct cmd_ctx *c) {
+    bool has_file = c->server->config_file[0] != '\0';
+    enum rc rc = has_file ? server_rewrite_config(c->server, true) : RC_NOT_FOUND;
+    if (rc == RC_OK) {
+        reply_ok(c->reply);
+    } else {
+        reply_errorf(c->reply, "ERR CONFIG-REWRITE-FORCE-ALL failed: %s", rc_name(rc));
+    }
+}
+
 /* --- switches of machinery that is not here --- */
 
 static void debug_packed_threshold(struct cmd_ctx *c) {
@@ -249,6 +259,7 @@ void cmd_debug(struct cmd_ctx *c) {
     } subcommands[] = {
         {"change-repl-id", 2, debug_ok},
         {"client-eviction", 2, debug_client_eviction},
+        {"config-rewrite-force-all", 2, debug_config_rewrite},
         {"digest", 2, debug_digest},
         {"digest-value", -2, debug_digest_value},
         {"error", 3, debug_error},

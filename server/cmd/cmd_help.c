@@ -155,6 +155,8 @@ void cmd_debug_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "CHANGE-REPL-ID",
         "    Accepted; there is no such id to change.",
+        "CONFIG-REWRITE-FORCE-ALL",
+        "    Write every value into the configuration file, defaults too.",
         "DIGEST",
         "    A checksum of all data, equal on nodes with equal data.",
         "DIGEST-VALUE <key> [<key> ...]",

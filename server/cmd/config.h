@@ -88,7 +88,7 @@ typedef bool config_read_fn(void *arg, const char *path, struct buf *content, ch
 MUST_USE bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, void *arg,
                           const char **file, char *error, size_t cap);
 /* The text of a file that was `old`, with today's values: comments and order stay, what is not at its default and not
- * there yet is added at the end. */
-void config_rewrite(const struct config *c, struct slice old, struct buf *out);
+ * there yet is added at the end; with `everything`, defaults too. */
+void config_rewrite(const struct config *c, struct slice old, bool everything, struct buf *out);
 
 #endif

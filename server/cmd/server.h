@@ -24,6 +24,7 @@ struct server {
     bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
     bool refuse_writes; /* the disk refuses: writes are answered with `refuse_reason` */
     char refuse_reason[256];
+    int64_t attack_logged_ms;
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: not paused */
     bool pause_writes_only;
     const char *executable, *config_file; /* absolute paths; config_file "" when there is none */
@@ -34,6 +35,9 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks);
 void server_free(struct server *s);
 /* About ten times a second: rates (instantaneous_ops_per_sec and the like). */
 void server_tick(struct server *s, int64_t now_ms);
+
+/* Brings the configuration file up to date; there must be one. */
+MUST_USE enum rc server_rewrite_config(struct server *s, bool everything);
 
 /* session.c: a session enters and leaves the registry. */
 void session_open(struct server *s, struct session *session, int64_t now_ms);
