@@ -88,11 +88,17 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
                        (unsigned)(c->in.cap - c->in.len < UINT32_MAX ? c->in.cap - c->in.len : UINT32_MAX));
 }
 
+/* Ahead of the answers to what was right before it, the error would be taken for one of them. */
 static void protocol_error(struct conn *c) {
+    c->owes_error = true;
+    conn_drain(c);
+}
+
+static void say_error(struct conn *c) {
     char line[256];
     snprintf(line, sizeof line, "-ERR %s\r\n", c->parser.error);
     buf_add_str(&c->out, line);
-    conn_drain(c);
+    c->owes_error = false;
 }
 
 /* Who has not said the password yet may not make the server hold much for him. */
@@ -156,6 +162,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
         return;
     }
     c->net->bytes_in += (uint64_t)n;
+    if (n > 0) c->active_ms = uv_now(c->net->loop);
     if (from_scratch) {
         c->in_process = true;
         size_t done = process(c, slice_make(buf->base, (size_t)n));
@@ -193,6 +200,7 @@ static void write_cb(uv_write_t *write, int status) {
     struct conn *c = write->data;
     CHECK(c->magic == CONN_MAGIC);
     c->is_sending = false;
+    c->active_ms = uv_now(c->net->loop);
     if (c->sending.cap > KEEP_BUFFER_MAX)
         buf_free(&c->sending);
     else
@@ -220,6 +228,7 @@ static void send_later(struct conn *c, size_t sent) {
 }
 
 void conn_flush(struct conn *c) {
+    if (c->owes_error && c->pending == 0) say_error(c);
     if (c->out.len > 0 && !c->is_sending) {
         size_t len = c->out.len < UINT32_MAX ? c->out.len : UINT32_MAX;
         uv_buf_t part = uv_buf_init(c->out.data, (unsigned)len);
@@ -257,6 +266,7 @@ struct conn *conn_new(struct net *net) {
 }
 
 void conn_start(struct conn *c) {
+    c->active_ms = uv_now(c->net->loop);
     c->net->handler.opened(c->net->handler.arg, c);
     if (!c->closing) start_reading(c);
 }

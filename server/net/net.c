@@ -193,8 +193,8 @@ enum rc net_listen(struct net *net, char *error, size_t cap) {
         if (rc == 0) continue;
         if (l != NULL) listener_close(l);
         if (optional && (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT)) continue;
-        snprintf(error, cap, "cannot listen on %.64s port %d: %s", word + optional, (int)net->config->port,
-                 uv_strerror(rc));
+        snprintf(error, cap, "Failed listening on port %d (%.64s): %s", (int)net->config->port,
+                 word + optional, uv_strerror(rc));
         return RC_IO;
     }
     if (net->config->unixsocket[0] != '\0') {
@@ -243,11 +243,6 @@ void net_resume(struct net *net) {
     }
 }
 
-struct idle_scan {
-    struct net *net;
-    int64_t now_ms;
-};
-
 static struct conn *conn_of_handle(uv_handle_t *handle) {
     if (handle->type != UV_TCP && handle->type != UV_NAMED_PIPE) return NULL;
     struct conn *c = handle->data;
@@ -255,16 +250,17 @@ static struct conn *conn_of_handle(uv_handle_t *handle) {
 }
 
 static void close_idle_cb(uv_handle_t *handle, void *arg) {
-    const struct idle_scan *scan = arg;
+    struct net *net = arg;
     struct conn *c = conn_of_handle(handle);
-    if (c == NULL || c->pending > 0) return;
-    if (scan->now_ms - c->session.last_command_ms > scan->net->config->timeout * 1000) conn_close(c);
+    if (c == NULL || c->pending > 0 || !list_empty(&c->held_link)) return;
+    size_t unsent = uv_stream_get_write_queue_size(&c->uv.stream);
+    if (unsent != c->unsent_seen) c->active_ms = uv_now(net->loop); /* a large reply is on its way, slowly */
+    c->unsent_seen = unsent;
+    if (uv_now(net->loop) - c->active_ms > (uint64_t)net->config->timeout * 1000) conn_close(c);
 }
 
-void net_close_idle(struct net *net, int64_t now_ms) {
-    if (net->config->timeout == 0) return;
-    struct idle_scan scan = {net, now_ms};
-    uv_walk(net->loop, close_idle_cb, &scan);
+void net_close_idle(struct net *net) {
+    if (net->config->timeout > 0) uv_walk(net->loop, close_idle_cb, net);
 }
 
 static void drain_cb(uv_handle_t *handle, void *arg) {

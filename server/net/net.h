@@ -49,7 +49,10 @@ struct conn {
     struct list held_link;  /* in net->held while the handler wants it to wait */
 
     bool is_reading, draining, closing, handle_closed;
-    bool in_process; /* conn_process is on the stack */
+    bool in_process;    /* conn_process is on the stack */
+    bool owes_error;    /* the parser's error is to be said when everything pending is answered */
+    uint64_t active_ms; /* loop time when bytes last came or went */
+    size_t unsent_seen; /* what libuv had still to send when net_close_idle last looked */
 
     /* The handler's: commands of this connection whose replies wait for the log. */
     uint32_t pending;
@@ -91,8 +94,9 @@ void net_unlisten(struct net *net);
 void net_flush(struct net *net);
 /* Offers held connections their command again. */
 void net_resume(struct net *net);
-/* Idle connections beyond `timeout` are closed; called about once a second. */
-void net_close_idle(struct net *net, int64_t now_ms);
+/* Connections on which no byte came or went for longer than `timeout`, and which wait for no answer, are closed;
+ * called about once a second. */
+void net_close_idle(struct net *net);
 /* Stops reading everywhere and closes each connection as soon as it is drained. */
 void net_stop(struct net *net);
 void net_free(struct net *net);
