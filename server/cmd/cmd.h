@@ -47,8 +47,9 @@ enum cmd_flag {
      * only the session and the server, never data, and runs at once when parsed; its reply takes its place in
      * order. Everything else that is no write waits for the writes before it. */
     CMD_SESSION = 1 << 28,
-    /* And this one needs the state between two entries (it may write everything back): it waits until nothing of its
-     * connection is unanswered, so that it never runs in the middle of applying one. */
+    /* And this one needs the state between two entries (it may write everything back), or decides what becomes of the
+     * commands behind it (CLIENT PAUSE and KILL, CONFIG SET, SHUTDOWN): it waits until nothing of its connection is
+     * unanswered, so that it never runs in the middle of applying an entry that already holds those commands. */
     CMD_ALONE = 1 << 29,
 };
 

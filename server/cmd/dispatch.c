@@ -16,13 +16,23 @@ static int shown_len(struct slice s, size_t max) {
     return (int)(nul != NULL ? (size_t)(nul - s.data) : len);
 }
 
-static enum gate refuse_unknown(struct server *server, struct session *session, int argc,
-                                const struct slice *argv, struct reply *reply) {
-    /* What a browser tricked into talking to us would send (cross-protocol attacks): no answer, just goodbye. */
-    if (slice_is(argv[0], "post") || slice_is(argv[0], "host:")) {
-        server->host->session_close(server->host, session, false);
-        return GATE_REFUSED;
+/* What a browser tricked into talking to us would send (cross-protocol attacks): no answer, just goodbye. Each minute's
+ * first is logged. */
+static enum gate cut_off(struct server *server, struct session *session, int64_t now_ms) {
+    enum { ATTACK_LOG_MS = 60000 };
+    if (now_ms - server->attack_logged_ms >= ATTACK_LOG_MS) {
+        server->attack_logged_ms = now_ms;
+        server->host->log(
+            server->host,
+            "Possible SECURITY ATTACK detected: a client speaks HTTP, as a browser would that a web "
+            "page misuses to reach this server. Its connection is closed.");
     }
+    server->host->session_close(server->host, session, false);
+    return GATE_REFUSED;
+}
+
+static enum gate refuse_unknown(struct server *server, int argc, const struct slice *argv,
+                                struct reply *reply) {
     struct buf args = {0};
     for (int i = 1; i < argc && args.len < QUOTED_MAX; i++) {
         buf_printf(&args, "'%.*s' ", shown_len(argv[i], QUOTED_MAX - args.len), argv[i].data);
@@ -70,7 +80,9 @@ static bool is_held(const struct server *server, const struct command *cmd, int6
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
                    int64_t now_ms, struct reply *reply, const struct command **found) {
     const struct command *cmd = command_lookup(argc, argv);
-    if (cmd == NULL || (cmd->flags & CMD_INTERNAL)) return refuse_unknown(server, session, argc, argv, reply);
+    if (cmd == NULL && (slice_is(argv[0], "post") || slice_is(argv[0], "host:")))
+        return cut_off(server, session, now_ms);
+    if (cmd == NULL || (cmd->flags & CMD_INTERNAL)) return refuse_unknown(server, argc, argv, reply);
     if (cmd->subcommand_count > 0 && argc > 1) return refuse_unknown_subcommand(server, cmd, argv[1], reply);
     *found = cmd;
     session->last_command = cmd;

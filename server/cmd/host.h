@@ -56,6 +56,7 @@ struct host {
     void (*unpause)(struct host *h); /* held commands may run again */
     uint64_t (*random)(struct host *h);
     int64_t (*now_us)(struct host *h); /* wall clock */
+    void (*log)(struct host *h, const char *line);
 };
 
 #endif

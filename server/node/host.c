@@ -267,6 +267,11 @@ static int64_t host_now_us(struct host *h) {
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
+static void host_log(struct host *h, const char *line) {
+    (void)h;
+    node_log("%s", line);
+}
+
 /* bind and port move the listeners; everything else is read where it is used. */
 static bool host_config_changed(struct host *h, const char *name, const char **why) {
     struct node *n = node_of(h);
@@ -301,5 +306,6 @@ void host_init(struct node *n) {
         .unpause = host_unpause,
         .random = host_random,
         .now_us = host_now_us,
+        .log = host_log,
     };
 }
