@@ -55,8 +55,10 @@ void ks_forget(struct keyspace *ks) {
         while (table_walk(ks, ks->dbs[i], &hand, SLOT_COUNT, forget_bucket)) continue;
     }
     ks->stats.evicted = evicted; /* forced, not for want of memory */
-    ks->warm_db = 0;
-    ks->warm_place = 0;
+    for (int i = 0; i < KS_DB_COUNT; i++) {
+        ks->dbs[i]->warm_ended = false;
+        ks->dbs[i]->warm_place = 0;
+    }
 }
 
 /* --- warming up --- */
@@ -65,9 +67,9 @@ void ks_forget(struct keyspace *ks) {
 static bool warm_row(struct keyspace *ks, struct db *db, struct slice row, struct slice value) {
     uint32_t id;
     struct slice key;
-    if (!row_parse_key(row, &id, &ks->warm_place, &key)) return false;
-    if (table_find(db, ks->warm_place, key) != NULL) return true;
-    struct object *o = row_object(ks, ks->warm_place, key, value, db->id);
+    if (!row_parse_key(row, &id, &db->warm_place, &key)) return false;
+    if (table_find(db, db->warm_place, key) != NULL) return true;
+    struct object *o = row_object(ks, db->warm_place, key, value, db->id);
     if (o == NULL) return false;
     o->flags &= (uint8_t)~OBJECT_REFERENCED;
     if (o->expiry != NULL) expiry_attach(ks, db, o, o->expiry->deadline_ms, o->expiry->stored_ms);
@@ -75,18 +77,19 @@ static bool warm_row(struct keyspace *ks, struct db *db, struct slice row, struc
     return true;
 }
 
-static void next_warm_db(struct keyspace *ks) {
-    ks->warm_db++;
-    ks->warm_place = 0;
+/* How far the warm-up has come is the database's own, whatever number it has by now (SWAPDB). */
+static struct db *db_to_warm(struct keyspace *ks) {
+    for (int i = 0; i < KS_DB_COUNT; i++)
+        if (!ks->dbs[i]->complete && !ks->dbs[i]->warm_ended) return ks->dbs[i];
+    return NULL;
 }
 
 bool ks_warm_step(struct keyspace *ks, uint64_t target_bytes, size_t rows) {
-    while (ks->warm_db < KS_DB_COUNT && ks->dbs[ks->warm_db]->complete) next_warm_db(ks);
-    if (ks->warm_db >= KS_DB_COUNT || ks->stats.memory_bytes >= target_bytes) return false;
-    struct db *db = ks->dbs[ks->warm_db];
-    if (ks->warm_place == 0) db->thinned = false;
+    struct db *db = db_to_warm(ks);
+    if (db == NULL || ks->stats.memory_bytes >= target_bytes) return false;
+    if (db->warm_place == 0) db->thinned = false;
     struct buf from = {0}, upper = {0};
-    row_key_of(&from, db->id, ks->warm_place, SLICE(""));
+    row_key_of(&from, db->id, db->warm_place, SLICE(""));
     row_db_prefix(&upper, ROW_KEY, db->id + 1);
     struct kv_iter *it = kv_iter_new(ks->kv, buf_slice(&upper), false);
     bool sound = true;
@@ -99,12 +102,12 @@ bool ks_warm_step(struct keyspace *ks, uint64_t target_bytes, size_t rows) {
     buf_free(&from);
     buf_free(&upper);
     if (!sound || rc != RC_OK) { /* whoever needs the key will meet the error and say so */
-        ks->warm_db = KS_DB_COUNT;
+        for (int i = 0; i < KS_DB_COUNT; i++) ks->dbs[i]->warm_ended = true;
         return false;
     }
     if (at_end) {
         if (!db->thinned) db->complete = true;
-        next_warm_db(ks);
+        db->warm_ended = true;
     }
     return true;
 }

@@ -31,6 +31,7 @@ struct db {
     uint32_t id;      /* in row keys; a flushed database gets a new one, so its old rows never need a look */
     bool complete;    /* what is not in memory is not on disk either: a miss needs no disk */
     bool thinned;     /* a key was evicted since the warm-up last began here */
+    bool warm_ended;  /* nothing is left to warm up */
     bool gone;        /* flushed, and the running write-back knows: its rows are deleted as a range */
     uint64_t keys;    /* live ones, in memory or not */
     uint64_t expires; /* live ones with a deadline */
@@ -38,6 +39,7 @@ struct db {
     struct slot_table *slots; /* SLOT_COUNT, or NULL while nothing was ever in memory */
     uint64_t used[SLOT_COUNT / 64];
     struct expiry_heap heap;
+    uint64_t warm_place;    /* up to here the warm-up has come */
     int64_t due_scanned_ms; /* rows of deadlines on disk have been looked at up to here */
     struct db *next_dropped;
 };
@@ -100,11 +102,9 @@ struct keyspace {
     uint32_t stale_row_count;
     struct buf *stale_rows; /* deadline rows without a key, to be deleted with the next write-back */
 
-    /* eviction hand and warm-up position */
+    /* eviction hand */
     int hand_db;
     uint64_t hand;
-    int warm_db;
-    uint64_t warm_place;
 };
 
 struct db *ks_db(struct keyspace *ks, int db);

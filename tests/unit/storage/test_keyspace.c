@@ -381,6 +381,32 @@ TEST(a_past_deadline_hides_the_key_and_a_write_deletes_it) {
 
 /* --- memory --- */
 
+/* A database that changes its number in the middle of its warm-up must not be taken for complete too soon. */
+TEST(a_swap_during_the_warm_up_hides_no_key) {
+    enum { MANY = 200 };
+    struct scratch dir = scratch_new();
+    char path[300], name[32];
+    snprintf(path, sizeof path, "%s/state", dir.path);
+    struct keyspace *ks = reopen(path);
+    for (int i = 0; i < 2 * MANY; i++) {
+        int n = snprintf(name, sizeof name, "k%d", i);
+        string_set(ks, i % 2, slice_make(name, (size_t)n), SLICE("v"), false);
+    }
+    ks_set_applied(ks, (struct ks_applied){.index = 1, .term = 1});
+    struct kv_error error;
+    EXPECT(ks_store_all(ks, &error) == RC_OK);
+    ks_close(ks);
+    ks = reopen(path);
+    EXPECT(ks_warm_step(ks, UINT64_MAX, MANY / 2));
+    ks_swap(ks, 0, 1);
+    while (ks_warm_step(ks, UINT64_MAX, MANY / 2)) continue;
+    for (int i = 0; i < 2 * MANY; i++) {
+        int n = snprintf(name, sizeof name, "k%d", i);
+        EXPECT(ks_peek(ks, 1 - i % 2, slice_make(name, (size_t)n), 0) != NULL);
+    }
+    ks_close(ks);
+}
+
 TEST(eviction_reaches_its_target_and_nothing_is_lost) {
     struct scratch dir = scratch_new();
     char path[300], name[32], value[200];
