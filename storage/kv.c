@@ -61,7 +61,7 @@ static rocksdb_options_t *common_options(const struct kv_options *o) {
     rocksdb_options_set_max_background_jobs(r, o->background_threads < 1 ? 1 : o->background_threads);
     rocksdb_options_set_max_open_files(r, OPEN_FILES_MAX);
     rocksdb_options_set_max_manifest_file_size(r, MANIFEST_BYTES_MAX);
-    /* Only what it says at start. Debian's build keeps its assertions, and one of them stops the process when the
+    /* Nothing but what it cannot be kept from. Debian's build keeps its assertions, and one of them stops the process when the
      * info log is written to again after a write to it failed: a full disk must not do that. Errors reach us anyway. */
     rocksdb_options_set_info_log_level(r, INFO_LOG_LEVEL_HEADER);
     rocksdb_options_set_keep_log_file_num(r, INFO_LOG_FILES_MAX);

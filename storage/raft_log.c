@@ -3,7 +3,7 @@
  * is found again by raft_log_open, or raft_log_open refuses. Group commit and threads are log_writer.c's.
  *
  * RocksDB replays its WAL around damaged records (kv.h). Before it does, wal.c has cut off what a power cut tore and
- * refused what is broken further in front; afterwards this file decides whether something is missing:
+ * noted which batches lay behind what is broken; afterwards this file decides whether something is missing:
  *   - every batch ends with a header row that says where the log ends, what was voted, and the batch's number;
  *   - every entry names the term of the one before it, so rows of different histories never fit together
  *     (Raft's log matching: index and term of an entry determine everything before it);
@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,17 +40,19 @@ enum {
     FLOOR_VERSION = 1,
     FLOOR_SLOT_BYTES = 512, /* a disk writes a sector whole */
     FLOOR_SLOTS = 2,
-    FLOOR_RECORD_BYTES = 36,
-    FLOOR_CHECKED_BYTES = 32,
+    FLOOR_RECORD_BYTES = 40,
+    FLOOR_CHECKED_BYTES = 36,
 };
 
 #define HEADER_MAGIC UINT32_C(0x674c6452) /* "RdLg" */
 #define FLOOR_MAGIC  UINT32_C(0x6c466452) /* "RdFl" */
 
+#define DAMAGED_SUFFIX ".damaged"
+
 static_assert(ENTRY_HEAD_BYTES == 4 + 8 + 8 + 1, "entry: crc, term, prev_term, kind");
 static_assert(HEADER_CHECKED_BYTES == 4 + 4 + 7 * 8 && HEADER_BYTES == HEADER_CHECKED_BYTES + 4,
               "header row");
-static_assert(FLOOR_CHECKED_BYTES == 4 + 4 + 3 * 8 && FLOOR_RECORD_BYTES == FLOOR_CHECKED_BYTES + 4,
+static_assert(FLOOR_CHECKED_BYTES == 3 * 4 + 3 * 8 && FLOOR_RECORD_BYTES == FLOOR_CHECKED_BYTES + 4,
               "floor slot");
 
 struct header {
@@ -65,15 +68,16 @@ struct raft_log {
     struct kv_batch *batch;
     int folder_fd; /* locked: nobody else trims or writes here */
     int floor_fd;
+    uint32_t secret; /* begins the headers' checksums, so that no client's value passes for a header */
     size_t memtable_bytes;
     struct header now;    /* with cuts that no batch has written yet */
     struct header synced; /* as the last batch said */
     uint64_t bytes, bytes_at_last_drop;
+    uint64_t seq_seen; /* of the newest batch in what opening cut off the WALs */
     _Atomic uint64_t shared_mark, shared_last, shared_rewinds;
 };
 
 static enum rc fail(struct kv_error *error, enum rc rc, const char *format, ...) {
-    if (error == NULL) return rc;
     va_list args;
     va_start(args, format);
     vsnprintf(error->text, sizeof error->text, format, args);
@@ -149,7 +153,7 @@ static void put64(char **p, uint64_t v) {
     *p += sizeof v;
 }
 
-static void header_encode(char out[HEADER_BYTES], const struct header *h) {
+static void header_encode(char out[HEADER_BYTES], const struct header *h, uint32_t secret) {
     char *p = out;
     put32(&p, HEADER_MAGIC);
     put32(&p, LOG_VERSION);
@@ -161,10 +165,10 @@ static void header_encode(char out[HEADER_BYTES], const struct header *h) {
     put64(&p, h->last_index);
     put64(&p, h->last_term);
     CHECK(p == out + HEADER_CHECKED_BYTES);
-    put32(&p, crc32c(0, slice_make(out, HEADER_CHECKED_BYTES)));
+    put32(&p, crc32c(secret, slice_make(out, HEADER_CHECKED_BYTES)));
 }
 
-static enum rc header_decode(struct slice row, struct header *h, struct kv_error *error) {
+static enum rc header_decode(struct slice row, uint32_t secret, struct header *h, struct kv_error *error) {
     struct slice checked = slice_make(row.data, HEADER_CHECKED_BYTES);
     uint32_t magic, version, crc;
     if (row.len != HEADER_BYTES || !slice_take_u32le(&row, &magic) || magic != HEADER_MAGIC)
@@ -177,20 +181,23 @@ static enum rc header_decode(struct slice row, struct header *h, struct kv_error
                  slice_take_u64le(&row, &h->mark.term) && slice_take_u64le(&row, &h->last_index) &&
                  slice_take_u64le(&row, &h->last_term) && slice_take_u32le(&row, &crc);
     CHECK(whole);
-    if (crc != crc32c(0, checked)) return fail(error, RC_CORRUPT, "the Raft log's header has a bad checksum");
+    if (crc != crc32c(secret, checked))
+        return fail(error, RC_CORRUPT, "the Raft log's header has a bad checksum");
     return RC_OK;
 }
 
 /* ---- the floor ---- */
 
 struct floor_slot {
+    uint32_t secret;
     uint64_t seq, last_index, last_term;
 };
 
-static void floor_encode(char out[FLOOR_RECORD_BYTES], const struct header *h) {
+static void floor_encode(char out[FLOOR_RECORD_BYTES], const struct header *h, uint32_t secret) {
     char *p = out;
     put32(&p, FLOOR_MAGIC);
     put32(&p, FLOOR_VERSION);
+    put32(&p, secret);
     put64(&p, h->seq);
     put64(&p, h->last_index);
     put64(&p, h->last_term);
@@ -202,9 +209,10 @@ static bool floor_decode(struct slice record, struct floor_slot *out) {
     struct slice checked = slice_make(record.data, FLOOR_CHECKED_BYTES);
     uint32_t magic, version, crc;
     return slice_take_u32le(&record, &magic) && slice_take_u32le(&record, &version) &&
-           slice_take_u64le(&record, &out->seq) && slice_take_u64le(&record, &out->last_index) &&
-           slice_take_u64le(&record, &out->last_term) && slice_take_u32le(&record, &crc) &&
-           magic == FLOOR_MAGIC && version == FLOOR_VERSION && crc == crc32c(0, checked);
+           slice_take_u32le(&record, &out->secret) && slice_take_u64le(&record, &out->seq) &&
+           slice_take_u64le(&record, &out->last_index) && slice_take_u64le(&record, &out->last_term) &&
+           slice_take_u32le(&record, &crc) && magic == FLOOR_MAGIC && version == FLOOR_VERSION &&
+           crc == crc32c(0, checked);
 }
 
 static void path_in(struct buf *out, const char *folder, const char *name) {
@@ -225,7 +233,7 @@ static enum rc sync_folder(const char *path, struct kv_error *error) {
 /* Two alternating slots: a write that is torn spares the other one. */
 static enum rc floor_write(struct raft_log *log, struct kv_error *error) {
     char record[FLOOR_RECORD_BYTES];
-    floor_encode(record, &log->now);
+    floor_encode(record, &log->now, log->secret);
     off_t at = (off_t)(log->now.seq % FLOOR_SLOTS) * FLOOR_SLOT_BYTES;
     ssize_t n = pwrite(log->floor_fd, record, sizeof record, at);
     if (n == (ssize_t)sizeof record) return RC_OK;
@@ -233,12 +241,15 @@ static enum rc floor_write(struct raft_log *log, struct kv_error *error) {
     return fail_errno(error, "write", "the Raft log's floor file");
 }
 
+/* Before the first row: a log without a floor is empty, or somebody took its floor away. */
 static enum rc floor_create(struct raft_log *log, const char *folder, struct kv_error *error) {
+    if (getrandom(&log->secret, sizeof log->secret, 0) != (ssize_t)sizeof log->secret)
+        return fail_errno(error, "draw a random number for", folder);
     struct buf fresh = {0}, final = {0};
     path_in(&fresh, folder, "floor.new");
     path_in(&final, folder, "floor");
     char image[FLOOR_SLOTS * FLOOR_SLOT_BYTES] = {0};
-    for (int i = 0; i < FLOOR_SLOTS; i++) floor_encode(image + i * FLOOR_SLOT_BYTES, &log->now);
+    for (int i = 0; i < FLOOR_SLOTS; i++) floor_encode(image + i * FLOOR_SLOT_BYTES, &log->now, log->secret);
     enum rc rc = RC_OK;
     log->floor_fd = open(fresh.data, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (log->floor_fd < 0)
@@ -334,7 +345,7 @@ static enum rc find_header(struct raft_log *log, struct header *h, struct kv_err
     } else if (!key_parse(kv_iter_key(it), &index, &header) || !header) {
         rc = fail(error, RC_CORRUPT, "the Raft log does not end with a header");
     } else {
-        rc = header_decode(kv_iter_value(it), h, error);
+        rc = header_decode(kv_iter_value(it), log->secret, h, error);
         if (rc == RC_OK && h->last_index != index)
             rc = fail(error, RC_CORRUPT, "the header is of another index");
     }
@@ -354,21 +365,102 @@ static enum rc lock_folder(struct raft_log *log, const char *path, struct kv_err
     return fail(error, RC_BUSY, "%s is in use by another process", path);
 }
 
+/* The number of the newest batch whose header row lies anywhere in these bytes, 0 for none. */
+static uint64_t newest_seq_in(const struct raft_log *log, struct slice bytes) {
+    const uint32_t magic = HEADER_MAGIC;
+    uint64_t newest = 0;
+    for (const char *p = bytes.data, *end = p + bytes.len;
+         (p = memmem(p, (size_t)(end - p), &magic, sizeof magic)) != NULL &&
+         (size_t)(end - p) >= HEADER_BYTES;
+         p++) {
+        struct header h;
+        struct kv_error why; /* nobody's: most places where the magic stands are no header */
+        if (header_decode(slice_make(p, HEADER_BYTES), log->secret, &h, &why) == RC_OK && h.seq > newest)
+            newest = h.seq;
+    }
+    return newest;
+}
+
+static enum rc read_file(int fd, struct buf *out) {
+    for (;;) {
+        buf_reserve(out, 1 << 16);
+        ssize_t n = read(fd, buf_tail(out), 1 << 16);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return RC_IO;
+        if (n == 0) return RC_OK;
+        out->len += (size_t)n;
+    }
+}
+
+static enum rc keep_damaged(int folder_fd, const char *name, struct slice content) {
+    int fd = openat(folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) return RC_IO;
+    enum rc rc = RC_OK;
+    for (size_t at = 0; rc == RC_OK && at < content.len;) {
+        ssize_t n = write(fd, content.data + at, content.len - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            rc = RC_IO;
+        else
+            at += (size_t)n;
+    }
+    if (rc == RC_OK && (fsync(fd) != 0 || fsync(folder_fd) != 0)) rc = RC_IO;
+    close(fd);
+    return rc;
+}
+
+/* Cuts off what is behind a WAL's whole records (wal.h). That is a torn write, or what the file's former life left (also
+ * under its old name, for a power cut may undo the renaming): then it names no batch that is newer than the one
+ * being written. Or it is damage: then later batches lie behind it, and check_rest() will refuse. Only the opened
+ * database knows which was the last batch; until then a file that may be damaged is kept beside the trimmed one. */
+static enum rc trim_wal(struct raft_log *log, int fd, const char *name) {
+    struct buf content = {0};
+    enum rc rc = read_file(fd, &content);
+    if (rc == RC_OK) {
+        struct slice all = buf_slice(&content);
+        size_t end = wal_end(all, strtoull(name, NULL, 10));
+        uint64_t seq_in = newest_seq_in(log, slice_make(all.data, end));
+        uint64_t seq_behind = newest_seq_in(log, slice_make(all.data + end, all.len - end));
+        if (seq_behind > log->seq_seen) log->seq_seen = seq_behind;
+        if (seq_behind > seq_in + 1) {
+            char kept[300];
+            snprintf(kept, sizeof kept, "%s" DAMAGED_SUFFIX, name);
+            rc = keep_damaged(log->folder_fd, kept, all);
+        }
+        if (rc == RC_OK && end < all.len && ftruncate(fd, (off_t)end) != 0) rc = RC_IO;
+    }
+    buf_free(&content);
+    return rc;
+}
+
+static bool has_suffix(const char *name, const char *suffix) {
+    size_t len = strlen(name), suffix_len = strlen(suffix);
+    return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
+}
+
 /* What a process wrote and did not live to sync is in the page cache only, and after a sync that failed the cache
  * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there. */
-static enum rc settle_wals(const char *path, struct kv_error *error) {
+static enum rc settle_wals(struct raft_log *log, const char *path, struct kv_error *error) {
     DIR *dir = opendir(path);
-    if (dir == NULL) return errno == ENOENT ? RC_OK : fail_errno(error, "open", path);
+    if (dir == NULL) return fail_errno(error, "open", path);
     enum rc rc = RC_OK;
     for (struct dirent *d; rc == RC_OK && (d = readdir(dir)) != NULL;) {
-        size_t len = strlen(d->d_name);
-        if (len < 4 || strcmp(d->d_name + len - 4, ".log") != 0) continue;
+        bool damaged = has_suffix(d->d_name, DAMAGED_SUFFIX);
+        if (!damaged && !has_suffix(d->d_name, ".log")) continue;
         int fd = openat(dirfd(dir), d->d_name, O_RDWR | O_CLOEXEC);
-        if (fd < 0)
+        if (fd < 0) {
             rc = fail_errno(error, "open", d->d_name);
-        else if ((rc = wal_trim(fd, strtoull(d->d_name, NULL, 10), error)) == RC_OK && fdatasync(fd) != 0)
-            rc = fail_errno(error, "sync", d->d_name);
+        } else if (damaged) { /* from a start that did not come to its end */
+            struct buf content = {0};
+            rc = read_file(fd, &content);
+            uint64_t seq = newest_seq_in(log, buf_slice(&content));
+            if (seq > log->seq_seen) log->seq_seen = seq;
+            buf_free(&content);
+        } else if ((rc = trim_wal(log, fd, d->d_name)) == RC_OK && fdatasync(fd) != 0) {
+            rc = RC_IO;
+        }
         if (fd >= 0) {
+            if (rc == RC_IO) rc = fail_errno(error, "read, trim or sync", d->d_name);
             (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
             close(fd);
         }
@@ -378,19 +470,34 @@ static enum rc settle_wals(const char *path, struct kv_error *error) {
     return rc;
 }
 
-static enum rc start_new(struct raft_log *log, const char *path, struct kv_error *error) {
-    if (log->now.seq == 0) {
-        enum rc rc = raft_log_write(log, &(struct log_batch){0}, error);
-        if (rc != RC_OK) return rc;
-    }
-    enum rc rc = floor_create(log, path, error);
-    if (rc != RC_OK) return rc;
-    struct buf parent = {0};
-    buf_printf(&parent, "%s/..", path);
-    buf_add_byte(&parent, 0);
-    rc = sync_folder(parent.data, error); /* RocksDB made the folder, and leaves its name to us */
-    buf_free(&parent);
-    return rc;
+/* At most one batch is being written, and only it may be torn: whatever was cut off and is two ahead had been synced
+ * before the one behind it was written. */
+static enum rc check_rest(struct raft_log *log, struct kv_error *error) {
+    if (log->seq_seen <= log->now.seq + 1) return RC_OK;
+    return fail(
+        error, RC_CORRUPT,
+        "a WAL is damaged: batch %llu was on disk, what is readable ends with %llu; see *" DAMAGED_SUFFIX,
+        (unsigned long long)log->seq_seen, (unsigned long long)log->now.seq);
+}
+
+static void forget_damaged(struct raft_log *log, const char *path) {
+    DIR *dir = opendir(path);
+    for (struct dirent *d; dir != NULL && (d = readdir(dir)) != NULL;)
+        if (has_suffix(d->d_name, DAMAGED_SUFFIX)) (void)unlinkat(log->folder_fd, d->d_name, 0);
+    if (dir != NULL) closedir(dir);
+}
+
+/* Makes the floor of a new log. Refuses before RocksDB could make a new database where one was, or tidy up. */
+static enum rc find_floor(struct raft_log *log, const char *path, struct floor_slot *floor,
+                          struct kv_error *error) {
+    bool has_database = faccessat(log->folder_fd, "CURRENT", F_OK, 0) == 0;
+    enum rc rc = floor_open(log, path, floor, error);
+    if (rc == RC_OK) log->secret = floor->secret;
+    if (rc == RC_OK && floor->seq > 0 && !has_database)
+        return fail(error, RC_CORRUPT, "%s: the log is gone, its floor file is not", path);
+    if (rc == RC_NOT_FOUND && has_database)
+        return fail(error, RC_CORRUPT, "%s: the log's floor file is missing", path);
+    return rc == RC_NOT_FOUND ? floor_create(log, path, error) : rc;
 }
 
 static enum rc check_against_floor(const struct header *h, const struct floor_slot *floor,
@@ -433,25 +540,18 @@ enum rc raft_log_open(const char *path, const struct raft_log_options *options, 
     log->batch = kv_batch_new();
     struct kv_options kv_options = {
         .profile = KV_RAFT_LOG, .memtable_bytes = options->memtable_bytes, .background_threads = 2};
-    enum rc rc = lock_folder(log, path, error);
-    if (rc == RC_OK) rc = settle_wals(path, error);
-    if (rc == RC_OK) rc = kv_open(path, &kv_options, &log->kv, error);
-    if (rc != RC_OK) goto failed;
-
     struct floor_slot floor = {0};
-    enum rc found_floor = floor_open(log, path, &floor, error);
-    enum rc found_rows = find_header(log, &log->now, error);
-    rc = found_rows != RC_OK && found_rows != RC_NOT_FOUND ? found_rows : found_floor;
-    if (rc == RC_NOT_FOUND) {
-        /* Never finished being made, or somebody took the floor away: only an untouched log may be started anew. */
-        rc = RC_OK;
-        if (log->now.seq > 1) rc = fail(error, RC_CORRUPT, "the log's floor file is missing");
-        if (rc == RC_OK) rc = start_new(log, path, error);
-    } else if (rc == RC_OK) {
-        rc = check_against_floor(&log->now, &floor, error);
-    }
+    enum rc rc = lock_folder(log, path, error);
+    if (rc == RC_OK) rc = find_floor(log, path, &floor, error);
+    if (rc == RC_OK) rc = settle_wals(log, path, error);
+    if (rc == RC_OK) rc = kv_open(path, &kv_options, &log->kv, error);
+    if (rc == RC_OK) rc = find_header(log, &log->now, error);
+    if (rc == RC_NOT_FOUND) rc = RC_OK; /* nothing was written yet, or the floor knows better */
+    if (rc == RC_OK) rc = check_rest(log, error);
+    if (rc == RC_OK) rc = check_against_floor(&log->now, &floor, error);
     if (rc == RC_OK) rc = check_entries(log, error);
     if (rc != RC_OK) goto failed;
+    forget_damaged(log, path);
     log->synced = log->now;
     share(log);
     *out = log;
@@ -565,7 +665,7 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
     }
     char row[HEADER_BYTES];
     struct key k;
-    header_encode(row, &next);
+    header_encode(row, &next, log->secret);
     kv_batch_put(log->batch, key_of(&k, next.last_index, true), slice_make(row, sizeof row));
 
     enum rc rc = kv_write(log->kv, log->batch, true, error);
@@ -574,7 +674,7 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
     log->bytes += bytes;
     share(log);
     /* Answer RC_OK only when the floor stands: it is what tells a lost batch from one never promised. */
-    return log->floor_fd >= 0 ? floor_write(log, error) : RC_OK;
+    return floor_write(log, error);
 }
 
 enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to, log_visit_fn *visit, void *arg,

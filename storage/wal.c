@@ -10,106 +10,34 @@
 #include "wal.h"
 
 #include "hash.h"
-#include "mem.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <unistd.h>
+enum { BLOCK_BYTES = 32768, RECORD_HEAD_BYTES = 11, TYPE_FULL = 5, TYPE_LAST = 8 };
 
-enum {
-    BLOCK_BYTES = 32768,
-    RECORD_HEAD_BYTES = 11,
-    TYPE_FULL = 5,
-    TYPE_FIRST = 6,
-    TYPE_LAST = 8,
-};
+#define CRC_MASK UINT32_C(0xa282ead8)
 
-struct wal {
-    int fd;
-    uint32_t number;
-    char *block;
-    size_t block_len;
-    off_t block_at;
-};
-
-/* False on a read error. A short block is the last one. */
-static bool load(struct wal *w, off_t at) {
-    w->block_at = at;
-    w->block_len = 0;
-    while (w->block_len < BLOCK_BYTES) {
-        ssize_t n =
-            pread(w->fd, w->block + w->block_len, BLOCK_BYTES - w->block_len, at + (off_t)w->block_len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return false;
-        if (n == 0) break;
-        w->block_len += (size_t)n;
-    }
-    return true;
-}
-
-/* The length of the whole record of this file at `at` of the block, or 0 when there is none. */
-static size_t record_at(const struct wal *w, size_t at, int *type) {
-    if (w->block_len < at + RECORD_HEAD_BYTES) return 0;
-    const unsigned char *p = (const unsigned char *)w->block + at;
-    uint32_t crc, number;
+/* The length of the whole record at `at`, or 0 when there is none. */
+static size_t record_at(struct slice file, size_t at, uint32_t number) {
+    size_t space = BLOCK_BYTES - at % BLOCK_BYTES;
+    if (space > file.len - at) space = file.len - at;
+    if (space < RECORD_HEAD_BYTES) return 0;
+    const unsigned char *p = (const unsigned char *)file.data + at;
+    uint32_t crc, written_for;
     memcpy(&crc, p, 4);
-    memcpy(&number, p + 7, 4);
+    memcpy(&written_for, p + 7, 4);
     size_t len = RECORD_HEAD_BYTES + (p[4] | (size_t)p[5] << 8);
-    *type = p[6];
-    if (*type < TYPE_FULL || *type > TYPE_LAST || number != w->number || at + len > w->block_len) return 0;
-    uint32_t real = crc32c(0, slice_make(w->block + at + 6, len - 6));
-    if (crc != ((real >> 15 | real << 17) + UINT32_C(0xa282ead8))) return 0;
-    return len;
+    if (p[6] < TYPE_FULL || p[6] > TYPE_LAST || written_for != number || len > space) return 0;
+    uint32_t real = crc32c(0, slice_make(file.data + at + 6, len - 6));
+    return crc == (real >> 15 | real << 17) + CRC_MASK ? len : 0;
 }
 
-/* Whether a batch starts anywhere in the block at or after `at`. */
-static bool starts_batch_after(const struct wal *w, size_t at) {
-    for (; at + RECORD_HEAD_BYTES <= w->block_len; at++) {
-        int type = (unsigned char)w->block[at + 6];
-        if ((type == TYPE_FULL || type == TYPE_FIRST) && record_at(w, at, &type) != 0) return true;
-    }
-    return false;
-}
-
-/* Finds where the whole records end, and whether the batch that is not whole there was followed by another. */
-static enum rc find_end(struct wal *w, off_t *end, bool *damaged) {
-    size_t at = 0;
-    *end = 0;
-    *damaged = false;
-    if (!load(w, 0)) return RC_IO;
-    for (;;) {
-        int type;
-        size_t len = record_at(w, at, &type);
-        if (len == 0 && at + RECORD_HEAD_BYTES > BLOCK_BYTES) len = BLOCK_BYTES - at; /* padding */
+size_t wal_end(struct slice file, uint64_t number) {
+    size_t end = 0;
+    for (size_t at = 0; at < file.len;) {
+        size_t len = record_at(file, at, (uint32_t)number), space = BLOCK_BYTES - at % BLOCK_BYTES;
+        if (len == 0 && space < RECORD_HEAD_BYTES) len = space; /* padding */
         if (len == 0) break;
         at += len;
-        *end = w->block_at + (off_t)at;
-        if (at < BLOCK_BYTES) continue;
-        if (!load(w, w->block_at + BLOCK_BYTES)) return RC_IO;
-        at = 0;
+        if (at <= file.len) end = at;
     }
-    while (w->block_len > 0 && !(*damaged = starts_batch_after(w, at))) {
-        if (!load(w, w->block_at + BLOCK_BYTES)) return RC_IO;
-        at = 0;
-    }
-    return RC_OK;
-}
-
-enum rc wal_trim(int fd, uint64_t number, struct kv_error *error) {
-    off_t size = lseek(fd, 0, SEEK_END), end = 0;
-    if (size == 0) return RC_OK;
-    struct wal w = {.fd = fd, .number = (uint32_t)number, .block = mem_alloc(BLOCK_BYTES)};
-    bool damaged = false;
-    enum rc rc = size < 0 ? RC_IO : find_end(&w, &end, &damaged);
-    if (rc == RC_OK && !damaged && end < size && ftruncate(fd, end) != 0) rc = RC_IO;
-    if (rc == RC_IO)
-        snprintf(error->text, sizeof error->text, "cannot trim %06llu.log: %s", (unsigned long long)number,
-                 strerror(errno));
-    if (damaged) {
-        snprintf(error->text, sizeof error->text, "%06llu.log is damaged at byte %lld of %lld",
-                 (unsigned long long)number, (long long)end, (long long)size);
-        rc = RC_CORRUPT;
-    }
-    mem_free(w.block);
-    return rc;
+    return end;
 }

@@ -2,6 +2,7 @@
  * the files, it is all found again or the log refuses to open. */
 #include "raft_log.h"
 
+#include "hash.h"
 #include "rng.h"
 #include "test.h"
 
@@ -567,6 +568,28 @@ TEST(a_file_that_is_gone_or_short_is_noticed_or_harmless) {
     EXPECT(tally.refused > 0);
 }
 
+/* What recycled WAL files hold is searched for headers: a client must not be able to plant one. */
+TEST(a_payload_that_looks_like_a_header_is_none) {
+    struct scratch s = fresh_path("planted");
+    struct raft_log *log = must_open(&s);
+    struct buf header = {0};
+    buf_add_u32le(&header, UINT32_C(0x674c6452));
+    buf_add_u32le(&header, 1);
+    for (int i = 0; i < 7; i++) buf_add_u64le(&header, 1000000);
+    buf_add_u32le(&header, crc32c(0, buf_slice(&header)));
+    EXPECT_EQ_INT(header.len, 68);
+    struct log_hard_state hs = {.term = 1};
+    for (uint64_t i = 1; i <= 4000; i++) {
+        struct log_entry e = {.index = i, .term = 1, .payload = buf_slice(&header)};
+        EXPECT(raft_log_write(log, &(struct log_batch){&hs, &e, 1}, &error) == RC_OK);
+    }
+    raft_log_close(log);
+    log = must_open(&s);
+    EXPECT_EQ_INT(raft_log_last_index(log), 4000);
+    raft_log_close(log);
+    buf_free(&header);
+}
+
 TEST(a_log_without_its_floor_is_refused) {
     struct scratch s = fresh_path("floorless");
     struct raft_log *log = must_open(&s);
@@ -575,6 +598,14 @@ TEST(a_log_without_its_floor_is_refused) {
     EXPECT(unlink(scratch_in(&s, "floor").path) == 0);
     EXPECT_EQ_INT(open_log(&s, &log), RC_CORRUPT);
     EXPECT(strstr(error.text, "floor") != NULL);
+    /* Nor is a floor without its log taken for a new one, and nothing is made in its place. */
+    struct scratch other = fresh_path("logless");
+    log = must_open(&other);
+    must_append(log, 1, 3, 1);
+    raft_log_close(log);
+    EXPECT(unlink(scratch_in(&other, "CURRENT").path) == 0);
+    EXPECT_EQ_INT(open_log(&other, &log), RC_CORRUPT);
+    EXPECT(access(scratch_in(&other, "CURRENT").path, F_OK) != 0);
 }
 
 /* ---- the disk refuses ---- */
