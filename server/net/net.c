@@ -161,6 +161,8 @@ static int listen_tcp(struct net *net, const char *address, struct listener **ou
 
 static int listen_unix(struct net *net) {
     const char *path = net->config->unixsocket;
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return UV_ENAMETOOLONG; /* libuv would cut it */
     unlink(path);
     struct listener *l = listener_new(net, true);
     snprintf(l->name, sizeof l->name, "%s", path);

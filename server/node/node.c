@@ -197,6 +197,10 @@ static void start_serving(struct node *n) {
         node_fail(n, "%s", error);
         return;
     }
+    if (list_empty(&n->net.listeners)) {
+        node_fail(n, "there is nothing to listen on: port is 0 and unixsocket is not set");
+        return;
+    }
     n->serving = true;
     n->warming = true;
     announce(n);
