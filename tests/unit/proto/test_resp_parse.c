@@ -194,7 +194,7 @@ TEST(bulk_lengths_that_are_wrong) {
     check_parse("*1\r\nfoo\r\n", "error: Protocol error: expected '$', got 'f'");
     check_parse("*2\r\n$3\r\nGET\r\n:1\r\n", "error: Protocol error: expected '$', got ':'");
     check_parse("*1\r\n\xff\r\n", "error: Protocol error: expected '$', got '\xff'");
-    check_parse("*1\r\n\r\n", "error: Protocol error: expected '$', got '\r'");
+    check_parse("*1\r\n\r\n", "error: Protocol error: expected '$', got ' '");
 }
 
 TEST(the_largest_limits_do_not_overflow) {

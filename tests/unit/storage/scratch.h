@@ -1,4 +1,4 @@
-/* Scratch folders for the storage tests: made beside the build, removed at the end of the process, and copied
+/* Scratch folders for the storage tests: made under TMPDIR or /tmp, removed at the end of the process, and copied
  * whole. */
 #ifndef TESTS_UNIT_STORAGE_SCRATCH_H
 #define TESTS_UNIT_STORAGE_SCRATCH_H
@@ -35,8 +35,24 @@ __attribute__((unused)) static void scratch_remove(const char *path) {
     rmdir(path);
 }
 
+/* All of a process's folders are in one, which goes with the process that made it (not with one it forked). */
+static struct scratch scratch_top;
+static pid_t scratch_owner;
+
+__attribute__((unused)) static void scratch_remove_top(void) {
+    if (getpid() == scratch_owner) scratch_remove(scratch_top.path);
+}
+
 __attribute__((unused)) static struct scratch scratch_new(void) {
-    struct scratch s = {"scratch-XXXXXX"};
+    if (scratch_owner == 0) {
+        const char *tmp = getenv("TMPDIR");
+        snprintf(scratch_top.path, sizeof scratch_top.path, "%.200s/redraft-test-XXXXXX", tmp ? tmp : "/tmp");
+        scratch_must(mkdtemp(scratch_top.path) != NULL, "mkdtemp");
+        scratch_owner = getpid();
+        atexit(scratch_remove_top);
+    }
+    struct scratch s;
+    snprintf(s.path, sizeof s.path, "%.240s/XXXXXX", scratch_top.path);
     scratch_must(mkdtemp(s.path) != NULL, "mkdtemp");
     return s;
 }
