@@ -218,7 +218,7 @@ static void send_later(struct conn *c, size_t sent) {
     struct buf empty = c->sending;
     c->sending = c->out;
     c->out = empty;
-    uv_buf_t part = uv_buf_init(c->sending.data, (unsigned)c->sending.len);
+    uv_buf_t part = {.base = c->sending.data, .len = c->sending.len}; /* uv_buf_init would cut it at 4 GB */
     c->is_sending = true;
     c->write.data = c;
     if (uv_write(&c->write, &c->uv.stream, &part, 1, write_cb) != 0) {
@@ -230,8 +230,7 @@ static void send_later(struct conn *c, size_t sent) {
 void conn_flush(struct conn *c) {
     if (c->owes_error && c->pending == 0) say_error(c);
     if (c->out.len > 0 && !c->is_sending) {
-        size_t len = c->out.len < UINT32_MAX ? c->out.len : UINT32_MAX;
-        uv_buf_t part = uv_buf_init(c->out.data, (unsigned)len);
+        uv_buf_t part = {.base = c->out.data, .len = c->out.len < INT32_MAX ? c->out.len : INT32_MAX};
         int n = uv_try_write(&c->uv.stream, &part, 1);
         if (n < 0 && n != UV_EAGAIN) {
             conn_close(c);

@@ -277,6 +277,16 @@ void net_stop(struct net *net) {
     uv_walk(net->loop, drain_cb, NULL);
 }
 
+static void close_cb(uv_handle_t *handle, void *arg) {
+    (void)arg;
+    struct conn *c = conn_of_handle(handle);
+    if (c != NULL) conn_close(c);
+}
+
+void net_close_all(struct net *net) {
+    uv_walk(net->loop, close_cb, NULL);
+}
+
 void net_free(struct net *net) {
     mem_free(net->scratch);
 }

@@ -99,6 +99,8 @@ void net_resume(struct net *net);
 void net_close_idle(struct net *net);
 /* Stops reading everywhere and closes each connection as soon as it is drained. */
 void net_stop(struct net *net);
+/* Closes every connection that is left, whatever it still waits for. */
+void net_close_all(struct net *net);
 void net_free(struct net *net);
 
 /* Output has been added to c->out: it leaves at the end of the turn. */

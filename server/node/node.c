@@ -545,13 +545,25 @@ static void close_any(uv_handle_t *handle, void *arg) {
     if (!uv_is_closing(handle)) uv_close(handle, NULL);
 }
 
+/* Of a stop that had no more time: unanswered, so of unknown outcome. */
+static void forget_proposal(struct node *n, struct proposal *p) {
+    for (size_t i = 0; i < p->op_count; i++)
+        if (p->ops[i].conn != NULL) conn_let_go(p->ops[i].conn);
+    proposal_free(n, p);
+}
+
 static void free_node(struct node *n) {
+    net_close_all(&n->net);
     uv_walk(&n->loop, close_any, NULL);
     uv_run(&n->loop, UV_RUN_NOWAIT);
     (void)uv_loop_close(&n->loop);
     net_free(&n->net);
     raft_free(n->raft);
-    proposal_free(n, n->filling);
+    for (struct proposal *p = n->flight, *next; p != NULL; p = next) {
+        next = p->next;
+        forget_proposal(n, p);
+    }
+    forget_proposal(n, n->filling);
     while (n->spare != NULL) {
         struct proposal *p = n->spare;
         n->spare = p->next;
