@@ -90,8 +90,8 @@ def client_line(line):
 
 def client_list(v):
     text = v[1][4:] if v[0] == "=" else v[1]
-    return sorted(" ".join("%s=%s" % (n.decode("latin1"), "" if x is None else x.decode("latin1")) for n, x in client_line(line))
-                  for line in text.split(b"\n"))
+    return sorted(" ".join("%s=%s" % (n.decode("latin1"), "" if x is None else x.decode("latin1"))
+                           for n, x in client_line(line)) for line in text.split(b"\n"))
 
 
 def hello(v):
@@ -201,15 +201,18 @@ RULES = {
     "command info": by(lambda v: [command_row(r) for r in plain(v)]),
     "command getkeysandflags": by(getkeysandflags),
     # Ours has a part of the names; stories.command_table knows which.
-    "command list": lambda args, a, b, ctx: a[0] == b[0] and set(plain(b)) <= set(plain(a)) | ctx.allowed.extra_commands,
+    "command list":
+    lambda args, a, b, ctx: a[0] == b[0] and set(plain(b)) <= set(plain(a)) | ctx.allowed.extra_commands,
     "memory usage": both(lambda v: v[0] == ":" and v[1] > 0),
     "memory doctor": both(anything),
     "memory malloc-stats": both(anything),
-    "memory stats": both(anything),
+    "memory stats": by(lambda v: sorted(x for x in plain(v)[::2] if not x.startswith(b"db."))),
     "memory purge": both(anything),
     "latency doctor": both(anything),
     "latency latest": both(anything),
     "latency histogram": both(anything),
+    "role":
+    by(lambda v: [plain(v)[0], len(plain(v)), plain(v)[2]]),  # the offset between them is the server's own
     "lolwut": both(anything),
     "debug object": by(debug_object),
     "debug jmap": both(anything),

@@ -531,8 +531,10 @@ class Gen:
              [b"NO-EVICT", b"x"], [b"NO-EVICT"], [b"REPLY", b"ON"], [b"REPLY", b"bogus"], [b"REPLY"],
              [b"PAUSE"], [b"PAUSE", b"x"], [b"PAUSE", b"-1"], [b"PAUSE", b"0", b"bogus"], [b"PAUSE", b"0"],
              [b"PAUSE", b"0", b"WRITE"], [b"PAUSE", b"0", b"all", b"x"], [b"PAUSE", b"99999999999999999999"],
-             [b"UNPAUSE"], [b"UNPAUSE", b"x"], [b"HELP"], [b"HELP", b"x"], [b"BOGUS"], [b"GETNAME", b"x"],
-             [b"ID", b"x"], [b"INFO", b"x"], []])
+             [b"UNPAUSE"], [b"UNPAUSE", b"x"], [b"UNBLOCK", b"999999999"], [b"UNBLOCK", b"x"],
+             [b"UNBLOCK", b"0", b"ERROR"], [b"UNBLOCK", b"0", b"TIMEOUT"], [b"UNBLOCK", b"0", b"bogus"],
+             [b"UNBLOCK"], [b"GETREDIR"], [b"TRACKINGINFO"], [b"GETREDIR", b"x"], [b"HELP"], [b"HELP", b"x"],
+             [b"BOGUS"], [b"GETNAME", b"x"], [b"ID", b"x"], [b"INFO", b"x"], []])
 
     def auth(self):
         return self.pick([[b"AUTH", b"pw"], [b"AUTH", b"default", b"pw"], [b"AUTH", b"nosuch", b"pw"],
@@ -628,9 +630,16 @@ class Gen:
 
     def misc(self):
         return self.pick([[b"TIME"], [b"TIME", b"x"], [b"LOLWUT"], [b"LOLWUT", b"VERSION", b"5"],
-                          [b"LOLWUT", b"VERSION", b"x"], [b"LOLWUT", b"VERSION"], [b"INFO", b"nosuch"], [b"INFO", b"server"], [b"INFO", b"keyspace"],
-                          [b"INFO", b"SERVER", b"clients"], [b"DBSIZE", b"x"], [b"RANDOMKEY", b"x"],
-                          [b"QUIT", b"x"][:0] or [b"PING"], [b"RESET", b"x"], [b"LASTSAVE", b"x"]])
+                          [b"LOLWUT", b"VERSION", b"x"], [b"LOLWUT", b"VERSION"], [b"INFO", b"nosuch"],
+                          [b"INFO", b"server"], [b"INFO", b"keyspace"], [b"INFO", b"SERVER", b"clients"],
+                          [b"DBSIZE", b"x"], [b"RANDOMKEY", b"x"], [b"RESET", b"x"], [b"LASTSAVE", b"x"],
+                          [b"ROLE"], [b"ROLE", b"x"], [b"WAIT", b"0", b"0"], [b"WAIT", b"x", b"0"],
+                          [b"WAIT", b"0", b"x"], [b"WAIT", b"0", b"-1"], [b"WAIT", b"0"], [b"SAVE", b"x"],
+                          [b"BGSAVE", b"x"], [b"BGSAVE", b"SCHEDULE", b"x"], [b"BGREWRITEAOF", b"x"],
+                          [b"SHUTDOWN", b"BOGUS"], [b"SHUTDOWN", b"ABORT"], [b"SHUTDOWN", b"SAVE", b"NOSAVE"],
+                          [b"SHUTDOWN", b"ABORT", b"NOW"], [b"FUNCTION", b"FLUSH"],
+                          [b"FUNCTION", b"FLUSH", b"ASYNC"], [b"FUNCTION", b"FLUSH", b"x"],
+                          [b"FUNCTION", b"FLUSH", b"SYNC", b"x"], [b"FUNCTION"]])
 
     def unknown(self):
         name = self.pick([
@@ -752,8 +761,8 @@ class Gen:
 
 # These have whole lists of mistakes of their own, and a random one could stop the conversation.
 UNTOUCHED = {
-    b"client", b"config", b"debug", b"hello", b"flushall", b"flushdb", b"quit", b"reset", b"command",
-    b"latency", b"slowlog", b"lolwut", b"info"
+    b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
+    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info"
 }
 
 KEYED = {

@@ -625,6 +625,83 @@ def config_names(t):
           "hz"), t.ask("a", "CONFIG", "GET", "lazyfree*"), t.ask("a", "CONFIG", "GET", "*-threshold")
 
 
+def config_defaults(t):
+    """Each setting has the value that Redis would have, but for the listed ones."""
+    t.open("a")
+    for name in sorted(x[1] for x in t.value("a", "CONFIG", "GET", "*")[1][::2]):
+        if "config:" + name.decode() not in t.ctx.allowed.missing and "extra-config:" + name.decode(
+        ) not in t.ctx.allowed.missing:
+            t.ask("a", "CONFIG", "GET", name)
+
+
+def crowd(t):
+    """A database with thousands of keys: iterations, random keys, emptying, exchanging."""
+    c = t.open("a")
+    t.ask("a", "SELECT", "13")
+    n, size = t.r.choice([300, 2000, 5000]), t.r.choice([0, 10, 100])
+    names = [b"crowd:%d" % i for i in range(n)]
+    for i in range(0, n, 500):
+        pairs = [x for k in names[i:i + 500] for x in (k, b"value:" + k * (size // 8))]
+        t.ask("a", "MSET", *pairs, show="MSET %d" % i)
+    t.ask("a", "DBSIZE")
+    gone = t.r.sample(range(n), n // 3)
+    for i in range(0, len(gone), 200):
+        t.ask("a",
+              t.r.choice(["DEL", "UNLINK"]),
+              *["crowd:%d" % k for k in gone[i:i + 200]],
+              show="DEL of 200")
+    t.ask("a", "EXISTS", *["crowd:%d" % k for k in range(0, n, 3)], show="EXISTS of a third")
+    t.ask("a", "MGET", *["crowd:%d" % k for k in range(0, n, 7)], show="MGET of a seventh")
+    cursor, seen = "0", []
+    while True:
+        v = c.value("SCAN", cursor, "COUNT", t.r.choice(["7", "100", "1000"]), "MATCH", "crowd:*")
+        cursor = v[1][0][1]
+        seen += [k[1] for k in v[1][1][1]]
+        if cursor == b"0":
+            break
+    t.note("SCAN", sorted(set(seen)))
+    t.ask("a", "KEYS", "crowd:1?")
+    t.note("RANDOMKEY", all(c.value("RANDOMKEY")[1] in seen for _ in range(20)))
+    t.ask("a", "SWAPDB", "13", "12"), t.ask("a", "DBSIZE"), t.ask("a", "SELECT", "12"), t.ask("a", "DBSIZE")
+    t.ask("a", "GET", "crowd:1"), t.ask("a", "FLUSHDB", *t.r.choice([
+        (), ("ASYNC", ), ("SYNC", )
+    ])), t.ask("a", "DBSIZE"), t.ask("a", "KEYS", "*"), t.ask("a", "RANDOMKEY")
+    t.ask("a", "SCAN", "0"), t.ask("a", "GET", "crowd:1"), t.ask("a", "SET", "crowd:1",
+                                                                 "x"), t.ask("a", "SCAN",
+                                                                             "0"), t.ask("a", "FLUSHDB")
+
+
+def long_keys(t):
+    """Keys of any length and any bytes."""
+    t.open("a")
+    t.ask("a", "SELECT", "9")
+    for size in [255, 256, 65535, 65536, 70000, 1 << 20]:
+        k = (b"%d:" % size + t.r.randbytes(50) * (size // 50 + 1))[:size]
+        t.ask("a", "SET", k, "v%d" % size, "EX", "100000",
+              show="SET long %d" % size), t.ask("a", "GET", k, show="GET long"), t.ask("a",
+                                                                                       "RENAME",
+                                                                                       k,
+                                                                                       k + b"2",
+                                                                                       show="RENAME long")
+        t.ask("a", "EXISTS", k, k + b"2",
+              show="EXISTS long"), t.ask("a", "PERSIST", k + b"2",
+                                         show="PERSIST long"), t.ask("a",
+                                                                     "APPEND",
+                                                                     k,
+                                                                     "x",
+                                                                     show="APPEND long")
+    t.ask("a", "DBSIZE"), t.ask("a", "KEYS", "*"), t.ask("a", "FLUSHDB"), t.ask("a", "DBSIZE")
+
+
+def reload(t):
+    """DEBUG RELOAD and SAVE change no data; DEBUG DIGEST says so. Encodings may change: run starts anew then."""
+    t.open("a")
+    for cmd in [("DEBUG", "RELOAD"), ("SAVE", )]:
+        before = t.value("a", "DEBUG", "DIGEST")
+        t.ask("a", *cmd)
+        t.note("DIGEST stays over " + " ".join(cmd), before == t.value("a", "DEBUG", "DIGEST"))
+
+
 def config_values(t):
     """What is set is what is got, in Redis's words; what is wrong is refused with its words."""
     t.open("a")
@@ -751,6 +828,9 @@ def big(t):
 # Often: cheap ones that differ from run to run. Once: tables that are the same each time.
 OFTEN = [
     hello, reply_modes, kill, pause, inline, inline, inline, broken, broken, isolation, client_lines, expiry,
-    slowlog, lfu, big
+    slowlog, lfu, big, crowd, long_keys, reload
 ]
-ONCE = [info, config_names, config_values, command_table, administration, password, broken, client_lines]
+ONCE = [
+    info, config_names, config_defaults, config_values, command_table, administration, password, broken,
+    client_lines
+]
