@@ -5,18 +5,18 @@
 #include "server.h"
 
 /* Compares in time that depends on the lengths only. */
-static bool is_password(const char *password, struct slice given) {
-    size_t len = strlen(password);
-    unsigned char differs = len != given.len;
+static bool is_password(struct slice password, struct slice given) {
+    unsigned char differs = password.len != given.len;
     for (size_t i = 0; i < given.len; i++)
-        differs |= (unsigned char)(given.data[i] ^ password[i < len ? i : len]);
+        differs |= (unsigned char)(given.data[i] ^ password.data[i < password.len ? i : password.len]);
     return differs == 0;
 }
 
 /* There is one user. Without a password it takes any. False after answering. */
 static bool authenticate(struct cmd_ctx *c, struct slice user, struct slice password) {
     const char *required = c->server->config.requirepass;
-    if (!slice_eq(user, SLICE("default")) || (required[0] != '\0' && !is_password(required, password))) {
+    if (!slice_eq(user, SLICE("default")) ||
+        (required[0] != '\0' && !is_password(config_text(required), password))) {
         reply_error(c->reply, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
     }

@@ -97,13 +97,33 @@ static bool is_text(const struct config_row *row) {
     return row->kind == KIND_STRING || row->kind == KIND_TEXT;
 }
 
+/* Texts end with a NUL for whoever reads them as a string, and have their length in front, for they may have NULs
+ * inside (a password may). */
+struct text {
+    size_t len;
+    char bytes[];
+};
+
+static struct text *text_of(char *bytes) {
+    return container_of(bytes, struct text, bytes);
+}
+
+static void free_text(char *bytes) {
+    if (bytes != NULL) mem_free(text_of(bytes));
+}
+
+struct slice config_text(const char *bytes) {
+    return slice_make(bytes, text_of((char *)(size_t)bytes)->len);
+}
+
 static void store_text(struct config *c, const struct config_row *row, struct slice value) {
-    char *copy = mem_alloc(value.len + 1);
-    if (value.len != 0) memcpy(copy, value.data, value.len);
-    copy[value.len] = '\0';
+    struct text *t = mem_alloc(sizeof *t + value.len + 1);
+    t->len = value.len;
+    if (value.len != 0) memcpy(t->bytes, value.data, value.len);
+    t->bytes[value.len] = '\0';
     char **field = text_field(c, row);
-    mem_free(*field);
-    *field = copy;
+    free_text(*field);
+    *field = t->bytes;
 }
 
 static void store_number(struct config *c, const struct config_row *row, int64_t v) {
@@ -303,7 +323,7 @@ static bool text_replicaof(struct config *c, int argc, const struct slice *argv,
     int64_t port = 0;
     (void)c;
     (void)out;
-    if (argc == 0) return true; /* the default */
+    if (argc == 0 || (argc == 1 && argv[0].len == 0)) return true; /* the default */
     if (argc != 2) return wrong(why, "wrong number of arguments");
     if (slice_is(argv[0], "no") && slice_is(argv[1], "one")) return true;
     if (!parse_i64(argv[1], &port) || port < 0 || port > UINT16_MAX) return wrong(why, "Invalid master port");
@@ -497,14 +517,14 @@ static int64_t number_of(const struct config *c, const struct config_row *row) {
 
 void config_show(const struct config *c, const struct config_row *row, struct buf *out) {
     if (is_text(row)) {
-        buf_add_str(out, *text_field(c, row));
+        buf_add_slice(out, config_text(*text_field(c, row)));
     } else {
         show_number(row, number_of(c, row), out);
     }
 }
 
 bool config_is_default(const struct config *c, const struct config_row *row) {
-    if (is_text(row)) return strcmp(*text_field(c, row), row->initial_text) == 0;
+    if (is_text(row)) return slice_eq(config_text(*text_field(c, row)), slice_of(row->initial_text));
     return number_of(c, row) == row->initial;
 }
 
@@ -567,7 +587,7 @@ void config_init(struct config *c) {
 
 void config_free(struct config *c) {
     for (int i = 0; i < ROW_COUNT; i++) {
-        if (is_text(&rows[i])) mem_free(*text_field(c, &rows[i]));
+        if (is_text(&rows[i])) free_text(*text_field(c, &rows[i]));
     }
     *c = (struct config){0};
 }
@@ -783,7 +803,7 @@ static void add_memory(struct buf *out, int64_t v) {
 
 /* The line, or lines, that set this row to its value. */
 static void add_lines(const struct config *c, const struct config_row *row, struct buf *out) {
-    struct slice text = is_text(row) ? slice_of(*text_field(c, row)) : SLICE("");
+    struct slice text = is_text(row) ? config_text(*text_field(c, row)) : SLICE("");
     int per_line = strcmp(row->name, "save") == 0                         ? 2
                    : strcmp(row->name, "client-output-buffer-limit") == 0 ? 4
                                                                           : 0;
@@ -815,7 +835,8 @@ static bool line_says_the_same(const struct config *c, const struct config_row *
     char why[CONFIG_ERROR_CAP];
     config_init(&other);
     bool same = config_set(&other, row, value, why);
-    if (same && is_text(row)) same = strcmp(*text_field(c, row), *text_field(&other, row)) == 0;
+    if (same && is_text(row))
+        same = slice_eq(config_text(*text_field(c, row)), config_text(*text_field(&other, row)));
     if (same && !is_text(row)) same = number_of(c, row) == number_of(&other, row);
     config_free(&other);
     return same;

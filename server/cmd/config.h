@@ -51,6 +51,9 @@ struct config {
     int percentile_count;
 };
 
+/* A STRING or TEXT field with its length: a password may have NULs inside. */
+struct slice config_text(const char *field);
+
 void config_init(struct config *c); /* everything at its default */
 void config_free(struct config *c);
 
