@@ -82,11 +82,12 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
     const struct command *cmd = command_lookup(argc, argv);
     if (cmd == NULL && (slice_is(argv[0], "post") || slice_is(argv[0], "host:")))
         return cut_off(server, session, now_ms);
+    session->last_command = NULL; /* CLIENT LIST shows none when it was unknown */
+    session->last_command_ms = now_ms;
     if (cmd == NULL || (cmd->flags & CMD_INTERNAL)) return refuse_unknown(server, argc, argv, reply);
     if (cmd->subcommand_count > 0 && argc > 1) return refuse_unknown_subcommand(server, cmd, argv[1], reply);
     *found = cmd;
     session->last_command = cmd;
-    session->last_command_ms = now_ms;
 
     if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) {
         char name[COMMAND_NAME_CAP];
