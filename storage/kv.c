@@ -61,8 +61,9 @@ static rocksdb_options_t *common_options(const struct kv_options *o) {
     rocksdb_options_set_max_background_jobs(r, o->background_threads < 1 ? 1 : o->background_threads);
     rocksdb_options_set_max_open_files(r, OPEN_FILES_MAX);
     rocksdb_options_set_max_manifest_file_size(r, MANIFEST_BYTES_MAX);
-    /* Nothing but what it cannot be kept from. Debian's build keeps its assertions, and one of them stops the process when the
-     * info log is written to again after a write to it failed: a full disk must not do that. Errors reach us anyway. */
+    /* Nothing but what it cannot be kept from. Debian's build keeps its assertions, and one of them stops
+     * the process when the info log is written to again after a write to it failed: a full disk must not do
+     * that. Errors reach us anyway. */
     rocksdb_options_set_info_log_level(r, INFO_LOG_LEVEL_HEADER);
     rocksdb_options_set_keep_log_file_num(r, INFO_LOG_FILES_MAX);
     rocksdb_options_set_stats_dump_period_sec(r, 0);
@@ -84,12 +85,14 @@ static rocksdb_options_t *with_text(rocksdb_options_t *base, const char *text) {
     return r;
 }
 
-/* Rows arrive once, in key order, from one thread; they are read at start, and go by whole files from the front. */
+/* Rows arrive once, in key order, from one thread; they are read at start, and go by whole files from the
+ * front. */
 static rocksdb_options_t *raft_log_options(const struct kv_options *o) {
     rocksdb_options_t *r = common_options(o);
-    /* A WAL file that is written over needs no new blocks and no new size, so a sync is one disk write without a
-     * journal commit: 46 us of CPU and 86 us for a small group instead of 58 and 119. RocksDB 7.8 recycles only when
-     * recovery skips over damage; raft_log.c chains its records to see what was skipped. */
+    /* A WAL file that is written over needs no new blocks and no new size, so a sync is one disk write
+     * without a journal commit: 46 us of CPU and 86 us for a small group instead of 58 and 119. RocksDB 7.8
+     * recycles only when recovery skips over damage; raft_log.c chains its records to see what was skipped.
+     */
     rocksdb_options_set_recycle_log_file_num(r, RECYCLED_WALS);
     rocksdb_options_set_wal_recovery_mode(r, RECOVER_SKIP_ANY_CORRUPTED);
     rocksdb_options_set_manual_wal_flush(r, 0);
@@ -115,9 +118,9 @@ static rocksdb_options_t *raft_log_options(const struct kv_options *o) {
     rocksdb_block_based_options_set_checksum(t, CHECKSUM_XXH3);
     rocksdb_options_set_block_based_table_factory(r, t);
     rocksdb_block_based_options_destroy(t);
-    /* Opening writes no table: the WAL files stay until their rows are in a table, also when the node refuses what
-     * it finds in them. Closing is quick for the same reason. (Insert hints save 3 us in 75 for 64 entries, but
-     * RocksDB 7.8 stops on an assertion when a hinted insert goes back.) */
+    /* Opening writes no table: the WAL files stay until their rows are in a table, also when the node
+     * refuses what it finds in them. Closing is quick for the same reason. (Insert hints save 3 us in 75
+     * for 64 entries, but RocksDB 7.8 stops on an assertion when a hinted insert goes back.) */
     return with_text(r, "avoid_flush_during_recovery=true;avoid_flush_during_shutdown=true");
 }
 
@@ -130,7 +133,8 @@ static void set_state_table(rocksdb_options_t *r, rocksdb_cache_t *cache) {
     rocksdb_block_based_options_set_filter_policy(t,
                                                   rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY));
     rocksdb_block_based_options_set_whole_key_filtering(t, 1);
-    /* Index and filter blocks live within the cache's budget, so that memory stays bounded however large the data. */
+    /* Index and filter blocks live within the cache's budget, so that memory stays bounded however large
+     * the data. */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
@@ -142,7 +146,8 @@ static void set_state_table(rocksdb_options_t *r, rocksdb_cache_t *cache) {
     rocksdb_block_based_options_destroy(t);
 }
 
-/* Only ingested files, no memtable, no WAL; point lookups; leveled compaction keeps the number of files to look at small. */
+/* Only ingested files, no memtable, no WAL; point lookups; leveled compaction keeps the number of files to
+ * look at small. */
 static rocksdb_options_t *state_options(const struct kv_options *o, rocksdb_cache_t *cache) {
     rocksdb_options_t *r = common_options(o);
     set_state_table(r, cache);
@@ -168,9 +173,10 @@ static rocksdb_options_t *state_sst_options(const struct kv_options *o, rocksdb_
     return r;
 }
 
-/* One shard. RocksDB's own choice is one for each half megabyte, and the index or filter block of a large file is about that:
- * it never stays, and each lookup reads it again (a million rows, 32 MiB: 377 KB for a lookup, and seven seconds instead of
- * 0.7 to replay 100,000 writes). The lock of a single shard is no matter for the few threads that read. */
+/* One shard. RocksDB's own choice is one for each half megabyte, and the index or filter block of a large
+ * file is about that: it never stays, and each lookup reads it again (a million rows, 32 MiB: 377 KB for a
+ * lookup, and seven seconds instead of 0.7 to replay 100,000 writes). The lock of a single shard is no
+ * matter for the few threads that read. */
 static rocksdb_cache_t *state_cache(size_t bytes) {
     rocksdb_lru_cache_options_t *lru = rocksdb_lru_cache_options_create();
     rocksdb_lru_cache_options_set_capacity(lru, bytes);
@@ -234,8 +240,8 @@ enum rc kv_open(const char *path, const struct kv_options *o, struct kv **out, s
 void kv_close(struct kv *kv) {
     if (kv == NULL) return;
     if (kv->db != NULL) {
-        /* A compaction may run for minutes and is done again anyway; a flush of the log is never given up halfway
-         * through anything that matters, for its WAL is still there. */
+        /* A compaction may run for minutes and is done again anyway; a flush of the log is never given up
+         * halfway through anything that matters, for its WAL is still there. */
         rocksdb_cancel_all_background_work(kv->db, 1);
         rocksdb_close(kv->db);
     }
@@ -427,9 +433,9 @@ enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error) {
 void kv_drop_files_below(struct kv *kv, struct slice to) {
     CHECK(kv->profile == KV_RAFT_LOG);
     const rocksdb_livefiles_t *files = rocksdb_livefiles(kv->db);
-    /* All files are in level 0, listed newest first, and RocksDB deletes none but the oldest there (its own call for
-     * ranges leaves level 0 out). It does not say whether it did: a file that stays is met again next time, and a
-     * manifest that cannot be written fails the next write. */
+    /* All files are in level 0, listed newest first, and RocksDB deletes none but the oldest there (its own
+     * call for ranges leaves level 0 out). It does not say whether it did: a file that stays is met again
+     * next time, and a manifest that cannot be written fails the next write. */
     for (int i = rocksdb_livefiles_count(files) - 1; i >= 0; i--) {
         CHECK(rocksdb_livefiles_level(files, i) == 0);
         struct slice largest;

@@ -3,8 +3,9 @@
  * each atomic and durable when kv_ingest returns). Calls are thread-safe as RocksDB's are; each iterator,
  * batch and file writer belongs to one thread. Every iterator and file writer is gone before kv_close.
  *
- * KV_RAFT_LOG replays around damage in its WAL instead of stopping there: the price of recycled WAL files, which
- * RocksDB 7.8 allows in no other recovery mode. Its user must notice holes by itself, as raft_log.c does. */
+ * KV_RAFT_LOG replays around damage in its WAL instead of stopping there: the price of recycled WAL files,
+ * which RocksDB 7.8 allows in no other recovery mode. Its user must notice holes by itself, as raft_log.c
+ * does. */
 #ifndef STORAGE_KV_H
 #define STORAGE_KV_H
 
@@ -25,8 +26,8 @@ struct kv_options {
     int background_threads;   /* flushes and compactions, at least 1 */
 };
 
-/* Error texts are written to `error` (NUL-terminated, possibly cut). RC_CORRUPT, RC_NO_SPACE, RC_BUSY (another
- * process has it open), RC_INVALID (keys out of order) and RC_IO are told apart. */
+/* Error texts are written to `error` (NUL-terminated, possibly cut). RC_CORRUPT, RC_NO_SPACE, RC_BUSY
+ * (another process has it open), RC_INVALID (keys out of order) and RC_IO are told apart. */
 struct kv_error {
     char text[256];
 };
@@ -42,14 +43,16 @@ struct kv_batch *kv_batch_new(void);
 void kv_batch_free(struct kv_batch *b);
 void kv_batch_clear(struct kv_batch *b);
 void kv_batch_put(struct kv_batch *b, struct slice key, struct slice value);
-/* As kv_batch_put, the value given in two parts (a header and a payload) so that nobody copies them together. */
+/* As kv_batch_put, the value given in two parts (a header and a payload) so that nobody copies them
+ * together. */
 void kv_batch_put2(struct kv_batch *b, struct slice key, struct slice head, struct slice tail);
 void kv_batch_delete(struct kv_batch *b, struct slice key);
 void kv_batch_delete_range(struct kv_batch *b, struct slice from, struct slice to); /* [from, to) */
 /* One atomic write; with `sync` it is on stable storage when this returns RC_OK. KV_RAFT_LOG only. */
 MUST_USE enum rc kv_write(struct kv *kv, struct kv_batch *b, bool sync, struct kv_error *error);
 
-/* Sees the rows as they were when it was made. An empty `upper` means no bound; it must outlive the iterator. */
+/* Sees the rows as they were when it was made. An empty `upper` means no bound; it must outlive the
+ * iterator. */
 struct kv_iter *kv_iter_new(struct kv *kv, struct slice upper, bool fill_cache);
 void kv_iter_free(struct kv_iter *it);
 void kv_iter_seek(struct kv_iter *it, struct slice key);      /* first row at or after key */
@@ -75,9 +78,9 @@ MUST_USE enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *err
 
 /* Hard links of a consistent state under a new folder. */
 MUST_USE enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error);
-/* Drops the oldest files, oldest first, while all rows of each are below `to`; rows in the remaining files stay as
- * they are. Frees space behind a mark that the caller keeps: no tombstone, one manifest write a file. Failing is
- * harmless: what was not dropped is tried again with the next call. KV_RAFT_LOG only. */
+/* Drops the oldest files, oldest first, while all rows of each are below `to`; rows in the remaining files
+ * stay as they are. Frees space behind a mark that the caller keeps: no tombstone, one manifest write a
+ * file. Failing is harmless: what was not dropped is tried again with the next call. KV_RAFT_LOG only. */
 void kv_drop_files_below(struct kv *kv, struct slice to);
 /* A numeric property by RocksDB's name without its prefix, e.g. "num-files-at-level0"; 0 when unknown. */
 uint64_t kv_property(struct kv *kv, const char *name);

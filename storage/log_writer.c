@@ -1,6 +1,7 @@
-/* The log thread of log_writer.h. A group is a run of queued jobs, in order, that become one raft_log_write; it ends
- * at a job with a cut, so that a cut always meets the log it was meant for, and at a size bound, so that the first
- * of many waits for a bounded write. Cuts are done after the group's jobs were handed back: nobody waits for them.
+/* The log thread of log_writer.h. A group is a run of queued jobs, in order, that become one
+ * raft_log_write; it ends at a job with a cut, so that a cut always meets the log it was meant for, and at
+ * a size bound, so that the first of many waits for a bounded write. Cuts are done after the group's jobs
+ * were handed back: nobody waits for them.
  *
  *   idle --submit--> gather --raft_log_write--> hand back + wake --raft_log_cut--> gather or idle
  *                                   |
@@ -70,8 +71,9 @@ static void take_group(struct job_list *queue, struct job_list *group) {
     if (queue->head == NULL) queue->tail = NULL;
 }
 
-/* Appends a job's entries to the group's. One that goes back behind the group's end replaces what it overlaps,
- * which then never reaches the disk: its own job is answered all the same, as if it had been written and replaced. */
+/* Appends a job's entries to the group's. One that goes back behind the group's end replaces what it
+ * overlaps, which then never reaches the disk: its own job is answered all the same, as if it had been
+ * written and replaced. */
 static void merge_entries(struct log_writer *w, const struct log_job *job) {
     if (job->entry_count == 0) return;
     uint64_t first = job->entries[0].index;

@@ -1,12 +1,12 @@
 /* The thread that makes the Raft log durable, with group commit: while one sync runs, what is submitted
- * gathers and goes into the next batch as one synced write. No timers. A job is owned by the writer from submit
- * until it is handed back, in order, through `done`.
+ * gathers and goes into the next batch as one synced write. No timers. A job is owned by the writer from
+ * submit until it is handed back, in order, through `done`.
  *
- *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list
- *   loop thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
+ *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list loop
+ *   thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
  *
- * After the first failure nothing further is written: every later job comes back with the same rc, so that the
- * node can stop without ever having acknowledged something behind a hole. */
+ * After the first failure nothing further is written: every later job comes back with the same rc, so that
+ * the node can stop without ever having acknowledged something behind a hole. */
 #ifndef STORAGE_LOG_WRITER_H
 #define STORAGE_LOG_WRITER_H
 
@@ -28,15 +28,16 @@ struct log_writer;
 
 /* `wake(arg)` is called on the writer thread. */
 struct log_writer *log_writer_start(struct raft_log *log, void (*wake)(void *arg), void *arg);
-/* Writes what is queued, joins the thread and frees the writer. Answers the finished jobs nobody has taken yet, the
- * ones just written among them; `wake` is not called for these after log_writer_stop returned. */
+/* Writes what is queued, joins the thread and frees the writer. Answers the finished jobs nobody has taken
+ * yet, the ones just written among them; `wake` is not called for these after log_writer_stop returned. */
 struct log_job *log_writer_stop(struct log_writer *w);
 
 /* Never blocks on the disk. The queue has no bound of its own: the submitter bounds what it has in flight. */
 void log_writer_submit(struct log_writer *w, struct log_job *job);
 /* Finished jobs in submission order, linked by `next`; NULL when there are none. */
 struct log_job *log_writer_take_done(struct log_writer *w);
-/* The text of the failure that stopped writing; NULL while all is well. Stable once set, until log_writer_stop. */
+/* The text of the failure that stopped writing; NULL while all is well. Stable once set, until
+ * log_writer_stop. */
 const char *log_writer_error(struct log_writer *w);
 
 struct log_writer_stats {

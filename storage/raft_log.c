@@ -1,15 +1,18 @@
-/* The Raft log on RocksDB: rows, their chain, and what is believed after a crash. Formats and the table of what is
- * detected: storage/README.md. Promises: a batch is all there or not at all; what raft_log_write answered RC_OK for
- * is found again by raft_log_open, or raft_log_open refuses. Group commit and threads are log_writer.c's.
+/* The Raft log on RocksDB: rows, their chain, and what is believed after a crash. Formats and the table of
+ * what is detected: storage/README.md. Promises: a batch is all there or not at all; what raft_log_write
+ * answered RC_OK for is found again by raft_log_open, or raft_log_open refuses. Group commit and threads
+ * are log_writer.c's.
  *
- * RocksDB replays its WAL around damaged records (kv.h). Before it does, wal.c has cut off what a power cut tore and
- * noted which batches lay behind what is broken; afterwards this file decides whether something is missing:
- *   - every batch ends with a header row that says where the log ends, what was voted, and the batch's number;
+ * RocksDB replays its WAL around damaged records (kv.h). Before it does, wal.c has cut off what a power cut
+ * tore and noted which batches lay behind what is broken; afterwards this file decides whether something is
+ * missing:
+ *   - every batch ends with a header row that says where the log ends, what was voted, and the batch's
+ *     number;
  *   - every entry names the term of the one before it, so rows of different histories never fit together
  *     (Raft's log matching: index and term of an entry determine everything before it);
- *   - the floor file beside the database says, outside of RocksDB, which batch was surely synced: written after each
- *     sync, without a sync of its own. It outlives the process, so damage at the very end is not taken for a
- *     write that a power cut tore. */
+ *   - the floor file beside the database says, outside of RocksDB, which batch was surely synced: written
+ *     after each sync, without a sync of its own. It outlives the process, so damage at the very end is not
+ *     taken for a write that a power cut tore. */
 #include "raft_log.h"
 
 #include "hash.h"
@@ -264,7 +267,8 @@ static enum rc floor_create(struct raft_log *log, const char *folder, struct kv_
     return rc;
 }
 
-/* RC_NOT_FOUND when there is no such file. One readable slot is enough: it is the newest, or the one before. */
+/* RC_NOT_FOUND when there is no such file. One readable slot is enough: it is the newest, or the one
+ * before. */
 static enum rc floor_open(struct raft_log *log, const char *folder, struct floor_slot *best,
                           struct kv_error *error) {
     struct buf path = {0};
@@ -292,8 +296,8 @@ static enum rc floor_open(struct raft_log *log, const char *folder, struct floor
 
 /* ---- reading ---- */
 
-/* Walks the entries in [from, to] and checks index, checksum and chain. *prev_term is the term before `from`, or
- * UINT64_MAX when the caller does not know it; afterwards that of the last entry. */
+/* Walks the entries in [from, to] and checks index, checksum and chain. *prev_term is the term before
+ * `from`, or UINT64_MAX when the caller does not know it; afterwards that of the last entry. */
 static enum rc walk(struct raft_log *log, uint64_t from, uint64_t to, uint64_t *prev_term,
                     log_visit_fn *visit, void *arg, struct kv_error *error) {
     struct key k, end;
@@ -409,10 +413,11 @@ static enum rc keep_damaged(int folder_fd, const char *name, struct slice conten
     return rc;
 }
 
-/* Cuts off what is behind a WAL's whole records (wal.h). That is a torn write, or what the file's former life left (also
- * under its old name, for a power cut may undo the renaming): then it names no batch that is newer than the one
- * being written. Or it is damage: then later batches lie behind it, and check_rest() will refuse. Only the opened
- * database knows which was the last batch; until then a file that may be damaged is kept beside the trimmed one. */
+/* Cuts off what is behind a WAL's whole records (wal.h). That is a torn write, or what the file's former
+ * life left (also under its old name, for a power cut may undo the renaming): then it names no batch that
+ * is newer than the one being written. Or it is damage: then later batches lie behind it, and check_rest()
+ * will refuse. Only the opened database knows which was the last batch; until then a file that may be
+ * damaged is kept beside the trimmed one. */
 static enum rc trim_wal(struct raft_log *log, int fd, const char *name) {
     struct buf content = {0};
     enum rc rc = read_file(fd, &content);
@@ -438,8 +443,9 @@ static bool has_suffix(const char *name, const char *suffix) {
     return len > suffix_len && strcmp(name + len - suffix_len, suffix) == 0;
 }
 
-/* What a process wrote and did not live to sync is in the page cache only, and after a sync that failed the cache
- * even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read from there. */
+/* What a process wrote and did not live to sync is in the page cache only, and after a sync that failed the
+ * cache even calls it clean. We are about to count it as stored, so it goes to the disk first, and is read
+ * from there. */
 static enum rc settle_wals(struct raft_log *log, const char *path, struct kv_error *error) {
     DIR *dir = opendir(path);
     if (dir == NULL) return fail_errno(error, "open", path);
@@ -470,8 +476,8 @@ static enum rc settle_wals(struct raft_log *log, const char *path, struct kv_err
     return rc;
 }
 
-/* At most one batch is being written, and only it may be torn: whatever was cut off and is two ahead had been synced
- * before the one behind it was written. */
+/* At most one batch is being written, and only it may be torn: whatever was cut off and is two ahead had
+ * been synced before the one behind it was written. */
 static enum rc check_rest(struct raft_log *log, struct kv_error *error) {
     if (log->seq_seen <= log->now.seq + 1) return RC_OK;
     return fail(
@@ -487,7 +493,8 @@ static void forget_damaged(struct raft_log *log, const char *path) {
     if (dir != NULL) closedir(dir);
 }
 
-/* Makes the floor of a new log. Refuses before RocksDB could make a new database where one was, or tidy up. */
+/* Makes the floor of a new log. Refuses before RocksDB could make a new database where one was, or tidy up.
+ */
 static enum rc find_floor(struct raft_log *log, const char *path, struct floor_slot *floor,
                           struct kv_error *error) {
     bool has_database = faccessat(log->folder_fd, "CURRENT", F_OK, 0) == 0;
@@ -568,7 +575,8 @@ failed:
 
 void raft_log_close(struct raft_log *log) {
     if (log == NULL) return;
-    /* After a clean stop the floor is on disk too. Failing here loses nothing: an older floor is a lower one. */
+    /* After a clean stop the floor is on disk too. Failing here loses nothing: an older floor is a lower
+     * one. */
     (void)!fdatasync(log->floor_fd);
     close(log->floor_fd);
     kv_close(log->kv);
@@ -653,8 +661,8 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
         if (rc != RC_OK) return rc;
         batch_entries(log->batch, batch, prev_term, &next, &bytes);
         CHECK(next.hard_state.term >= next.last_term);
-        /* What was cut off behind the new end, entries and headers, goes in the same batch: the last row says where
-         * the log ends. */
+        /* What was cut off behind the new end, entries and headers, goes in the same batch: the last row
+         * says where the log ends. */
         if (first <= log->now.last_index)
             atomic_fetch_add_explicit(&log->shared_rewinds, 1, memory_order_release);
         if (next.last_index < log->now.last_index) {
@@ -713,7 +721,8 @@ enum rc raft_log_cut(struct raft_log *log, struct log_mark mark, struct kv_error
     log->now.mark = mark; /* travels in the next batch's header */
     share(log);
 
-    /* Files go behind the mark that is on disk already, and never the row that holds the newest header there. */
+    /* Files go behind the mark that is on disk already, and never the row that holds the newest header
+     * there. */
     if (log->bytes - log->bytes_at_last_drop < log->memtable_bytes) return RC_OK;
     log->bytes_at_last_drop = log->bytes;
     uint64_t keep = log->synced.mark.index + 1;

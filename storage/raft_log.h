@@ -28,11 +28,11 @@ struct raft_log_options {
     size_t memtable_bytes;
 };
 
-/* Opens or creates (the last folder of `path` only). Reads every entry from mark.index + 1 on and checks that they
- * are contiguous, that each continues the one before it, that checksums hold, and that nothing is missing at the end;
- * otherwise RC_CORRUPT: the node must not start, for it may have acknowledged what is gone. RC_BUSY: another process
- * has it open. What the state database has applied is one more floor that only the caller knows:
- * its applied index must not be above last_index. */
+/* Opens or creates (the last folder of `path` only). Reads every entry from mark.index + 1 on and checks
+ * that they are contiguous, that each continues the one before it, that checksums hold, and that nothing is
+ * missing at the end; otherwise RC_CORRUPT: the node must not start, for it may have acknowledged what is
+ * gone. RC_BUSY: another process has it open. What the state database has applied is one more floor that
+ * only the caller knows: its applied index must not be above last_index. */
 MUST_USE enum rc raft_log_open(const char *path, const struct raft_log_options *options,
                                struct raft_log **out, struct kv_error *error);
 void raft_log_close(struct raft_log *log);
@@ -43,10 +43,10 @@ struct log_mark raft_log_mark(const struct raft_log *log);
 uint64_t raft_log_last_index(const struct raft_log *log);
 uint64_t raft_log_last_term(const struct raft_log *log);
 
-/* One atomic, synced batch. Entries replace everything stored at and after the first one's index (truncation and
- * append are one batch); they must continue the log: first index <= last_index + 1 and > mark.index, terms that do
- * not go down, and no term above the hard state's. After a failure nobody knows what is on the disk: do not write
- * again, close and open. */
+/* One atomic, synced batch. Entries replace everything stored at and after the first one's index
+ * (truncation and append are one batch); they must continue the log: first index <= last_index + 1 and >
+ * mark.index, terms that do not go down, and no term above the hard state's. After a failure nobody knows
+ * what is on the disk: do not write again, close and open. */
 struct log_batch {
     const struct log_hard_state *hard_state; /* NULL: unchanged */
     const struct log_entry *entries;
@@ -54,17 +54,18 @@ struct log_batch {
 };
 MUST_USE enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, struct kv_error *error);
 
-/* Calls `visit` for each entry in [from, to], in order, until it returns something other than RC_OK, which is
- * passed on. RC_NOT_FOUND when `from` is at or before the mark; RC_INVALID when `to` is not written, or the writer
- * replaced entries of the range meanwhile; RC_CORRUPT for a bad record or a hole. */
+/* Calls `visit` for each entry in [from, to], in order, until it returns something other than RC_OK, which
+ * is passed on. RC_NOT_FOUND when `from` is at or before the mark; RC_INVALID when `to` is not written, or
+ * the writer replaced entries of the range meanwhile; RC_CORRUPT for a bad record or a hole. */
 typedef enum rc log_visit_fn(void *arg, const struct log_entry *entry);
 MUST_USE enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to, log_visit_fn *visit,
                                void *arg, struct kv_error *error);
 
-/* Forgets entries at and before the mark; a mark beyond last_index (a snapshot from elsewhere) empties the log. Called
- * by the writer thread only, behind the state database's durable applied index. The mark's term is the entry's. Not
- * written by itself but with the next batch: after a crash the older mark may be back, with its entries. Now and then
- * it deletes files (a few fsyncs), otherwise it is a memory write and one lookup. */
+/* Forgets entries at and before the mark; a mark beyond last_index (a snapshot from elsewhere) empties the
+ * log. Called by the writer thread only, behind the state database's durable applied index. The mark's term
+ * is the entry's. Not written by itself but with the next batch: after a crash the older mark may be back,
+ * with its entries. Now and then it deletes files (a few fsyncs), otherwise it is a memory write and one
+ * lookup. */
 MUST_USE enum rc raft_log_cut(struct raft_log *log, struct log_mark mark, struct kv_error *error);
 
 uint64_t raft_log_bytes(const struct raft_log *log); /* payload bytes written since open, for pacing */

@@ -1,12 +1,12 @@
-/* Formats here are RocksDB's: blocks of 32 KiB; in each, records that never cross its end; a record of a recyclable
- * file has a header of 11 bytes. A batch longer than the block becomes a first, some middle and a last record.
+/* Formats here are RocksDB's: blocks of 32 KiB; in each, records that never cross its end; a record of a
+ * recyclable file has a header of 11 bytes. A batch longer than the block becomes a first, some middle and
+ * a last record.
  *
- *   0  u32  masked crc32c of what follows the length
- *   4  u16  payload length
+ *   0  u32  masked crc32c of what follows the length 4  u16  payload length
  *   6  u8   5 full, 6 first, 7 middle, 8 last
  *   7  u32  number of the file it was written for
  *  11       payload
- */
+ * / */
 #include "wal.h"
 
 #include "hash.h"

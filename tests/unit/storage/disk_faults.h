@@ -1,5 +1,5 @@
-/* A disk that fails on demand: this program's write, pwrite and fdatasync stand before libc's, for RocksDB too, and
- * fail with the chosen errno once the allowance is used up. */
+/* A disk that fails on demand: this program's write, pwrite and fdatasync stand before libc's, for RocksDB
+ * too, and fail with the chosen errno once the allowance is used up. */
 #ifndef TESTS_UNIT_STORAGE_DISK_FAULTS_H
 #define TESTS_UNIT_STORAGE_DISK_FAULTS_H
 

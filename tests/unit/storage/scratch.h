@@ -1,5 +1,5 @@
-/* Scratch folders for the storage tests: made under TMPDIR or /tmp, removed at the end of the process, and copied
- * whole. */
+/* Scratch folders for the storage tests: made under TMPDIR or /tmp, removed at the end of the process, and
+ * copied whole. */
 #ifndef TESTS_UNIT_STORAGE_SCRATCH_H
 #define TESTS_UNIT_STORAGE_SCRATCH_H
 
@@ -35,7 +35,8 @@ __attribute__((unused)) static void scratch_remove(const char *path) {
     rmdir(path);
 }
 
-/* All of a process's folders are in one, which goes with the process that made it (not with one it forked). */
+/* All of a process's folders are in one, which goes with the process that made it (not with one it forked).
+ */
 static struct scratch scratch_top;
 static pid_t scratch_owner;
 
@@ -107,7 +108,8 @@ __attribute__((unused)) static void scratch_copy(const char *from, const char *t
     closedir(dir);
 }
 
-/* Calls `each(arg, name)` for the files whose names end in `suffix`; "" means all. Answers how many there were. */
+/* Calls `each(arg, name)` for the files whose names end in `suffix`; "" means all. Answers how many there
+ * were. */
 __attribute__((unused)) static int scratch_files(const char *path, const char *suffix,
                                                  void (*each)(void *arg, const char *name), void *arg) {
     DIR *dir = opendir(path);

@@ -1,4 +1,5 @@
-/* The log thread: jobs come back in order, what came back is on disk, and after a failure nothing is written. */
+/* The log thread: jobs come back in order, what came back is on disk, and after a failure nothing is
+ * written. */
 #include "log_writer.h"
 
 #include "mem.h"
@@ -162,7 +163,8 @@ static enum rc remember_byte(void *arg, const struct log_entry *e) {
     return RC_OK;
 }
 
-/* Jobs that go back over what others of the same group wrote, votes, cuts: the log is as if each was written alone. */
+/* Jobs that go back over what others of the same group wrote, votes, cuts: the log is as if each was
+ * written alone. */
 TEST(merged_groups_read_as_if_written_one_by_one) {
     struct rng r = {test_seed()};
     struct loop l;

@@ -1,5 +1,5 @@
-/* The Raft log: what was answered RC_OK is found again, whatever happened to the process; and whatever happened to
- * the files, it is all found again or the log refuses to open. */
+/* The Raft log: what was answered RC_OK is found again, whatever happened to the process; and whatever
+ * happened to the files, it is all found again or the log refuses to open. */
 #include "raft_log.h"
 
 #include "hash.h"
@@ -41,7 +41,8 @@ static struct raft_log *must_open(const struct scratch *s) {
     return log;
 }
 
-/* The payload an entry must have: follows from index and term, so that a reader needs no copy of what was written. */
+/* The payload an entry must have: follows from index and term, so that a reader needs no copy of what was
+ * written. */
 static struct slice payload_of(uint64_t index, uint64_t term, struct buf *scratch) {
     struct rng r = {index * 1000003 + term};
     uint64_t len = rng_next(&r) % 16 == 0 ? rng_below(&r, 20000) : rng_below(&r, 400);
@@ -327,8 +328,8 @@ static _Atomic uint64_t *map_counter(const char *path) {
     return p;
 }
 
-/* Appends until it is killed, telling through a mapped file how far it was answered. A program of its own, for
- * RocksDB's threads do not live through fork: this one again, with the paths in its environment. */
+/* Appends until it is killed, telling through a mapped file how far it was answered. A program of its own,
+ * for RocksDB's threads do not live through fork: this one again, with the paths in its environment. */
 TEST(child_appends_until_killed) {
     const char *path = getenv("TEST_APPEND_TO"), *counter = getenv("TEST_COUNT_IN");
     if (path == NULL || counter == NULL) return; /* an ordinary run */
@@ -398,8 +399,8 @@ static struct scratch newest_wal(const struct scratch *s) {
     return scratch_in(s, n.name);
 }
 
-/* Lays `before`'s WAL, floor and all, over with the first `bytes` of what was written after it; the rest of the
- * new bytes reads as `filler`, as blocks do that never reached the disk. */
+/* Lays `before`'s WAL, floor and all, over with the first `bytes` of what was written after it; the rest of
+ * the new bytes reads as `filler`, as blocks do that never reached the disk. */
 static void tear(const struct scratch *torn, struct slice before, struct slice after, size_t bytes,
                  char filler) {
     struct buf b = {0};
