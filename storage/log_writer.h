@@ -2,8 +2,8 @@
  * gathers and goes into the next batch as one synced write. No timers. A job is owned by the writer from
  * submit until it is handed back, in order, through `done`.
  *
- *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list loop
- *   thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
+ *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list
+ *   loop thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
  *
  * After the first failure nothing further is written: every later job comes back with the same rc, so that
  * the node can stop without ever having acknowledged something behind a hole. */
@@ -17,8 +17,7 @@ struct log_job {
     bool has_hard_state;
     struct log_hard_state hard_state;
     struct log_mark cut; /* index != 0: after the write, forget up to here; alone, it needs no sync */
-    struct log_entry
-        *entries; /* owned by the submitter, payloads included; untouched until the job is handed back */
+    struct log_entry *entries; /* the submitter's, payloads too; untouched until the job is handed back */
     size_t entry_count;
     void *owner; /* the submitter's */
     enum rc rc;  /* set when handed back */

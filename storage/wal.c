@@ -2,11 +2,11 @@
  * recyclable file has a header of 11 bytes. A batch longer than the block becomes a first, some middle and
  * a last record.
  *
- *   0  u32  masked crc32c of what follows the length 4  u16  payload length
+ *   0  u32  masked crc32c of what follows the length
+ *   4  u16  payload length
  *   6  u8   5 full, 6 first, 7 middle, 8 last
  *   7  u32  number of the file it was written for
- *  11       payload
- * / */
+ *  11       payload */
 #include "wal.h"
 
 #include "hash.h"

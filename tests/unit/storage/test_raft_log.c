@@ -279,7 +279,7 @@ TEST(any_sequence_of_operations_is_remembered) {
     uint64_t *terms = calloc(ENTRIES_MAX, sizeof *terms);
     uint64_t last = 0, mark = 0, term = 1;
     struct log_hard_state hs = {0};
-    for (int step = 0; step < 600; step++) {
+    for (int step = 0; step < 400; step++) {
         uint64_t what = rng_below(&r, 100);
         if (what < 60) { /* append, now and then over what is there */
             uint64_t first = last + 1;
@@ -353,7 +353,7 @@ TEST(what_was_answered_outlives_kill_9) {
     _Atomic uint64_t *answered = map_counter(counter.path);
     setenv("TEST_APPEND_TO", s.path, 1);
     setenv("TEST_COUNT_IN", counter.path, 1);
-    for (int round = 0; round < 25; round++) {
+    for (int round = 0; round < 12; round++) {
         uint64_t before = atomic_load(answered);
         pid_t child = fork();
         EXPECT(child >= 0);
@@ -423,7 +423,7 @@ TEST(a_torn_last_batch_is_forgotten_and_nothing_else) {
     EXPECT(after.len > before.len + 1000);
     EXPECT(memcmp(before.data, after.data, before.len) == 0);
     size_t span = after.len - before.len;
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 30; round++) {
         size_t bytes = round < 12 ? (size_t)round : (size_t)rng_below(&r, span);
         scratch_copy(base.path, torn.path);
         tear(&torn, buf_slice(&before), buf_slice(&after), bytes, round % 2 ? '\0' : 'x');
@@ -516,7 +516,7 @@ TEST(a_flipped_bit_anywhere_is_noticed_or_harmless) {
         const char *dot = strrchr(files.name[f], '.');
         bool is_wal = dot != NULL && strcmp(dot, ".log") == 0,
              is_table = dot != NULL && strcmp(dot, ".sst") == 0;
-        int rounds = original.len == 0 ? 0 : is_wal ? 30 : strncmp(files.name[f], "LOG", 3) == 0 ? 2 : 12;
+        int rounds = original.len == 0 ? 0 : is_wal ? 18 : strncmp(files.name[f], "LOG", 3) == 0 ? 2 : 8;
         for (int i = 0; i < rounds; i++) {
             /* The last third of the rounds goes for the end, where a loss would be hardest to see. */
             size_t end = original.len < 200 ? original.len : 200;
@@ -613,7 +613,7 @@ TEST(a_log_without_its_floor_is_refused) {
 
 static void check_failing(const char *name, _Atomic int *which, int err, enum rc want) {
     struct scratch s = fresh_path(name);
-    for (long after = 0; after < 12; after++) {
+    for (long after = 0; after < 8; after++) {
         struct raft_log *log = must_open(&s);
         uint64_t answered = raft_log_last_index(log);
         atomic_store(&fault_after, after);
