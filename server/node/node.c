@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEVEL0_FILES_MAX = 24, STOP_SECONDS_MAX = 10, WARM_SHARE = 8 /* tenths of the budget */ };
+enum { LEVEL0_FILES_MAX = 24, WARM_SHARE = 8 /* tenths of the budget */ };
 
 /* --- clocks and log lines --- */
 
@@ -74,7 +74,7 @@ void node_stop(struct node *n, const char *why) {
     if (n->stopping) return;
     node_log("%s received: finishing what was begun, then exiting", why);
     n->stopping = true;
-    n->stop_by_ms = node_now_ms(n) + STOP_SECONDS_MAX * 1000;
+    n->stop_by_ms = node_now_ms(n) + n->server.config.shutdown_timeout * 1000;
     net_stop(&n->net);
 }
 
