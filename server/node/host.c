@@ -72,9 +72,15 @@ static uint64_t resident_bytes(void) {
     return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
 /* maxmemory is for the whole process: what is not the keyspace (RocksDB, buffers, the log in flight, what the allocator
- * holds back) is taken off before the keyspace gets its share. */
+ * holds back) is taken off before the keyspace gets its share. But eviction leaves holes, which the allocator fills
+ * again rather than gives back: were all of them taken off, each eviction would ask for the next one, without end. */
 void node_update_memory(struct node *n) {
+    enum { HOLES_SHARE = 4 };
     struct memory m = measure_memory();
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
     uint64_t limit = (uint64_t)n->server.config.maxmemory;
@@ -86,8 +92,18 @@ void node_update_memory(struct node *n) {
     ks_stats(n->ks, &stats);
     uint64_t resident = resident_bytes();
     uint64_t others = resident > stats.memory_bytes ? resident - stats.memory_bytes : 0;
+    uint64_t holes = m.allocated > 0 && resident > m.allocated ? resident - m.allocated : 0;
+    if (holes > limit / HOLES_SHARE) others -= smaller(others, holes - limit / HOLES_SHARE);
     uint64_t least = limit / 8;
     n->memory_budget = others + least < limit ? limit - others : least;
+}
+
+/* Pages that are free go back to the system also while nothing is allocated. */
+static void give_memory_back(void) {
+#ifdef REDRAFT_JEMALLOC
+    bool on = true;
+    mallctl("background_thread", NULL, NULL, &on, sizeof on);
+#endif
 }
 
 static double seconds(struct timeval t) {
@@ -291,6 +307,7 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
 }
 
 void host_init(struct node *n) {
+    give_memory_back();
     n->host = (struct host){
         .session_close = host_session_close,
         .session_usage = host_session_usage,
