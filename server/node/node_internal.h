@@ -20,6 +20,7 @@ enum {
     UNCOMMITTED_BYTES_MAX = 256 << 20, /* beyond it, writing connections wait */
     EXPIRE_KEYS_MAX = 256,             /* keys removed by one tick entry */
     KS_STEPS_PER_TURN = 128,
+    KS_STEPS_PER_CHANGE = 3, /* and this many more for each change since the last turn */
     KS_WARM_ROWS_PER_TURN = 128,
     EVICT_STEPS_PER_TURN = 1024,
     DISK_RESERVE_BYTES = 32 << 20, /* with less than this free, writes are refused before the disk refuses */
@@ -102,6 +103,7 @@ struct node {
     bool readable, serving, stopping, failed;
     bool wake_seen, expiry_in_flight, expiry_again;
     bool idle_running, warming;
+    uint64_t changes_seen; /* ks_stats.changes at the end of the last turn */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms;
