@@ -91,8 +91,7 @@ static rocksdb_options_t *raft_log_options(const struct kv_options *o) {
     rocksdb_options_t *r = common_options(o);
     /* A WAL file that is written over needs no new blocks and no new size, so a sync is one disk write
      * without a journal commit: 46 us of CPU and 86 us for a small group instead of 58 and 119. RocksDB 7.8
-     * recycles only when recovery skips over damage; raft_log.c chains its records to see what was skipped.
-     */
+     * recycles only when recovery skips over damage; raft_log.c chains its records to see what is missing. */
     rocksdb_options_set_recycle_log_file_num(r, RECYCLED_WALS);
     rocksdb_options_set_wal_recovery_mode(r, RECOVER_SKIP_ANY_CORRUPTED);
     rocksdb_options_set_manual_wal_flush(r, 0);

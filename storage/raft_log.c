@@ -493,8 +493,7 @@ static void forget_damaged(struct raft_log *log, const char *path) {
     if (dir != NULL) closedir(dir);
 }
 
-/* Makes the floor of a new log. Refuses before RocksDB could make a new database where one was, or tidy up.
- */
+/* Makes the floor of a new log. Refuses before RocksDB could make a new database where one was. */
 static enum rc find_floor(struct raft_log *log, const char *path, struct floor_slot *floor,
                           struct kv_error *error) {
     bool has_database = faccessat(log->folder_fd, "CURRENT", F_OK, 0) == 0;
