@@ -79,15 +79,12 @@ static void section_server(const struct facts *f, struct buf *out) {
 }
 
 static void section_clients(const struct facts *f, struct buf *out) {
-    static const char *const zeros[] = {"client_recent_max_input_buffer",
-                                        "client_recent_max_output_buffer",
-                                        "blocked_clients",
-                                        "tracking_clients",
-                                        "clients_in_timeout_table",
-                                        NULL};
+    static const char *const zeros[] = {"client_recent_max_input_buffer", "client_recent_max_output_buffer",
+                                        "tracking_clients", "clients_in_timeout_table", NULL};
     add_u64(out, "connected_clients", f->server->session_count);
     add_u64(out, "cluster_connections", 0);
     add_u64(out, "maxclients", (uint64_t)f->server->config.maxclients);
+    add_u64(out, "blocked_clients", f->usage.connections_held);
     add_zeros(out, zeros);
 }
 

@@ -124,6 +124,8 @@ static void host_usage(struct host *h, struct host_usage *out) {
     uint64_t resident = resident_bytes();
     if (m.allocated == 0) m = (struct memory){resident, resident, resident};
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
+    uint64_t held = 0;
+    LIST_FOR_EACH(it, &n->net.held) held++;
     *out = (struct host_usage){
         .memory_allocated = m.allocated,
         .memory_resident = resident,
@@ -136,6 +138,7 @@ static void host_usage(struct host *h, struct host_usage *out) {
         .cpu_main_system_s = seconds(loop.ru_stime),
         .net_in_bytes = n->net.bytes_in,
         .net_out_bytes = n->net.bytes_out,
+        .connections_held = held,
         .connections_received = n->net.accepted,
         .connections_rejected = n->net.rejected,
         .kv_memory_bytes = ks_kv_memory(n->ks),
