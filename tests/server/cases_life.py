@@ -112,6 +112,22 @@ def stop_with_clients_that_do_not_read(run):
     expect(s.call('STRLEN', 'big'), 1 << 20)
 
 
+def stop_while_paused(run):
+    """Neither a pause nor what it holds keeps the server from stopping; what was held never happened."""
+    s = run.server()
+    with s.connect() as c, s.connect() as held, s.connect() as half:
+        c.ok('CLIENT', 'PAUSE', 600_000, 'WRITE')
+        held.send(encode('PING') + encode('SET', 'k', 'held'))
+        expect(held.reply(), 'PONG')
+        half.send(encode('SET', 'k', 'half'))
+        half.end_of_output()
+        s.stop()
+        held.expect_end()
+        half.expect_end()
+    s.start()
+    expect(s.call('EXISTS', 'k'), 0)
+
+
 def stop_at_any_moment_of_the_start(run):
     """A signal in the middle of starting ends it, and the next start works."""
     s = run.server()
@@ -193,6 +209,7 @@ def command_line(run):
         (['--dir', 'not/there'], 'not/there'),
         (['--dir', '/proc/none'], '/proc/none'),
         (['--logfile', 'not/there.log'], 'not/there.log'),
+        (['--unixsocket', 'not/there.sock'], 'not/there.sock'),
     )
     for arguments, named in wrong:
         defaults = [] if '--bind' in arguments else ['--bind', '127.0.0.1']
@@ -410,6 +427,6 @@ def expiry_and_restarts(run):
         check_gone(s)
 
 
-CASES = [stop_under_load, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_at_any_moment_of_the_start,
+CASES = [stop_under_load, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_while_paused, stop_at_any_moment_of_the_start,
          second_process, command_line, damaged_folder, config_file_and_arguments, config_rewrite, files_of_the_process,
          identity, expiry, expiry_on_disk, expiry_and_restarts]

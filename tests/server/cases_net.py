@@ -1,6 +1,7 @@
 """Connections: halves that close, peers that are slow, rude or gone, pipelines of everything, garbage, order."""
 
-import socket
+import os
+import random
 import threading
 import time
 
@@ -110,6 +111,36 @@ def slow_reader_leaves(run):
         wait_until(lambda: any(int(c['obl']) > 0 for c in s.clients()), 'the reader is behind')
         leave(slow)
         s.wait_for_clients(0)
+
+
+def nothing_spins(run):
+    """Clients that are stuck, half gone or held cost no processor time while nothing happens."""
+    s = run.server()
+    s.call('SET', 'big', b'x' * (1 << 20))
+    stuck = [s.connect(receive_buffer=1 << 16) for _ in range(2)]
+    for c in stuck:
+        c.send(encode('GET', 'big') * 50)
+    stuck[1].end_of_output()
+    held = [s.connect() for _ in range(3)]
+    held[0].ok('CLIENT', 'PAUSE', 600_000, 'WRITE')
+    for c in held:
+        c.command('SET', 'k', 'v')
+    held[1].end_of_output()
+    held[2].reset()
+
+    def processor_seconds():
+        with open(f'/proc/{s.proc.pid}/stat') as f:
+            words = f.read().rsplit(')', 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
+
+    def is_at_rest():
+        before, began = processor_seconds(), time.monotonic()
+        time.sleep(0.5)
+        return processor_seconds() - before < (time.monotonic() - began) / 2
+
+    wait_until(is_at_rest, 'the server is at rest')
+    for c in stuck + held[:2]:
+        c.close()
 
 
 def slow_sender(run):
@@ -280,7 +311,7 @@ def mixed_pipelines(run):
     s = run.server()
 
     def client(number, seed, problems):
-        rng, model = __import__('random').Random(seed), Model()
+        rng, model = random.Random(seed), Model()
         try:
             with s.connect() as c:
                 for _ in range(25):
@@ -541,7 +572,7 @@ def kill_in_a_pipeline(run):
     s.wait_for_clients(0)
 
 
-CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves, slow_sender,
+CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves, nothing_spins, slow_sender,
          large_value_in_pieces, many_commands_in_one_write, mixed_pipelines, refusals_keep_their_place,
          order_between_connections, garbage_is_answered, other_protocols, random_bytes, huge_announcements, pause_writes,
          pause_everything, kill_in_a_pipeline]

@@ -194,18 +194,20 @@ class Wire:
 
 # ------------------------------------------------------------------------------------------------- the server
 
-def free_port():
-    """A port of this test's range that nobody listens on. Two runs at a time may still meet; starting tries again."""
+def reserve_port():
+    """A port of this test's range that nobody uses, and a socket that keeps other runs off it until it is closed."""
     ports = list(PORTS)
     random.SystemRandom().shuffle(ports)
     for port in ports:
-        with socket.socket() as s:
-            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                s.bind(('127.0.0.1', port))
-                return port
-            except OSError:
-                continue
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f'\0redraft-server-test-{port}')
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind(('0.0.0.0', port))
+            return port, claim
+        except OSError:
+            claim.close()
     raise SystemExit(f'no free port in {PORTS.start}-{PORTS.stop - 1}')
 
 
@@ -223,7 +225,8 @@ class Server:
             self.options += ['--save', '']
         self.proc = None
         self.log_start = 0
-        self.port = free_port()
+        self.port, claim = reserve_port()
+        self.claims = [claim]
         with open(self.program, 'rb') as f:
             self.sanitized = b'__sanitizer' in f.read()
 
@@ -238,15 +241,16 @@ class Server:
                                          cwd=self.top)
 
     def start(self, arguments=None):
-        for attempt in range(5):
-            self.spawn(arguments)
-            wait_until(lambda: self.proc.poll() is not None or 'Ready to accept connections' in self.log(), 'ready')
-            if self.proc.poll() is None:
-                return self
-            if arguments or 'address already in use' not in self.log():
-                break
-            self.port = free_port()
-        raise Failed(f'the server ended with {self.proc.returncode} instead of serving:\n{self.log()[-2000:]}')
+        self.spawn(arguments)
+        wait_until(lambda: self.proc.poll() is not None or 'Ready to accept connections' in self.log(), 'ready')
+        if self.proc.poll() is not None:
+            raise Failed(f'the server ended with {self.proc.returncode} instead of serving:\n{self.log()[-2000:]}')
+        return self
+
+    def another_port(self):
+        port, claim = reserve_port()
+        self.claims.append(claim)
+        return port
 
     def log(self):
         """What the newest process wrote."""
@@ -310,6 +314,8 @@ class Server:
         if self.proc and self.proc.poll() is None:
             self.proc.kill()
             self.proc.wait()
+        for claim in self.claims:
+            claim.close()
         shutil.rmtree(self.top, ignore_errors=True)
 
 
