@@ -1,0 +1,200 @@
+/* The desk of support.h with a host that only remembers what it was asked, and sessions whose commands pass the gates:
+ *
+ *     struct session *s = client_open("127.0.0.1:1000");
+ *     client_check(s, "client setname x", "+OK");
+ */
+#ifndef TESTS_UNIT_CMD_SERVER_SUPPORT_H
+#define TESTS_UNIT_CMD_SERVER_SUPPORT_H
+
+#include "dispatch.h"
+#include "mem.h"
+
+#include "support.h"
+
+static struct world {
+    struct host host;
+    const char *refused_name; /* the host refuses changes of this value */
+    char changed[512];        /* names the host heard of, each with a space behind it */
+    struct buf file;          /* the only file there is */
+    uint64_t closed_id;       /* the last session that was closed */
+    int unpaused, reloads, saves, slept_us, shutdown_flags;
+    enum rc shutdown_rc;
+    uint64_t random;
+    enum gate gate; /* of the last command */
+} world;
+
+static void world_session_close(struct host *h, struct session *s, bool after_reply) {
+    (void)h;
+    (void)after_reply;
+    world.closed_id = s->id;
+    session_close(&desk.server, s);
+    mem_free(s);
+}
+static void world_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
+    (void)h;
+    (void)s;
+    *out = (struct host_session_usage){0};
+}
+static void world_usage(struct host *h, struct host_usage *out) {
+    (void)h;
+    *out = (struct host_usage){.memory_allocated = 3 << 20,
+                               .memory_resident = 6 << 20,
+                               .memory_peak = 4 << 20,
+                               .memory_active = 3 << 20};
+}
+static void world_raft(struct host *h, struct host_raft *out) {
+    (void)h;
+    *out = (struct host_raft){.role = "leader", .commit_index = 42, .voters = 1};
+}
+static bool world_config_changed(struct host *h, const char *name, const char **why) {
+    (void)h;
+    strcat(strcat(world.changed, name), " ");
+    if (world.refused_name == NULL || strcmp(world.refused_name, name) != 0) return true;
+    *why = "not here";
+    return false;
+}
+static enum rc world_read_file(struct host *h, const char *path, struct buf *content) {
+    (void)h;
+    (void)path;
+    buf_add_slice(content, buf_slice(&world.file));
+    return RC_OK;
+}
+static enum rc world_write_file(struct host *h, const char *path, struct slice content) {
+    (void)h;
+    (void)path;
+    buf_clear(&world.file);
+    buf_add_slice(&world.file, content);
+    return RC_OK;
+}
+static enum rc world_shutdown(struct host *h, int flags) {
+    (void)h;
+    world.shutdown_flags = flags;
+    return world.shutdown_rc;
+}
+static void world_sleep(struct host *h, int64_t us) {
+    (void)h;
+    world.slept_us += (int)us;
+}
+static enum rc world_reload(struct host *h) {
+    (void)h;
+    world.reloads++;
+    return RC_OK;
+}
+static enum rc world_save(struct host *h, bool wait) {
+    (void)h;
+    (void)wait;
+    world.saves++;
+    return RC_OK;
+}
+static void world_unpause(struct host *h) {
+    (void)h;
+    world.unpaused++;
+}
+static uint64_t world_random(struct host *h) {
+    (void)h;
+    return world.random += UINT64_C(0x0123456789abcdef);
+}
+static int64_t world_now_us(struct host *h) {
+    (void)h;
+    return desk.now_ms * 1000;
+}
+static void world_log(struct host *h, const char *line) {
+    (void)h;
+    (void)line;
+}
+
+__attribute__((unused)) static void server_open(void) {
+    buf_free(&world.file);
+    world = (struct world){.host = {.session_close = world_session_close,
+                                    .session_usage = world_session_usage,
+                                    .usage = world_usage,
+                                    .raft = world_raft,
+                                    .config_changed = world_config_changed,
+                                    .read_file = world_read_file,
+                                    .write_file = world_write_file,
+                                    .shutdown = world_shutdown,
+                                    .sleep_us = world_sleep,
+                                    .reload = world_reload,
+                                    .save = world_save,
+                                    .unpause = world_unpause,
+                                    .random = world_random,
+                                    .now_us = world_now_us,
+                                    .log = world_log}};
+    desk_open();
+    config_free(&desk.server.config);
+    server_init(&desk.server, &world.host, desk.ks);
+}
+
+__attribute__((unused)) static void server_close(void) {
+    while (!list_empty(&desk.server.sessions)) {
+        world_session_close(&world.host, container_of(desk.server.sessions.next, struct session, link),
+                            false);
+    }
+    stats_free(&desk.server.stats);
+    desk_close();
+}
+
+__attribute__((unused)) static struct session *client_open(const char *peer) {
+    struct session *s = mem_calloc(1, sizeof *s);
+    snprintf(s->peer, sizeof s->peer, "%s", peer);
+    snprintf(s->local, sizeof s->local, "127.0.0.1:6379");
+    session_open(&desk.server, s, desk.now_ms);
+    return s;
+}
+
+/* As the shell does it, but that writes run at once. The reply as support.h shows it, "" when there is none. */
+__attribute__((unused)) static const char *client_run(struct session *s, const char *line) {
+    int argc = 0;
+    const struct command *cmd = NULL;
+    struct reply reply;
+    buf_clear(&desk.line);
+    buf_clear(&desk.out);
+    EXPECT_NOTE(resp_split_line(slice_of(line), &desk.line, &desk.argv, &desk.argv_cap, &argc), "%s", line);
+    reply_init(&reply, &desk.out, s->resp);
+    world.gate = cmd_gate(&desk.server, s, argc, desk.argv, desk.now_ms, &reply, &cmd);
+    if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD) {
+        struct cmd_ctx c = {.cmd = cmd,
+                            .argc = argc,
+                            .argv = desk.argv,
+                            .reply = &reply,
+                            .ks = desk.ks,
+                            .server = &desk.server,
+                            .session = s,
+                            .db = s->db,
+                            .now_ms = desk.now_ms,
+                            .now_us = desk.now_ms * 1000 + 123,
+                            .rng = &desk.rng,
+                            .arena = &desk.arena};
+        cmd_run(&c);
+        cmd_account(&desk.server, s, cmd, argc, desk.argv, c.now_us, 5, reply.error_count > 0);
+        arena_reset(&desk.arena);
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < desk.out.len; i++) {
+        char ch = desk.out.data[i];
+        if (ch == '\r') continue;
+        desk.out.data[n++] = ch == '\n' && i > 0 && desk.out.data[i - 1] == '\r' ? ' ' : ch;
+    }
+    if (n > 0) n--; /* the last line end */
+    buf_reserve(&desk.out, 1);
+    desk.out.data[n] = '\0';
+    desk.out.len = n;
+    return desk.out.data;
+}
+
+#define client_check(session, line, want)                                                                    \
+    do {                                                                                                     \
+        const char *check_got = client_run(session, line), *check_want = (want);                             \
+        EXPECT_NOTE(strcmp(check_got, check_want) == 0, "%s: got \"%s\", want \"%s\"", line, check_got,      \
+                    check_want);                                                                             \
+    } while (0)
+
+/* The reply has this text somewhere. */
+#define client_check_has(session, line, part)                                                                \
+    do {                                                                                                     \
+        const char *check_got = client_run(session, line), *check_part = (part);                             \
+        EXPECT_NOTE(strstr(check_got, check_part) != NULL, "%s: \"%s\" is not in \"%s\"", line, check_part,  \
+                    check_got);                                                                              \
+    } while (0)
+
+#endif
