@@ -48,8 +48,7 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .server = &n->server,
                           .session = session,
                           .db = r->db,
-                          .now_ms = is_write ? r->header.clock_ms
-                                             : (node_now_ms(n) > n->clock_ms ? node_now_ms(n) : n->clock_ms),
+                          .now_ms = is_write ? r->header.clock_ms : node_clock_ms(n),
                           .now_us = n->now_us,
                           .rng = is_write ? rng : &n->rng,
                           .arena = &n->arena};
@@ -109,7 +108,7 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
         node_fail(n, "entry %llu is malformed", (unsigned long long)index);
         return;
     }
-    if (n->reader.header.clock_ms > n->clock_ms) n->clock_ms = n->reader.header.clock_ms;
+    node_clock_seen(n, n->reader.header.clock_ms);
     struct rng rng = {n->reader.header.seed};
     ks_begin_entry(n->ks);
     if (p != NULL) {
@@ -120,7 +119,14 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
         if (!n->failed && more < 0) node_fail(n, "entry %llu is malformed", (unsigned long long)index);
     }
     if (!n->failed)
-        ks_set_applied(n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->clock_ms});
+        ks_set_applied(
+            n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->reader.header.clock_ms});
+}
+
+/* An entry without commands and without a clock. */
+static void pass_over(struct node *n, uint64_t index, uint64_t term) {
+    ks_set_applied(n->ks,
+                   (struct ks_applied){.index = index, .term = term, .clock_ms = ks_applied(n->ks).clock_ms});
 }
 
 static void finish(struct node *n, struct proposal *p) {
@@ -141,8 +147,7 @@ static enum rc replay_entry(void *arg, const struct log_entry *e) {
     if (e->kind == RAFT_ENTRY_COMMANDS)
         apply_payload(n, e->payload, e->index, e->term, NULL);
     else
-        ks_set_applied(n->ks,
-                       (struct ks_applied){.index = e->index, .term = e->term, .clock_ms = n->clock_ms});
+        pass_over(n, e->index, e->term);
     n->applied_index = e->index;
     return n->failed ? RC_STOPPED : RC_OK;
 }
@@ -170,8 +175,7 @@ void node_apply(struct node *n) {
         if (p->kind == RAFT_ENTRY_COMMANDS)
             apply_payload(n, buf_slice(&p->payload), p->index, p->term, p);
         else
-            ks_set_applied(n->ks,
-                           (struct ks_applied){.index = p->index, .term = p->term, .clock_ms = n->clock_ms});
+            pass_over(n, p->index, p->term);
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);
     }

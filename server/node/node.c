@@ -38,9 +38,24 @@ static int64_t wall_us(void) {
 int64_t node_now_us(struct node *n) {
     if (!n->now_known) {
         n->now_us = wall_us();
+        n->now_mono_us = mono_us();
         n->now_known = true;
     }
     return n->now_us;
+}
+
+int64_t node_clock_ms(struct node *n) {
+    enum { SLOWER = 8 };
+    int64_t now_us = node_now_us(n), passed_us = (int64_t)(n->now_mono_us - n->clock_mono_us);
+    int64_t least_us = n->clock_us + passed_us - passed_us / SLOWER;
+    n->clock_us = now_us > least_us ? now_us : least_us;
+    n->clock_mono_us = n->now_mono_us;
+    return n->clock_us / 1000;
+}
+
+void node_clock_seen(struct node *n, int64_t clock_ms) {
+    if (clock_ms <= node_clock_ms(n)) return;
+    n->clock_us = clock_ms * 1000;
 }
 
 void node_log(const char *format, ...) {
@@ -300,7 +315,7 @@ static void signal_cb(uv_signal_t *handle, int signum) {
 
 static void conn_opened(void *arg, struct conn *c) {
     struct node *n = arg;
-    session_open(&n->server, &c->session, node_now_ms(n));
+    session_open(&n->server, &c->session, node_clock_ms(n));
 }
 
 static void conn_closed(void *arg, struct conn *c) {
@@ -431,7 +446,7 @@ static bool open_raft(struct node *n) {
     mem_free(runs.items);
     n->applied_index = n->commit_index = applied.index;
     n->durable_index = last;
-    n->clock_ms = applied.clock_ms;
+    node_clock_seen(n, applied.clock_ms);
     n->cut_index = mark.index;
     return true;
 }

@@ -90,8 +90,10 @@ struct node {
     size_t flight_count, spare_count;
     uint64_t flight_bytes;
     uint64_t applied_index, commit_index, durable_index;
-    int64_t clock_ms; /* of the newest entry proposed or applied: never runs backwards */
-    int64_t now_us;   /* wall clock of this turn */
+    int64_t clock_us;       /* see node_clock_ms */
+    uint64_t clock_mono_us; /* when it was looked at last */
+    int64_t now_us;         /* wall clock of this turn */
+    uint64_t now_mono_us;
     uint64_t turn_mono_us;
     bool now_known;
     const struct conn *timed; /* whose commands turn_mono_us has been following */
@@ -121,6 +123,11 @@ int64_t node_now_us(struct node *n); /* wall clock, read once a turn */
 static inline int64_t node_now_ms(struct node *n) {
     return node_now_us(n) / 1000;
 }
+/* What deadlines are kept by: the wall clock, but never running backwards. When the wall clock was set back, or the
+ * newest entry came from a clock that was ahead, it goes on, an eighth slower than time, until the wall clock has
+ * caught up: keys expire meanwhile, and the two meet again. */
+int64_t node_clock_ms(struct node *n);
+void node_clock_seen(struct node *n, int64_t clock_ms); /* an entry's */
 void node_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void node_fail(struct node *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void node_stop(struct node *n, const char *why); /* drains, then the loop ends */

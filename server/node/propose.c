@@ -110,7 +110,7 @@ static void add_bytes(struct conn *c, struct slice reply) {
 
 static void run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
                     const struct slice *argv, struct reply *reply) {
-    int64_t now_ms = node_now_ms(n);
+    int64_t now_ms = node_clock_ms(n);
     struct cmd_ctx ctx = {.cmd = cmd,
                           .argc = argc,
                           .argv = argv,
@@ -119,7 +119,7 @@ static void run_now(struct node *n, struct conn *c, const struct command *cmd, i
                           .server = &n->server,
                           .session = &c->session,
                           .db = c->session.db,
-                          .now_ms = now_ms > n->clock_ms ? now_ms : n->clock_ms,
+                          .now_ms = now_ms,
                           .now_us = n->now_us,
                           .rng = &n->rng,
                           .arena = &n->arena};
@@ -152,7 +152,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     size_t out_before = c->out.len;
     if (in_line) buf_clear(&n->scratch);
     reply_init(&reply, in_line ? &n->scratch : &c->out, c->session.resp);
-    enum gate gate = cmd_gate(&n->server, &c->session, argc, argv, node_now_ms(n), &reply, &cmd);
+    enum gate gate = cmd_gate(&n->server, &c->session, argc, argv, node_clock_ms(n), &reply, &cmd);
     switch (gate) {
     case GATE_HOLD: return CONN_HOLD;
     case GATE_PROPOSE:
@@ -204,11 +204,9 @@ void node_propose_filled(struct node *n) {
     struct proposal *p = n->filling;
     if (p == NULL || p->write_count == 0 || !n->readable) return;
     if (n->flight_count >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX) return;
-    int64_t now_ms = node_now_ms(n);
-    if (now_ms > n->clock_ms) n->clock_ms = now_ms;
-    entry_finish(
-        &p->payload,
-        &(struct entry_header){.clock_ms = n->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
+    entry_finish(&p->payload, &(struct entry_header){.clock_ms = node_clock_ms(n),
+                                                     .seed = rng_next(&n->rng),
+                                                     .count = p->write_count});
     struct raft_event event = {
         .type = RAFT_EVENT_PROPOSE, .kind = RAFT_ENTRY_COMMANDS, .size = p->payload.len};
     struct raft_update up;
@@ -232,9 +230,7 @@ static void propose_due(void *arg, int db, struct slice key) {
 
 void node_propose_expired(struct node *n) {
     if (!n->server.active_expire || n->expiry_in_flight || n->stopping || n->server.refuse_writes) return;
-    int64_t now_ms = node_now_ms(n);
-    size_t found =
-        ks_due(n->ks, now_ms > n->clock_ms ? now_ms : n->clock_ms, EXPIRE_KEYS_MAX, propose_due, n);
+    size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
     n->expiry_in_flight = found > 0;
     n->expiry_again = found == EXPIRE_KEYS_MAX;
