@@ -291,10 +291,22 @@ static void host_log(struct host *h, const char *line) {
     node_log("%s", line);
 }
 
+/* More clients than files would take from RocksDB the ones it needs, and stop the node. */
+static bool allow_clients(const struct node *n, char *text, size_t cap, const char **why) {
+    int64_t possible = node_clients_possible(n->server.config.maxclients);
+    if (possible == n->server.config.maxclients) return true;
+    snprintf(text, cap,
+             "The operating system is not able to handle the specified number of clients, try with %lld",
+             (long long)possible);
+    *why = text;
+    return false;
+}
+
 /* bind and port move the listeners; everything else is read where it is used. */
 static bool host_config_changed(struct host *h, const char *name, const char **why) {
     struct node *n = node_of(h);
     static char text[256];
+    if (strcmp(name, "maxclients") == 0) return allow_clients(n, text, sizeof text, why);
     if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) {
         if (strcmp(name, "maxmemory") == 0) node_update_memory(n);
         if (strcmp(name, "maxmemory-policy") == 0) node_update_clock(n);

@@ -516,20 +516,29 @@ static void write_pidfile(struct node *n) {
 }
 
 /* Each client is an open file; RocksDB and the listeners need some besides. */
-static void raise_file_limit(struct node *n) {
+int64_t node_clients_possible(int64_t wanted) {
     enum { FILES_BESIDES_CLIENTS = 1024 };
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-    rlim_t want = (rlim_t)n->server.config.maxclients + FILES_BESIDES_CLIENTS;
-    if (limit.rlim_cur >= want) return;
-    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want) return;
-    int64_t possible = (int64_t)limit.rlim_cur > 2 * FILES_BESIDES_CLIENTS
-                           ? (int64_t)limit.rlim_cur - FILES_BESIDES_CLIENTS
-                           : (int64_t)limit.rlim_cur / 2;
-    node_log("The system allows this process %llu open files: maxclients is lowered from %lld to %lld",
-             (unsigned long long)limit.rlim_cur, (long long)n->server.config.maxclients, (long long)possible);
-    n->server.config.maxclients = possible;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+    rlim_t want = (rlim_t)wanted + FILES_BESIDES_CLIENTS;
+    if (limit.rlim_cur < want) {
+        struct rlimit raised = {limit.rlim_max < want ? limit.rlim_max : want, limit.rlim_max};
+        if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+    }
+    if (limit.rlim_cur >= want) return wanted;
+    int64_t files = (int64_t)limit.rlim_cur;
+    int64_t possible = files > 2 * FILES_BESIDES_CLIENTS ? files - FILES_BESIDES_CLIENTS : files / 2;
+    return possible < wanted ? possible : wanted;
+}
+
+static void bound_clients(struct node *n) {
+    int64_t *maxclients = &n->server.config.maxclients;
+    int64_t possible = node_clients_possible(*maxclients);
+    if (possible == *maxclients) return;
+    node_log(
+        "The system does not allow this process enough open files: maxclients is lowered from %lld to %lld",
+        (long long)*maxclients, (long long)possible);
+    *maxclients = possible;
 }
 
 static void run_loop(struct node *n) {
@@ -625,7 +634,7 @@ int node_run(struct config *config, const char *executable, const char *config_f
         opened = open_storage(n);
     }
     if (opened) {
-        raise_file_limit(n);
+        bound_clients(n);
         write_pidfile(n);
         n->filling = proposal_new(n);
         n->writeback_at_ms = node_now_ms(n);

@@ -119,6 +119,8 @@ struct node {
 /* One event through the core, and what its update asks for. */
 void node_step(struct node *n, const struct raft_event *event);
 void node_submit(struct node *n, struct proposal *p, const struct raft_update *up);
+/* `wanted`, or fewer when the system allows too few open files even after raising the limit as far as it goes. */
+int64_t node_clients_possible(int64_t wanted);
 int64_t node_now_us(struct node *n); /* wall clock, read once a turn */
 static inline int64_t node_now_ms(struct node *n) {
     return node_now_us(n) / 1000;
