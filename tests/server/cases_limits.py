@@ -113,6 +113,28 @@ def maxclients(run):
         c.close()
 
 
+def open_files(run):
+    """No more clients are let in than the system allows files for, and the data keeps the files it needs."""
+    s = run.server(start=False)
+    s.spawn(['bash', '-c', 'ulimit -n 100 && exec "$@"', 'bash', *s.arguments(['--writeback-dirty-bytes', '100kb'])])
+    wait_until(lambda: s.proc.poll() is not None or 'Ready to accept connections' in s.log(), 'ready')
+    with s.connect() as c:
+        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'50'])
+        expect(c.call('CONFIG', 'SET', 'maxclients', 1000),
+               Error("ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to "
+                     'handle the specified number of clients, try with 50'))
+        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'50'])
+        c.ok('CONFIG', 'SET', 'maxclients', 49)
+        crowd = [s.connect() for _ in range(90)]
+        wait_until(lambda: 'connected_clients:49\r' in c.call('INFO', 'clients').decode(), 'it is full')
+        for i in range(100):
+            c.ok('SET', f'k{i}', b'x' * 300_000)
+        c.ok('SAVE')
+        for w in crowd:
+            w.close()
+        wait_until(lambda: 'connected_clients:1\r' in c.call('INFO', 'clients').decode(), 'there is room again')
+
+
 def timeout(run):
     """The idle are closed after `timeout`; those who ask, send slowly or wait for a pause to end are not."""
     s = run.server('--timeout', '4')
@@ -353,6 +375,6 @@ def many_clients(run):
     s.wait_for_clients(0)
 
 
-CASES = [proto_max_bulk_len, client_query_buffer_limit, unauthenticated, maxclients, timeout, tcp_keepalive, unix_socket,
+CASES = [proto_max_bulk_len, client_query_buffer_limit, unauthenticated, maxclients, open_files, timeout, tcp_keepalive, unix_socket,
          unix_socket_path_too_long, unix_socket_only, several_addresses, port_in_use, moving_port, protected_mode,
          many_clients]
