@@ -1,0 +1,149 @@
+/* The command table: every row can be found, its key positions agree with its specs, and its documentation is sound. */
+#include "command_docs.h"
+
+#include "server_support.h"
+
+#include <ctype.h>
+
+static const struct command *look(const char *a, const char *b) {
+    struct slice words[2] = {slice_of(a), b != NULL ? slice_of(b) : SLICE("")};
+    return command_lookup(b != NULL ? 2 : 1, words);
+}
+
+TEST(every_row_is_found_in_any_case) {
+    for (int id = 0; id < command_stat_count(); id++) {
+        const struct command *cmd = command_by_id(id);
+        char name[COMMAND_NAME_CAP], upper[COMMAND_NAME_CAP];
+        size_t len = command_full_name(cmd, name, sizeof name);
+        EXPECT_EQ_INT(cmd->id, id);
+        EXPECT(cmd->fn != NULL);
+        for (size_t i = 0; i <= len; i++) upper[i] = (char)toupper((unsigned char)name[i]);
+        EXPECT_NOTE(command_by_full_name(slice_of(name)) == cmd, "%s", name);
+        EXPECT_NOTE(command_by_full_name(slice_of(upper)) == cmd, "%s", upper);
+        if (cmd->parent != NULL) {
+            EXPECT(cmd >= cmd->parent->subcommands);
+            EXPECT(cmd < cmd->parent->subcommands + cmd->parent->subcommand_count);
+            EXPECT(cmd->subcommand_count == 0);
+        }
+    }
+}
+
+TEST(names_that_are_nearly_there) {
+    EXPECT(look("ge", NULL) == NULL);
+    EXPECT(look("gett", NULL) == NULL);
+    EXPECT(look("", NULL) == NULL);
+    EXPECT(look("get ", NULL) == NULL);
+    EXPECT(command_by_name(SLICE("get\0")) == NULL);
+    EXPECT(command_by_name(SLICE("get\0x")) == NULL);
+    EXPECT(look("client", "list") != look("client", NULL));
+    EXPECT(look("client", "nosuch") == look("client", NULL)); /* the container itself */
+    EXPECT(look("get", "list") == look("get", NULL));
+    EXPECT(command_by_full_name(SLICE("get|x")) == NULL);
+    EXPECT(command_by_full_name(SLICE("client|nosuch")) == NULL);
+    EXPECT(command_by_full_name(SLICE("client|")) == NULL);
+    EXPECT(command_by_full_name(SLICE("|list")) == NULL);
+}
+
+TEST(ranges_of_keys) {
+    static const struct {
+        const char *name;
+        int first, last, step;
+    } want[] = {{"get", 1, 1, 1},    {"mset", 1, -1, 2}, {"mget", 1, -1, 1}, {"rename", 1, 2, 1},
+                {"copy", 1, 2, 1},   {"lcs", 1, 2, 1},   {"ping", 0, 0, 0},  {"memory|usage", 2, 2, 1},
+                {"object", 0, 0, 0}, {"move", 1, 1, 1},  {"touch", 1, -1, 1}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const struct command *cmd = command_by_full_name(slice_of(want[i].name));
+        EXPECT_NOTE(cmd->first_key == want[i].first && cmd->last_key == want[i].last &&
+                        cmd->key_step == want[i].step,
+                    "%s: %d %d %d", want[i].name, cmd->first_key, cmd->last_key, cmd->key_step);
+    }
+}
+
+static void check_keys(const char *name, int argc, const char *want) {
+    struct key_position at[16];
+    char got[128] = "";
+    int count = command_keys(command_by_full_name(slice_of(name)), argc, at, 16);
+    if (count < 0) strcpy(got, "wrong");
+    for (int i = 0; i < count; i++) sprintf(got + strlen(got), "%s%d", i > 0 ? " " : "", at[i].at);
+    EXPECT_NOTE(strcmp(got, want) == 0, "%s with %d arguments: '%s', want '%s'", name, argc, got, want);
+}
+
+TEST(keys_of_arguments) {
+    check_keys("get", 2, "1");
+    check_keys("get", 1, "wrong");
+    check_keys("get", 3, "wrong");
+    check_keys("mget", 4, "1 2 3");
+    check_keys("mset", 7, "1 3 5");
+    check_keys("mset", 3, "1");
+    check_keys("rename", 3, "1 2");
+    check_keys("object|encoding", 3, "2");
+    check_keys("ping", 1, "");
+    struct key_position one[1];
+    EXPECT_EQ_INT(command_keys(command_by_name(SLICE("del")), 100, one, 1),
+                  99); /* told even when there is no room */
+}
+
+/* Whoever writes a row of commands.def writes one of command_docs.def, too, and its notation can be read. */
+TEST(everything_shown_is_documented) {
+    struct buf out = {0};
+    for (int id = 0; id < command_stat_count(); id++) {
+        const struct command *cmd = command_by_id(id);
+        char name[COMMAND_NAME_CAP];
+        command_full_name(cmd, name, sizeof name);
+        if (cmd->flags & (CMD_HIDDEN | CMD_INTERNAL)) continue;
+        EXPECT_NOTE(cmd->doc != NULL, "%s is not documented", name);
+        EXPECT(cmd->doc->summary[0] != '\0');
+        struct reply reply;
+        buf_clear(&out);
+        reply_init(&reply, &out, 3);
+        command_doc_arguments(&reply, cmd->doc->arguments);
+        EXPECT(out.len > 0);
+    }
+    buf_free(&out);
+}
+
+TEST(arguments_are_unfolded) {
+    struct buf out = {0};
+    struct reply reply;
+    reply_init(&reply, &out, 3);
+    command_doc_arguments(&reply, "a=key@1 b=oneof'T t'?*+~1.2!3.4{c=integer}");
+    EXPECT_EQ_SLICE(
+        buf_slice(&out),
+        SLICE("*2\r\n%3\r\n$4\r\nname\r\n$1\r\na\r\n$4\r\ntype\r\n$3\r\nkey\r\n$14\r\nkey_spec_index\r\n"
+              ":1\r\n%7\r\n$4\r\nname\r\n$1\r\nb\r\n$4\r\ntype\r\n$5\r\noneof\r\n$5\r\ntoken\r\n$3\r\nT t"
+              "\r\n$5\r\nsince\r\n$3\r\n1.2\r\n$16\r\ndeprecated_since\r\n$3\r\n3.4\r\n$5\r\nflags\r\n~3"
+              "\r\n+optional\r\n+multiple\r\n+multiple_token\r\n$9\r\narguments\r\n*1\r\n%2\r\n$4\r\nname"
+              "\r\n$1\r\nc\r\n$4\r\ntype\r\n$7\r\ninteger\r\n"));
+    buf_free(&out);
+}
+
+/* --- COMMAND --- */
+
+TEST(what_command_says) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    client_check(s, "command info nosuch", "*1 $-1");
+    client_check(s, "command info client|nosuch", "*1 $-1");
+    client_check(s, "command info client|setinfo", "*1 $-1"); /* answered, not shown */
+    client_check(s, "command info _expire", "*1 $-1");
+    client_check(
+        s, "command info get",
+        "*1 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 $5 flags *2 +RO "
+        "+access $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 "
+        "range "
+        "$4 spec *6 $7 lastkey :0 $7 keystep :1 $5 limit :0 *0");
+    client_check(s, "command getkeys mset a 1 b 2", "*2 $1 a $1 b");
+    client_check(s, "command getkeys get a b", "-ERR Invalid number of arguments specified for command");
+    client_check(s, "command getkeys nosuch a", "-ERR Invalid command specified");
+    client_check(s, "command getkeys ping a", "-ERR The command has no key arguments");
+    client_check(s, "command getkeysandflags set a b", "*1 *2 $1 a *2 +OW +update");
+    client_check(s, "command getkeysandflags set a b get", "*1 *2 $1 a *3 +RW +access +update");
+    client_check(s, "command list filterby pattern mse*", "*2 $4 mset $6 msetnx");
+    client_check(s, "command list filterby aclcat SCRIPTING", "*1 $14 function|flush");
+    client_check(s, "command list filterby module x", "*0");
+    client_check(s, "command list filterby foo x", "-ERR syntax error");
+    client_check(s, "command docs nosuch", "*0");
+    server_close();
+}
+
+TEST_MAIN
