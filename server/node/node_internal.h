@@ -1,4 +1,4 @@
-/* The node's insides, shared by node.c (life and turns), propose.c (into the log), apply.c (out of it) and host.c
+/* The node's insides, shared by node.c (turns), open.c (what is on disk), propose.c (into the log), apply.c (out of it) and host.c
  * (what commands ask of the world). */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -134,6 +134,13 @@ void node_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void node_fail(struct node *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void node_stop(struct node *n, const char *why); /* drains, then the loop ends */
 uint64_t mono_us(void);
+
+void node_cut_log(struct node *n); /* what the state database holds need not be in the log */
+void node_wake(void *arg);         /* from any thread: the loop has something to look at */
+
+/* open.c */
+bool node_open_storage(struct node *n); /* false after saying why */
+int node_close_storage(struct node *n); /* writes everything back; the exit code */
 
 /* propose.c */
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);

@@ -174,6 +174,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     if (gate != GATE_REFUSED) run_now(n, c, cmd, argc, argv, &reply);
     bool silent = take_silence(&c->session);
     if (in_line && !silent) add_bytes(c, buf_slice(&n->scratch));
+    if (in_line && n->scratch.cap > SPARE_BUFFER_MAX) buf_free(&n->scratch);
     if (!in_line && silent) c->out.len = out_before;
     if (!in_line && !c->closing) conn_touch(c);
     if (c->session.close_after_reply) conn_drain(c);
