@@ -113,9 +113,10 @@ TEST(info_sections) {
     client_check_has(s, "info memory", "mem_fragmentation_ratio:2.00 ");
     client_check_has(s, "info replication", "master_repl_offset:42 ");
     client_check(s, "info keyspace", "$12 # Keyspace ");
+    client_check(s, "set k v", "+OK");
+    client_check_has(s, "info persistence", "rdb_changes_since_last_save:1 ");
     client_check(s, "set k v ex 100", "+OK");
     client_check_has(s, "info keyspace", "db0:keys=1,expires=1,avg_ttl=");
-    client_check_has(s, "info persistence", "rdb_changes_since_last_save:1 ");
     server_close();
 }
 
