@@ -265,15 +265,23 @@ static void wake_cb(uv_async_t *async) {
  * and take writes again by itself when space returns. */
 static void watch_disk_space(struct node *n) {
     struct statvfs fs;
-    if (statvfs(n->state_dir, &fs) != 0) return;
-    uint64_t left = (uint64_t)fs.f_bavail * fs.f_frsize;
-    bool refuse = left < DISK_RESERVE_BYTES;
+    struct writeback_stats wb;
+    bool full = statvfs(n->state_dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < DISK_RESERVE_BYTES;
+    ks_writeback_stats(n->ks, &wb);
+    bool refuse = full || wb.failing; /* it is tried again every few seconds */
+    if (full)
+        snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
+                 "the disk is full: writes are refused until more than %d MB are free",
+                 DISK_RESERVE_BYTES >> 20);
+    else if (wb.failing)
+        snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
+                 "the data cannot be written back: %.200s", wb.failure);
     if (refuse == n->server.refuse_writes) return;
     n->server.refuse_writes = refuse;
-    snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
-             "the disk is full: writes are refused until more than %d MB are free", DISK_RESERVE_BYTES >> 20);
-    node_log(refuse ? "The disk is nearly full: refusing writes"
-                    : "There is space on the disk again: accepting writes");
+    if (refuse)
+        node_log("Refusing writes: %s", n->server.refuse_reason);
+    else
+        node_log("The disk can be written again: accepting writes");
 }
 
 /* What an access costs a key is counted by the clock and the policy as they are now. */
