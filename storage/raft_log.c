@@ -274,11 +274,14 @@ static enum rc floor_open(struct raft_log *log, const char *folder, struct floor
     struct buf path = {0};
     path_in(&path, folder, "floor");
     enum rc rc = RC_OK;
+    ssize_t got;
     char image[FLOOR_SLOTS * FLOOR_SLOT_BYTES];
     log->floor_fd = open(path.data, O_RDWR | O_CLOEXEC);
     if (log->floor_fd < 0)
         rc = errno == ENOENT ? RC_NOT_FOUND : fail_errno(error, "open", path.data);
-    else if (pread(log->floor_fd, image, sizeof image, 0) != (ssize_t)sizeof image)
+    else if ((got = pread(log->floor_fd, image, sizeof image, 0)) < 0)
+        rc = fail_errno(error, "read", path.data);
+    else if (got != (ssize_t)sizeof image)
         rc = fail(error, RC_CORRUPT, "%s is too short", path.data);
     if (rc == RC_OK) {
         bool any = false;
