@@ -288,7 +288,10 @@ TEST(every_value_survives_a_file) {
         sprintf(argv[argc++], "--%.*s", (int)(end - line), line);
         line = end + 1;
     }
-    if (argv[1][2] == '#') memmove(argv + 1, argv + 2, (size_t)(--argc) * sizeof *argv); /* the heading */
+    EXPECT(argv[1][2] == '#'); /* the heading */
+    mem_free(argv[1]);
+    argc--;
+    memmove(argv + 1, argv + 2, (size_t)(argc - 1) * sizeof *argv);
     EXPECT_NOTE(config_load(&other, argc, argv, read_file, NULL, &file, error, sizeof error), "%s", error);
     for (int i = 0; i < config_count(); i++) {
         struct buf a = {0}, b = {0};
