@@ -18,7 +18,7 @@ struct host_usage { /* INFO's numbers about the process */
     uint64_t net_in_bytes, net_out_bytes;
     uint64_t connections_received, connections_rejected;
     uint64_t connections_held; /* their next command waits, e.g. for the end of CLIENT PAUSE */
-    uint64_t kv_memory_bytes; /* RocksDB: caches, memtables, table readers */
+    uint64_t kv_memory_bytes;  /* RocksDB: caches, memtables, table readers */
     uint64_t log_bytes, log_syncs, log_entries;
     uint64_t writebacks, writeback_rows, writeback_bytes;
     int64_t writeback_last_s; /* wall clock of the last finished write-back; 0 before the first */
