@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -238,6 +239,14 @@ class Server:
         """How many tracked operations the process has done."""
         with open(os.path.join(self.side, 'journal'), 'rb') as f:
             return int.from_bytes(f.read(24)[16:24], 'little')
+
+    def cut_in(self, ops):
+        """Lets the process die as it starts its nth operation from now; on any disk it is dead soon after."""
+        with open(os.path.join(self.side, 'journal'), 'r+b') as f:
+            at = int.from_bytes(f.read(24)[16:24], 'little') + ops
+            f.seek(24)
+            f.write(at.to_bytes(8, 'little'))
+        threading.Timer(0.5, self.proc.kill).start()
 
     def close(self, keep=False):
         if self.proc and self.proc.poll() is None:

@@ -9,11 +9,14 @@
  *
  *   POWERCUT_DIR      the directory, an absolute path without links; nothing is noted without it
  *   POWERCUT_SIDE     an existing directory on the same file system, outside POWERCUT_DIR, for journal and grave
- *   POWERCUT_AT       kill the process as it starts its Nth tracked operation
+ *   POWERCUT_AT       kill the process as it starts its Nth tracked operation; can be changed in the journal's head
  *   POWERCUT_SYNC_US  how long a sync takes (default 100 us); the real one is left out, the journal stands for it
  *   POWERCUT_CTL      a directory for the control files:
  *                       enospc    writes that make a file longer, and mkdir, fail with ENOSPC; the first such
- *                                 write is cut short instead
+ *                                 write is cut short instead. statvfs() says so, too, unless the file's
+ *                                 text is "quota"
+ *                       low-space only statvfs() says that the disk is full; there is a little room left
+ *                       eio-read  reads of the files whose path contains its text fail with EIO
  *                       eio-sync  a number N: the Nth sync from now fails with EIO; 0: every sync fails
  *
  * Promises: an operation is in the journal before it is in the file (so a kill between the two loses nothing that
@@ -38,6 +41,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -75,7 +79,8 @@ struct head {
     char magic[8];
     _Atomic uint64_t tail;
     _Atomic uint64_t op_count;
-    uint64_t pad[5];
+    _Atomic uint64_t cut_at; /* 0: never */
+    uint64_t pad[4];
     pthread_mutex_t lock; /* shared by the process and its forks */
 };
 
@@ -88,7 +93,6 @@ struct tracked {
 static struct head *head;
 static char root[PATH_MAX], grave[PATH_MAX], ctl[PATH_MAX];
 static size_t root_len;
-static uint64_t cut_at;
 static long sync_us = 100;
 static bool space_gone;
 static struct tracked fds[FD_MAX];
@@ -201,6 +205,7 @@ static struct rec *rec_resize(int fd, uint64_t new_size, const struct stat *st) 
 /* Every tracked operation passes here, under the lock: the instant at which the power may go. */
 static void cut_point(void) {
     uint64_t n = atomic_fetch_add(&head->op_count, 1) + 1;
+    uint64_t cut_at = atomic_load(&head->cut_at);
     if (cut_at == 0 || n < cut_at) return;
     syscall(SYS_kill, getpid(), SIGKILL);
     for (;;) pause();
@@ -242,7 +247,6 @@ __attribute__((constructor)) static void start(void) {
     while (root_len > 1 && root[root_len - 1] == '/') root[--root_len] = 0;
     snprintf(grave, sizeof grave, "%s/grave", side);
     if ((s = getenv("POWERCUT_CTL")) != NULL) snprintf(ctl, sizeof ctl, "%s", s);
-    if ((s = getenv("POWERCUT_AT")) != NULL) cut_at = strtoull(s, NULL, 10);
     if ((s = getenv("POWERCUT_SYNC_US")) != NULL) sync_us = atol(s);
 
     snprintf(path, sizeof path, "%s/journal", side);
@@ -269,6 +273,7 @@ __attribute__((constructor)) static void start(void) {
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
     pthread_mutex_init(&h->lock, &attr);
     atomic_store(&h->tail, HEAD_BYTES);
+    if ((s = getenv("POWERCUT_AT")) != NULL) atomic_store(&h->cut_at, strtoull(s, NULL, 10));
     head = h;
     note_base(root, 0, "");
     memcpy(h->magic, "POWERCUT", 8); /* last: without it nothing was done yet */
@@ -398,6 +403,34 @@ static bool sync_fails(void) {
     }
     syscall(SYS_close, fd);
     return left <= 1;
+}
+
+static bool full_to_see(const char *path) {
+    char full[PATH_MAX], flag[PATH_MAX + 32], text[8] = "";
+    if (!below(AT_FDCWD, path, full) || !ctl_path("low-space", flag)) return false;
+    if (syscall(SYS_faccessat, AT_FDCWD, flag, F_OK) == 0) return true;
+    ctl_path("enospc", flag);
+    int saved = errno, fd = (int)syscall(SYS_openat, AT_FDCWD, flag, O_RDONLY | O_CLOEXEC);
+    errno = saved;
+    if (fd < 0) return false;
+    ssize_t n = syscall(SYS_pread64, fd, text, sizeof text - 1, 0);
+    syscall(SYS_close, fd);
+    return n >= 0 && strcmp(text, "quota") != 0;
+}
+
+static bool read_fails(int fd) {
+    char path[PATH_MAX + 32], text[64] = "", self[64], name[PATH_MAX];
+    if (!ctl_path("eio-read", path)) return false;
+    int saved = errno, ctl_fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    errno = saved;
+    if (ctl_fd < 0) return false;
+    ssize_t n = syscall(SYS_pread64, ctl_fd, text, sizeof text - 1, 0);
+    syscall(SYS_close, ctl_fd);
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    ssize_t len = readlink(self, name, sizeof name - 1);
+    if (n < 0 || len < 0) return false;
+    name[len] = 0;
+    return strstr(name, text) != NULL;
 }
 
 /* ----------------------------------------------------------------------------------------- data and syncs */
@@ -806,6 +839,24 @@ EXPORT ssize_t pwritev64(int fd, const struct iovec *iov, int count, off64_t off
     return do_write(fd, iov, count, off);
 }
 
+static ssize_t do_read(int fd, void *data, size_t len, off_t off) {
+    struct stat st;
+    if (ctl[0] != 0 && is_tracked(fd, &st) && read_fails(fd)) {
+        errno = EIO;
+        return -1;
+    }
+    return off < 0 ? syscall(SYS_read, fd, data, len) : syscall(SYS_pread64, fd, data, len, off);
+}
+EXPORT ssize_t read(int fd, void *data, size_t len) {
+    return do_read(fd, data, len, -1);
+}
+EXPORT ssize_t pread(int fd, void *data, size_t len, off_t off) {
+    return do_read(fd, data, len, off);
+}
+EXPORT ssize_t pread64(int fd, void *data, size_t len, off64_t off) {
+    return do_read(fd, data, len, off);
+}
+
 EXPORT int ftruncate(int fd, off_t size) {
     return do_truncate(fd, size);
 }
@@ -838,6 +889,21 @@ EXPORT int posix_fallocate(int fd, off_t off, off_t len) {
 }
 EXPORT int posix_fallocate64(int fd, off64_t off, off64_t len) {
     return posix_fallocate(fd, off, len);
+}
+
+EXPORT int statvfs(const char *restrict path, struct statvfs *restrict out) {
+    int (*real)(const char *, struct statvfs *) =
+        (int (*)(const char *, struct statvfs *))dlsym(RTLD_NEXT, "statvfs");
+    int rc = real(path, out);
+    if (rc == 0 && full_to_see(path)) out->f_bavail = out->f_bfree = 0;
+    return rc;
+}
+EXPORT int statvfs64(const char *restrict path, struct statvfs64 *restrict out) {
+    int (*real)(const char *, struct statvfs64 *) =
+        (int (*)(const char *, struct statvfs64 *))dlsym(RTLD_NEXT, "statvfs64");
+    int rc = real(path, out);
+    if (rc == 0 && full_to_see(path)) out->f_bavail = out->f_bfree = 0;
+    return rc;
 }
 
 EXPORT int fsync(int fd) {
