@@ -90,7 +90,7 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
 
 /* Ahead of the answers to what was right before it, the error would be taken for one of them. */
 static void protocol_error(struct conn *c) {
-    c->owes_error = true;
+    c->owes_error = c->session.reply_mode == SESSION_REPLY_ON;
     conn_drain(c);
 }
 
@@ -149,6 +149,13 @@ static void process_kept(struct conn *c) {
     if (c->in.len == 0 && c->in.cap > KEEP_BUFFER_MAX) buf_free(&c->in);
 }
 
+static void close_with_reason(struct conn *c, const char *reason) {
+    char line[160];
+    snprintf(line, sizeof line, "closing client %s: %s", c->session.peer, reason);
+    c->net->handler.log(c->net->handler.arg, line);
+    conn_close(c);
+}
+
 static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     struct conn *c = stream->data;
     CHECK(c->magic == CONN_MAGIC);
@@ -174,11 +181,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
         process_kept(c);
     }
     if ((int64_t)c->in.len > c->net->config->client_query_buffer_limit && !c->closing) {
-        char line[128];
-        snprintf(line, sizeof line, "closing client %s: its input exceeds client-query-buffer-limit",
-                 c->session.peer);
-        c->net->handler.log(c->net->handler.arg, line);
-        conn_close(c);
+        close_with_reason(c, "its input exceeds client-query-buffer-limit");
     }
 }
 
@@ -227,8 +230,44 @@ static void send_later(struct conn *c, size_t sent) {
     }
 }
 
+/* What this client is owed and has not been able to take, or not wanted to. */
+static size_t unsent_bytes(const struct conn *c) {
+    return c->out.len + uv_stream_get_write_queue_size(&c->uv.stream);
+}
+
+static void close_if_idle(struct conn *c) {
+    uint64_t timeout_ms = (uint64_t)c->net->config->timeout * 1000, now = uv_now(c->net->loop);
+    size_t unsent = unsent_bytes(c);
+    if (unsent != c->unsent_seen) c->active_ms = now; /* a large reply is on its way, slowly */
+    c->unsent_seen = unsent;
+    if (timeout_ms == 0 || c->pending > 0 || !list_empty(&c->held_link)) return;
+    if (now - c->active_ms > timeout_ms) conn_close(c);
+}
+
+static void close_if_behind(struct conn *c) {
+    const struct output_limit *limit = &c->net->config->output_limits[OUTPUT_NORMAL];
+    uint64_t now = uv_now(c->net->loop);
+    if (limit->soft == 0 || unsent_bytes(c) < (uint64_t)limit->soft) {
+        c->over_soft_ms = 0;
+    } else if (c->over_soft_ms == 0) {
+        c->over_soft_ms = now;
+    } else if (now - c->over_soft_ms > (uint64_t)limit->soft_seconds * 1000) {
+        close_with_reason(c, "its output stays above the soft client-output-buffer-limit");
+    }
+}
+
+void conn_look_after(struct conn *c) {
+    close_if_idle(c);
+    if (!c->closing) close_if_behind(c);
+}
+
 void conn_flush(struct conn *c) {
     if (c->owes_error && c->pending == 0) say_error(c);
+    int64_t limit = c->net->config->output_limits[OUTPUT_NORMAL].hard;
+    if (limit > 0 && unsent_bytes(c) >= (uint64_t)limit) {
+        close_with_reason(c, "its output exceeds client-output-buffer-limit");
+        return;
+    }
     if (c->out.len > 0 && !c->is_sending) {
         uv_buf_t part = {.base = c->out.data, .len = c->out.len < INT32_MAX ? c->out.len : INT32_MAX};
         int n = uv_try_write(&c->uv.stream, &part, 1);

@@ -251,18 +251,15 @@ static struct conn *conn_of_handle(uv_handle_t *handle) {
     return c != NULL && c->magic == CONN_MAGIC && !c->closing ? c : NULL;
 }
 
-static void close_idle_cb(uv_handle_t *handle, void *arg) {
-    struct net *net = arg;
+static void look_after_cb(uv_handle_t *handle, void *arg) {
+    (void)arg;
     struct conn *c = conn_of_handle(handle);
-    if (c == NULL || c->pending > 0 || !list_empty(&c->held_link)) return;
-    size_t unsent = uv_stream_get_write_queue_size(&c->uv.stream);
-    if (unsent != c->unsent_seen) c->active_ms = uv_now(net->loop); /* a large reply is on its way, slowly */
-    c->unsent_seen = unsent;
-    if (uv_now(net->loop) - c->active_ms > (uint64_t)net->config->timeout * 1000) conn_close(c);
+    if (c != NULL) conn_look_after(c);
 }
 
-void net_close_idle(struct net *net) {
-    if (net->config->timeout > 0) uv_walk(net->loop, close_idle_cb, net);
+void net_look_after(struct net *net) {
+    bool has_soft_limit = net->config->output_limits[OUTPUT_NORMAL].soft > 0;
+    if (net->config->timeout > 0 || has_soft_limit) uv_walk(net->loop, look_after_cb, NULL);
 }
 
 static void drain_cb(uv_handle_t *handle, void *arg) {

@@ -49,10 +49,11 @@ struct conn {
     struct list held_link;  /* in net->held while the handler wants it to wait */
 
     bool is_reading, draining, closing, handle_closed;
-    bool in_process;    /* conn_process is on the stack */
-    bool owes_error;    /* the parser's error is to be said when everything pending is answered */
-    uint64_t active_ms; /* loop time when bytes last came or went */
-    size_t unsent_seen; /* what libuv had still to send when net_close_idle last looked */
+    bool in_process;       /* conn_process is on the stack */
+    bool owes_error;       /* the parser's error is to be said when everything pending is answered */
+    uint64_t active_ms;    /* loop time when bytes last came or went */
+    size_t unsent_seen;    /* what libuv had still to send when net_look_after last looked */
+    uint64_t over_soft_ms; /* loop time when output first was seen above its soft limit; 0: it is not */
 
     /* The handler's: commands of this connection whose replies wait for the log. */
     uint32_t pending;
@@ -94,9 +95,9 @@ void net_unlisten(struct net *net);
 void net_flush(struct net *net);
 /* Offers held connections their command again. */
 void net_resume(struct net *net);
-/* Connections on which no byte came or went for longer than `timeout`, and which wait for no answer, are closed;
- * called about once a second. */
-void net_close_idle(struct net *net);
+/* Called about once a second. Closes connections on which no byte came or went for longer than `timeout` and which wait
+ * for no answer, and those whose output was above the soft client-output-buffer-limit for too long. */
+void net_look_after(struct net *net);
 /* Stops reading everywhere and closes each connection as soon as it is drained. */
 void net_stop(struct net *net);
 /* Closes every connection that is left, whatever it still waits for. */

@@ -301,7 +301,7 @@ static void timer_cb(uv_timer_t *timer) {
     node_update_memory(n);
     watch_disk_space(n);
     if (n->readable) node_propose_expired(n);
-    if (n->ticks % (1000 / TICK_MS) == 0) net_close_idle(&n->net);
+    if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
     server_tick(&n->server, now_ms);
     n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */
     if (n->stopping && now_ms > n->stop_by_ms) {
