@@ -45,6 +45,33 @@ def client_query_buffer_limit(run):
     expect_that('client-query-buffer-limit' in s.log(), 'the log does not say why a client was closed')
 
 
+def client_output_buffer_limit(run):
+    """A client that lets more than the hard limit pile up is closed, at once; above the soft one, after its time."""
+    s = run.server('--client-output-buffer-limit', 'normal', '1mb', '0', '0')
+    with s.connect() as other:
+        other.ok('SET', 'big', b'x' * 900_000)
+        with s.connect() as c:
+            for _ in range(20):     # each taken before the next
+                expect_that(len(c.call('GET', 'big')) == 900_000, 'a value below the limit')
+        with s.connect() as c:
+            c.send(encode('APPEND', 'big', 'x' * 200_000) + encode('GET', 'big'))
+            expect_that(len(c.rest()) < 1 << 20, 'a reply above the limit was sent')
+        other.ok('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 1mb 2')
+        with s.connect() as c:
+            expect_that(len(c.call('GET', 'big')) == 1_100_000, 'a value above the soft limit')
+        with s.connect(receive_buffer=1 << 16) as c:
+            c.send(encode('GET', 'big') * 100)
+            began = time.monotonic()
+            wait_until(lambda: len(s.clients()) == 1, 'only the other client is left')
+            expect_that(time.monotonic() - began > 1, 'closed before its time')
+            expect_that(len(c.rest()) < 100 * 1_100_000, 'everything was sent')
+        other.ok('CONFIG', 'SET', 'client-output-buffer-limit', 'normal 0 0 0')
+        with s.connect() as c:
+            c.send(encode('GET', 'big') * 30)
+            expect_that(sum(len(v) for v in c.replies(30)) == 33_000_000, 'without a limit everything arrives')
+    expect_that('client-output-buffer-limit' in s.log(), 'the log does not say why a client was closed')
+
+
 def unauthenticated(run):
     """Before AUTH: nothing is told, nothing is done, and little is read."""
     s = run.server('--requirepass', 'secret')
@@ -375,6 +402,6 @@ def many_clients(run):
     s.wait_for_clients(0)
 
 
-CASES = [proto_max_bulk_len, client_query_buffer_limit, unauthenticated, maxclients, open_files, timeout, tcp_keepalive, unix_socket,
+CASES = [proto_max_bulk_len, client_query_buffer_limit, client_output_buffer_limit, unauthenticated, maxclients, open_files, timeout, tcp_keepalive, unix_socket,
          unix_socket_path_too_long, unix_socket_only, several_addresses, port_in_use, moving_port, protected_mode,
          many_clients]

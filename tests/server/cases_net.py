@@ -402,6 +402,9 @@ def garbage_is_answered(run):
         with s.connect() as c:
             c.send(encode('PING') + bad)
             expect(c.rest(), b'+PONG\r\n-ERR Protocol error: %s\r\n' % text.encode(), f'{bad!r:.40}')
+    with s.connect() as c:      # who wants no replies gets none (Redis does not even close)
+        c.send(encode('CLIENT', 'REPLY', 'OFF') + encode('SET', 'k', 'v') + GARBAGE[0][0])
+        c.expect_end()
     with s.connect() as c:      # no garbage, though it looks odd
         c.send(b'\r\n\n*0\r\n*-1\r\n*-10\r\n   \r\n' + b'PING\n')
         expect(c.reply(), 'PONG')
