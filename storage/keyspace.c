@@ -29,6 +29,11 @@ void ks_clear_fault(struct keyspace *ks) {
 
 /* --- memory of values and objects --- */
 
+void ks_trim_scratch(struct buf *b) {
+    enum { KEEP_MAX = 1 << 20 };
+    if (b->cap > KEEP_MAX) buf_free(b);
+}
+
 void *value_alloc(struct keyspace *ks, size_t size) {
     void *p = mem_alloc(size);
     ks->stats.memory_bytes += mem_size(p);
@@ -97,6 +102,8 @@ static struct object *load(struct keyspace *ks, struct db *db, uint64_t place, s
         return NULL;
     }
     struct object *o = row_object(ks, place, key, buf_slice(&ks->row_value), db->id);
+    ks_trim_scratch(&ks->row_value);
+    ks_trim_scratch(&ks->row_key);
     if (o == NULL) {
         ks_fail(ks, "a row on disk is malformed", NULL);
         return NULL;

@@ -123,6 +123,8 @@ size_t object_inside_cap(const struct object *o); /* and how much fits there */
 static inline bool object_has_outside_bytes(const struct object *o) {
     return o->type == OBJECT_STRING && o->encoding != ENCODING_INT && o->as.bytes != object_inside(o);
 }
+/* One huge row must not hold memory for ever. */
+void ks_trim_scratch(struct buf *b);
 /* Allocations of values, counted in stats.memory_bytes. */
 void *value_alloc(struct keyspace *ks, size_t size);
 void *value_realloc(struct keyspace *ks, void *p, size_t size);

@@ -683,6 +683,11 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
     log->now = log->synced = next;
     log->bytes += bytes;
     share(log);
+    enum { BATCH_KEEP_MAX = 8 << 20 };
+    if (bytes > BATCH_KEEP_MAX) { /* it would hold the memory of its largest entry for ever */
+        kv_batch_free(log->batch);
+        log->batch = kv_batch_new();
+    }
     /* Answer RC_OK only when the floor stands: it is what tells a lost batch from one never promised. */
     return floor_write(log, error);
 }

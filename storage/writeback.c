@@ -14,7 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHUNK_SIZE = 1 << 20, RETRY_SECONDS = 1, PATH_CAP = 4096 };
+enum {
+    CHUNK_SIZE = 1 << 20,
+    RETRY_SECONDS = 1,
+    PATH_CAP = 4096,
+    PACK_BYTES_PER_TURN = 16 << 20, /* big values take time to copy */
+};
 
 /* A row of the job: key and value lie one behind the other in a chunk. */
 struct packed_row {
@@ -127,6 +132,8 @@ static void pack(struct keyspace *ks, struct db *db, struct object *o) {
         buf_clear(&wb->value);
         row_value_add(&wb->value, o);
         add_row(wb->job, buf_slice(&wb->key), buf_slice(&wb->value), false);
+        ks_trim_scratch(&wb->key);
+        ks_trim_scratch(&wb->value);
         o->flags |= OBJECT_STORED;
     }
     if (o->expiry != NULL && o->expiry->deadline_ms < 0) expiry_detach(ks, db, o);
@@ -402,7 +409,8 @@ void ks_turn(struct keyspace *ks, size_t steps) {
     }
     retry_if_failed(ks);
     if (wb->state == WB_PACKING) {
-        for (; steps > 0 && wb->at < wb->frozen.count; steps--, wb->at++) {
+        size_t enough = wb->job->bytes + PACK_BYTES_PER_TURN;
+        for (; steps > 0 && wb->at < wb->frozen.count && wb->job->bytes < enough; steps--, wb->at++) {
             struct dirty_ref *ref = &wb->frozen.items[wb->at];
             if (!ref->db->gone && !(ref->object->flags & OBJECT_PACKED)) pack(ks, ref->db, ref->object);
         }
