@@ -773,14 +773,20 @@ def command_table(t):
 
 
 def compare_doc(v):
-    """A command's documentation without its sentences."""
+    """A command's documentation without its sentences: they are ours. The facts and the arguments are Redis's."""
     import compare
 
     p = compare.plain(v)
     if not p or len(p) != 2:
         return p
     d = dict(zip(p[1][::2], p[1][1::2]))
-    return p[0], d.get(b"since"), d.get(b"group")
+    d[b"summary"] = len(d.get(b"summary", b"")) > 3
+    d.pop(b"complexity", None)
+    for name in (b"history", b"subcommands", b"replaced_by"):  # subcommands are asked for one by one
+        if name in d:
+            d[name] = len(d[name]) > 0
+    d.pop(b"history", None)
+    return p[0], sorted(d.items(), key=repr)
 
 
 def administration(t):
