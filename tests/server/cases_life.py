@@ -398,6 +398,26 @@ def expiry(run):
     expect_that(int(s.info('stats')['expired_keys']) >= 3000, s.info('stats')['expired_keys'])
 
 
+def expiry_of_many_at_once(run):
+    """A hundred thousand keys that are due in the same moment go, and others are served meanwhile."""
+    s = run.server()
+    count = 100_000
+    with s.connect() as c:
+        at = int(time.time() * 1000) + 3000
+        data = b''.join(encode('SET', f'gone:{i}', 'x', 'PXAT', at) for i in range(count))
+        sender = threading.Thread(target=c.send, args=(data,))
+        sender.start()
+        expect(set(c.replies(count)), {'OK'})
+        sender.join()
+        counted = [0]
+
+        def are_gone():
+            counted[0] += 1
+            expect(c.call('INCR', 'served'), counted[0])
+            return c.call('DBSIZE') == 1
+        wait_until(are_gone, 'only the key that stays is left')
+
+
 def expiry_on_disk(run):
     """Also those that are on disk only: forgotten by memory, or never having fit."""
     s = run.server('--enable-debug-command', 'yes')
@@ -429,4 +449,4 @@ def expiry_and_restarts(run):
 
 CASES = [stop_under_load, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_while_paused, stop_at_any_moment_of_the_start,
          second_process, command_line, damaged_folder, config_file_and_arguments, config_rewrite, files_of_the_process,
-         identity, expiry, expiry_on_disk, expiry_and_restarts]
+         identity, expiry, expiry_of_many_at_once, expiry_on_disk, expiry_and_restarts]

@@ -305,29 +305,57 @@ def check_pipeline(c, model, commands):
     sender.join()
 
 
+class Pipeliners:
+    """Four connections that send pipelines of everything until their rounds are done or `stop` is set."""
+
+    def __init__(self, run, server, rounds):
+        self.server, self.rounds = server, rounds
+        self.stop, self.problems = threading.Event(), []
+        self.threads = [threading.Thread(target=self._client, args=(n, run.rng.random())) for n in range(4)]
+        for t in self.threads:
+            t.start()
+
+    def _client(self, number, seed):
+        rng, model = random.Random(seed), Model()
+        try:
+            with self.server.connect() as c:
+                for _ in range(self.rounds):
+                    commands = [pick_command(rng, b'c%d:' % number) for _ in range(rng.choice((1, 5, 50, 400)))]
+                    check_pipeline(c, model, commands + [('reply_on',)])
+                    if self.stop.is_set():
+                        break
+        except Exception as problem:  # noqa: BLE001  it is reported by the thread that waits
+            self.problems.append(problem)
+
+    def join(self):
+        for t in self.threads:
+            t.join()
+        if self.problems:
+            raise self.problems[0]
+
+
 def mixed_pipelines(run):
     """Writes, reads, SELECT, names, HELLO, errors and CLIENT REPLY in one pipeline: each reply is right, in its place
     and in the protocol of its moment, and reads see the writes before them, never those behind."""
-    s = run.server()
+    Pipeliners(run, run.server(), 25).join()
 
-    def client(number, seed, problems):
-        rng, model = random.Random(seed), Model()
-        try:
-            with s.connect() as c:
-                for _ in range(25):
-                    commands = [pick_command(rng, b'c%d:' % number) for _ in range(rng.choice((1, 5, 50, 400)))]
-                    check_pipeline(c, model, commands + [('reply_on',)])
-        except Exception as problem:  # noqa: BLE001  it is reported by the thread that waits
-            problems.append(problem)
 
-    problems = []
-    threads = [threading.Thread(target=client, args=(n, run.rng.random(), problems)) for n in range(4)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if problems:
-        raise problems[0]
+def pipelines_under_maintenance(run):
+    """The same while an operator saves, reloads, evicts, pauses and looks around."""
+    s = run.server('--enable-debug-command', 'yes', '--writeback-seconds', '1')
+    clients = Pipeliners(run, s, 10 ** 6)
+    with s.connect() as c:
+        for _ in range(150):
+            reply = c.call(*run.rng.choice((
+                ('DEBUG', 'RELOAD'), ('SAVE',), ('BGSAVE',), ('MEMORY', 'PURGE'), ('CLIENT', 'LIST'), ('INFO', 'all'),
+                ('KEYS', '*'), ('SCAN', '0'), ('DBSIZE',), ('CONFIG', 'RESETSTAT'), ('CLIENT', 'PAUSE', '20'),
+                ('CLIENT', 'PAUSE', '20', 'WRITE'), ('CONFIG', 'SET', 'maxmemory', run.rng.choice(('0', '64kb', '1gb'))))))
+            if isinstance(reply, Error):
+                clients.problems.append(Failed(reply))
+            if clients.problems:
+                break
+    clients.stop.set()
+    clients.join()
 
 
 def refusals_keep_their_place(run):
@@ -576,6 +604,6 @@ def kill_in_a_pipeline(run):
 
 
 CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves, nothing_spins, slow_sender,
-         large_value_in_pieces, many_commands_in_one_write, mixed_pipelines, refusals_keep_their_place,
+         large_value_in_pieces, many_commands_in_one_write, mixed_pipelines, pipelines_under_maintenance, refusals_keep_their_place,
          order_between_connections, garbage_is_answered, other_protocols, random_bytes, huge_announcements, pause_writes,
          pause_everything, kill_in_a_pipeline]
