@@ -1,6 +1,6 @@
-/* A command: the facts about it (one row of commands.def) and the context its handler runs in. Handlers are pure:
- * everything they know about the world comes in the context, so the same log entry gives the same result on every
- * node. A handler always answers: exactly one reply (or none for the few that say so). */
+/* A command: the facts about it (one row of commands.def) and the context its handler runs in. Handlers are
+ * pure: everything they know about the world comes in the context, so the same log entry gives the same
+ * result on every node. A handler always answers: exactly one reply (or none for the few that say so). */
 #ifndef CMD_CMD_H
 #define CMD_CMD_H
 
@@ -43,17 +43,19 @@ enum cmd_flag {
     CMD_GUARDED = 1 << 25,  /* DEBUG: enable-debug-command says who may */
     CMD_HIDDEN = 1 << 26,   /* answered, but COMMAND does not show it */
     CMD_INTERNAL = 1 << 27, /* only this server proposes it; to clients it is an unknown command */
-    /* How a command that is no write is placed among the unanswered writes of its connection: this one touches
-     * only the session and the server, never data, and runs at once when parsed; its reply takes its place in
-     * order. Everything else that is no write waits for the writes before it. */
+    /* How a command that is no write is placed among the unanswered writes of its connection: this one
+     * touches only the session and the server, never data, and runs at once when parsed; its reply takes its
+     * place in order. Everything else that is no write waits for the writes before it. */
     CMD_SESSION = 1 << 28,
-    /* And this one needs the state between two entries (it may write everything back), or decides what becomes of the
-     * commands behind it (CLIENT PAUSE and KILL, CONFIG SET, SHUTDOWN): it waits until nothing of its connection is
-     * unanswered, so that it never runs in the middle of applying an entry that already holds those commands. */
+    /* And this one needs the state between two entries (it may write everything back), or decides what
+     * becomes of the commands behind it (CLIENT PAUSE and KILL, CONFIG SET, SHUTDOWN): it waits until
+     * nothing of its connection is unanswered, so that it never runs in the middle of applying an entry that
+     * already holds those commands. */
     CMD_ALONE = 1 << 29,
 };
 
-/* Categories of ACLs, as COMMAND INFO shows them. commands.def names those that do not follow from the flags. */
+/* Categories of ACLs, as COMMAND INFO shows them. commands.def names those that do not follow from the
+ * flags. */
 enum acl_category {
     ACL_KEYSPACE = 1 << 0,
     ACL_READ = 1 << 1,
@@ -123,8 +125,8 @@ struct cmd_ctx {
     struct arena *arena; /* emptied after the reply */
 };
 
-/* commands.c: by name, case folded; for containers with a known argv[1] the subcommand, with an unknown one the
- * container itself. NULL when unknown. */
+/* commands.c: by name, case folded; for containers with a known argv[1] the subcommand, with an unknown one
+ * the container itself. NULL when unknown. */
 const struct command *command_lookup(int argc, const struct slice *argv);
 /* By one word, containers themselves. */
 const struct command *command_by_name(struct slice name);
@@ -134,8 +136,8 @@ const struct command *command_by_id(int id);
 /* "client|list" into out, always terminated (COMMAND_NAME_CAP is enough for all); returns the length. */
 enum { COMMAND_NAME_CAP = 64 };
 size_t command_full_name(const struct command *cmd, char *out, size_t cap);
-/* Where the keys of these arguments are, at most `cap` of them; returns how many there are, -1 when the arguments
- * do not fit the command. */
+/* Where the keys of these arguments are, at most `cap` of them; returns how many there are, -1 when the
+ * arguments do not fit the command. */
 int command_keys(const struct command *cmd, int argc, struct key_position *out, int cap);
 
 /* --- what handlers share (cmd_common.c) --- */

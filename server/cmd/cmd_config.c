@@ -106,7 +106,8 @@ static bool check_names(struct cmd_ctx *c, struct change *changes, int count) {
     return true;
 }
 
-/* Puts the first `count` changes back; the host, which liked these values before, hears of those it had heard of. */
+/* Puts the first `count` changes back; the host, which liked these values before, hears of those it had
+ * heard of. */
 static void roll_back(struct cmd_ctx *c, struct change *changes, int count) {
     struct host *host = c->server->host;
     char why[CONFIG_ERROR_CAP];

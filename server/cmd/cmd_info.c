@@ -143,7 +143,8 @@ static void section_memory(const struct facts *f, struct buf *out) {
     add_u64(out, "lazyfreed_objects", f->ks.flush_dropped - f->ks.flush_pending);
 }
 
-/* Redis's words for what a write-back does here: rows of the state of one log index, stored in the background. */
+/* Redis's words for what a write-back does here: rows of the state of one log index, stored in the
+ * background. */
 static void section_persistence(const struct facts *f, struct buf *out) {
     static const char *const cow[] = {"loading",          "async_loading",        "current_cow_peak",
                                       "current_cow_size", "current_cow_size_age", NULL};

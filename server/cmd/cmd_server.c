@@ -1,4 +1,5 @@
-/* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by itself. */
+/* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by
+ * itself. */
 #include "cmd.h"
 #include "handlers.h"
 #include "server.h"
@@ -120,8 +121,8 @@ void cmd_function_flush(struct cmd_ctx *c) {
     }
 }
 
-/* _EXPIRE key ...: proposed by the leader for keys that are due. A key that got a later deadline meanwhile stays: what
- * counts is the entry's clock and the state it is applied to. */
+/* _EXPIRE key ...: proposed by the leader for keys that are due. A key that got a later deadline meanwhile
+ * stays: what counts is the entry's clock and the state it is applied to. */
 void cmd_expire_due(struct cmd_ctx *c) {
     for (int i = 1; i < c->argc; i++) cmd_write(c, c->argv[i]);
     reply_ok(c->reply);

@@ -1,5 +1,5 @@
-/* See command_docs.h and command_docs.def. The notation of arguments is read each time it is asked for: that is rare,
- * and the table stays readable. */
+/* See command_docs.h and command_docs.def. The notation of arguments is read each time it is asked for: that
+ * is rare, and the table stays readable. */
 #include "command_docs.h"
 
 #define DOC(id, from, of, cost, what, args)                                                                  \

@@ -1,5 +1,5 @@
-/* The command table: rows of commands.def, tied together once at program start, then looked up for every command
- * that arrives and every entry that is applied. Nothing here changes afterwards. */
+/* The command table: rows of commands.def, tied together once at program start, then looked up for every
+ * command that arrives and every entry that is applied. Nothing here changes afterwards. */
 #include "cmd.h"
 #include "command_docs.h"
 #include "handlers.h"
@@ -35,7 +35,8 @@ enum {
     .key_spec_count = sizeof SPEC_ARRAY(__VA_ARGS__) / sizeof(struct key_spec)
 #define NO_KEYS .key_specs = NULL
 
-/* A row's place says whose subcommand it is: until tie() sets the real one, `parent` only tells that it has one. */
+/* A row's place says whose subcommand it is: until tie() sets the real one, `parent` only tells that it has
+ * one. */
 static const struct command some_parent;
 
 #define CMD(word, handler, args, how, acl, keys, hints)                                                      \
@@ -85,8 +86,9 @@ static inline uint64_t load_bytes(const char *p, size_t len) {
     return wide;
 }
 
-/* Of the length and the first and last eight bytes, which tells all names apart well enough. Setting bit 5 folds the
- * case of letters; that it folds other characters, too, only makes a wrong guess that the comparison rejects. */
+/* Of the length and the first and last eight bytes, which tells all names apart well enough. Setting bit 5
+ * folds the case of letters; that it folds other characters, too, only makes a wrong guess that the
+ * comparison rejects. */
 static inline uint32_t name_hash(struct slice name) {
     const uint64_t fold_bits = UINT64_C(0x2020202020202020);
     uint64_t bits = load_bytes(name.data, name.len) | fold_bits;

@@ -1,5 +1,6 @@
-/* See config.h. The rows of config.def become an array of descriptions; the kinds of values know how to read and
- * show themselves, and the few texts with rules of their own have a reader each. Error texts are Redis's. */
+/* See config.h. The rows of config.def become an array of descriptions; the kinds of values know how to read
+ * and show themselves, and the few texts with rules of their own have a reader each. Error texts are
+ * Redis's. */
 #include "config.h"
 
 #include "mem.h"
@@ -97,8 +98,8 @@ static bool is_text(const struct config_row *row) {
     return row->kind == KIND_STRING || row->kind == KIND_TEXT;
 }
 
-/* Texts end with a NUL for whoever reads them as a string, and have their length in front, for they may have NULs
- * inside (a password may). */
+/* Texts end with a NUL for whoever reads them as a string, and have their length in front, for they may have
+ * NULs inside (a password may). */
 struct text {
     size_t len;
     char bytes[];
@@ -748,9 +749,9 @@ static bool is_option(const char *arg) {
     return strncmp(arg, "--", 2) == 0;
 }
 
-/* The options as lines of a file, the way Redis understands them: "--name" takes the argument behind it whatever it
- * looks like, and further ones until the next that starts with "--"; name and value may also be one argument. `--save`
- * with nothing behind it is `save ""`. */
+/* The options as lines of a file, the way Redis understands them: "--name" takes the argument behind it
+ * whatever it looks like, and further ones until the next that starts with "--"; name and value may also be
+ * one argument. `--save` with nothing behind it is `save ""`. */
 static void options_as_lines(int argc, char **argv, struct buf *out) {
     bool value_due = false;
     for (int i = 0; i < argc; i++) {
@@ -870,7 +871,8 @@ void config_rewrite(const struct config *c, struct slice old, bool everything, s
             buf_add_byte(out, '\n');
             continue;
         }
-        /* The first line of a name says it all; what follows of the same name said more, or something else. */
+        /* The first line of a name says it all; what follows of the same name said more, or something
+         * else. */
         if (written[row - rows]) continue;
         written[row - rows] = true;
         if (argc == 2 && line_says_the_same(c, row, argv[1])) {

@@ -1,6 +1,6 @@
-/* The configuration: redis.conf's names and ours, one row each in config.def. Values are checked when they are
- * set, so whoever reads a field finds it valid. Pure: files are read through a callback, and what a change means
- * for the running server is the host's business (host.h, config_changed). */
+/* The configuration: redis.conf's names and ours, one row each in config.def. Values are checked when they
+ * are set, so whoever reads a field finds it valid. Pure: files are read through a callback, and what a
+ * change means for the running server is the host's business (host.h, config_changed). */
 #ifndef CMD_CONFIG_H
 #define CMD_CONFIG_H
 
@@ -77,21 +77,22 @@ void config_show(const struct config *c, const struct config_row *row,
                  struct buf *out); /* appends the value */
 
 enum { CONFIG_ERROR_CAP = 512 };
-/* The value as CONFIG SET takes it: one text. False, with Redis's text in `why` (CONFIG_ERROR_CAP bytes), when it is no
- * good; nothing has changed then. */
+/* The value as CONFIG SET takes it: one text. False, with Redis's text in `why` (CONFIG_ERROR_CAP bytes),
+ * when it is no good; nothing has changed then. */
 MUST_USE bool config_set(struct config *c, const struct config_row *row, struct slice value, char *why);
 
 /* --- files and command lines --- */
 
-/* Appends the file's content; false, with a reason in `why` (CONFIG_ERROR_CAP bytes), when it cannot be read. */
+/* Appends the file's content; false, with a reason in `why` (CONFIG_ERROR_CAP bytes), when it cannot be
+ * read. */
 typedef bool config_read_fn(void *arg, const char *path, struct buf *content, char *why);
 
-/* argv as main() has it: [FILE] [--name value ...]. Later values win. False with a whole sentence in `error`, which
- * names file and line, or the option. *file is the FILE, or NULL. */
+/* argv as main() has it: [FILE] [--name value ...]. Later values win. False with a whole sentence in
+ * `error`, which names file and line, or the option. *file is the FILE, or NULL. */
 MUST_USE bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, void *arg,
                           const char **file, char *error, size_t cap);
-/* The text of a file that was `old`, with today's values: comments and order stay, what is not at its default and not
- * there yet is added at the end; with `everything`, defaults too. */
+/* The text of a file that was `old`, with today's values: comments and order stay, what is not at its
+ * default and not there yet is added at the end; with `everything`, defaults too. */
 void config_rewrite(const struct config *c, struct slice old, bool everything, struct buf *out);
 
 #endif

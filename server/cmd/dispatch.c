@@ -16,8 +16,8 @@ static int shown_len(struct slice s, size_t max) {
     return (int)(nul != NULL ? (size_t)(nul - s.data) : len);
 }
 
-/* What a browser tricked into talking to us would send (cross-protocol attacks): no answer, just goodbye. Each minute's
- * first is logged. */
+/* What a browser tricked into talking to us would send (cross-protocol attacks): no answer, just goodbye.
+ * Each minute's first is logged. */
 static enum gate cut_off(struct server *server, struct session *session, int64_t now_ms) {
     enum { ATTACK_LOG_MS = 60000 };
     if (now_ms - server->attack_logged_ms >= ATTACK_LOG_MS) {

@@ -6,18 +6,19 @@
 #include "cmd.h"
 
 enum gate {
-    GATE_REFUSED, /* the reply has been written */
-    GATE_PROPOSE, /* a write: encode it into the log */
-    GATE_RUN,     /* run after the connection's earlier writes */
+    GATE_REFUSED,   /* the reply has been written */
+    GATE_PROPOSE,   /* a write: encode it into the log */
+    GATE_RUN,       /* run after the connection's earlier writes */
     GATE_RUN_ALONE, /* run when the connection has no unanswered commands, between two entries */
-    GATE_RUN_NOW, /* touches no data: run at once, its reply in order */
-    GATE_HOLD,    /* CLIENT PAUSE: ask again later */
+    GATE_RUN_NOW,   /* touches no data: run at once, its reply in order */
+    GATE_HOLD,      /* CLIENT PAUSE: ask again later */
 };
 
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
                    int64_t now_ms, struct reply *reply, const struct command **cmd);
 
-/* Runs one command that passed the gates (or was read from the log) and keeps its statistics except the time. */
+/* Runs one command that passed the gates (or was read from the log) and keeps its statistics except the
+ * time. */
 void cmd_run(struct cmd_ctx *c);
 
 /* After a command took `us` microseconds: commandstats, latency histogram, slowlog, latency monitor. */

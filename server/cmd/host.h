@@ -41,7 +41,8 @@ struct host {
     void (*session_usage)(struct host *h, const struct session *s, struct host_session_usage *out);
     void (*usage)(struct host *h, struct host_usage *out);
     void (*raft)(struct host *h, struct host_raft *out);
-    /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put back. */
+    /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put
+     * back. */
     bool (*config_changed)(struct host *h, const char *name, const char **why);
     /* Appends the file's content (CONFIG REWRITE reads the old file). */
     MUST_USE enum rc (*read_file)(struct host *h, const char *path, struct buf *content);
@@ -52,7 +53,8 @@ struct host {
     void (*sleep_us)(struct host *h, int64_t us); /* DEBUG SLEEP: blocks everything, as in Redis */
     /* Writes everything back and forgets all memory, so that data comes from disk again (DEBUG RELOAD). */
     MUST_USE enum rc (*reload)(struct host *h);
-    /* Starts a write-back now (SAVE, BGSAVE); RC_OK at once with `wait` false, when stored with `wait` true. */
+    /* Starts a write-back now (SAVE, BGSAVE); RC_OK at once with `wait` false, when stored with `wait`
+     * true. */
     MUST_USE enum rc (*save)(struct host *h, bool wait);
     void (*unpause)(struct host *h); /* held commands may run again */
     uint64_t (*random)(struct host *h);

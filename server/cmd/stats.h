@@ -1,5 +1,5 @@
-/* What the server counts: calls and times of each command, errors by code, slow commands, latency spikes. Every
- * list has a bound. Belongs to the loop thread. */
+/* What the server counts: calls and times of each command, errors by code, slow commands, latency spikes.
+ * Every list has a bound. Belongs to the loop thread. */
 #ifndef CMD_STATS_H
 #define CMD_STATS_H
 

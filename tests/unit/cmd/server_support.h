@@ -1,4 +1,5 @@
-/* The desk of support.h with a host that only remembers what it was asked, and sessions whose commands pass the gates:
+/* The desk of support.h with a host that only remembers what it was asked, and sessions whose commands pass
+ * the gates:
  *
  *     struct session *s = client_open("127.0.0.1:1000");
  *     client_check(s, "client setname x", "+OK");
@@ -142,7 +143,8 @@ __attribute__((unused)) static struct session *client_open(const char *peer) {
     return s;
 }
 
-/* As the shell does it, but that writes run at once. The reply as support.h shows it, "" when there is none. */
+/* As the shell does it, but that writes run at once. The reply as support.h shows it, "" when there is
+ * none. */
 __attribute__((unused)) static const char *client_run(struct session *s, const char *line) {
     int argc = 0;
     const struct command *cmd = NULL;

@@ -1,4 +1,5 @@
-/* The command table: every row can be found, its key positions agree with its specs, and its documentation is sound. */
+/* The command table: every row can be found, its key positions agree with its specs, and its documentation
+ * is sound. */
 #include "command_docs.h"
 
 #include "server_support.h"

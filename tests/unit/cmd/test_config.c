@@ -1,4 +1,5 @@
-/* The configuration by name, from files and command lines, and back into files. Error texts are Redis 7.0's. */
+/* The configuration by name, from files and command lines, and back into files. Error texts are Redis
+ * 7.0's. */
 #include "config.h"
 #include "mem.h"
 
