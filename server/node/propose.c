@@ -5,7 +5,12 @@
 
 #include "mem.h"
 
-enum { SPARE_MAX = 8, SPARE_BUFFER_MAX = 1 << 20 };
+enum {
+    SPARE_MAX = 8,
+    SPARE_BUFFER_MAX = 1 << 20,
+    COMMAND_BYTES_MAX = INT32_MAX, /* a row of the log has room for less than 4 GB */
+    IN_LINE_BYTES_MAX = 16 << 20,  /* beyond it, the connection waits for its writes to be answered */
+};
 
 struct proposal *proposal_new(struct node *n) {
     struct proposal *p = n->spare;
@@ -78,13 +83,20 @@ static bool take_silence(struct session *s) {
     return s->reply_mode == SESSION_REPLY_OFF;
 }
 
-static void add_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
+/* False when it is too large for the log, whatever the limits of the parser are set to. */
+static bool add_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
                       const struct slice *argv) {
     struct proposal *p = n->filling;
-    add_op(p, c, cmd)->silent = take_silence(&c->session);
+    size_t before = p->payload.len;
     entry_add(&p->payload, (uint8_t)c->session.db, argc, argv);
+    if (p->payload.len - before > COMMAND_BYTES_MAX) {
+        p->payload.len = before;
+        return false;
+    }
+    add_op(p, c, cmd)->silent = take_silence(&c->session);
     p->write_count++;
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
+    return true;
 }
 
 /* Behind the writes of its connection that are still unanswered, the last of which is in last_proposal. */
@@ -150,6 +162,8 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     /* A reply is written in place when nothing is owed to this connection, else it takes its place in line. */
     bool in_line = c->pending > 0;
     size_t out_before = c->out.len;
+    if (in_line && c->last_proposal->local.len + c->last_proposal->bytes.len >= IN_LINE_BYTES_MAX)
+        return CONN_HOLD;
     if (in_line) buf_clear(&n->scratch);
     reply_init(&reply, in_line ? &n->scratch : &c->out, c->session.resp);
     enum gate gate = cmd_gate(&n->server, &c->session, argc, argv, node_clock_ms(n), &reply, &cmd);
@@ -157,8 +171,10 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_HOLD: return CONN_HOLD;
     case GATE_PROPOSE:
         if (n->stopping || node_is_overloaded(n)) return CONN_HOLD;
-        add_write(n, c, cmd, argc, argv);
-        return CONN_NEXT;
+        if (add_write(n, c, cmd, argc, argv)) return CONN_NEXT;
+        reply_error(&reply, "ERR a write of more than 2 GB is too large for the log");
+        gate = GATE_REFUSED;
+        break;
     case GATE_RUN:
         if (in_line) {
             add_local(c, cmd, argc, argv);
