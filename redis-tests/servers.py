@@ -102,19 +102,22 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def stop(self):
-        """End the process; its exit status, or None when it had to be killed."""
-        status = None
+        """End the process and remove its folder. None when it ended well, else what was wrong with that."""
+        wrong = None
         if self.process is not None:
             if self.alive():
                 self.process.terminate()
             try:
                 status = self.process.wait(STOP_S_MAX)
+                if status != 0:
+                    wrong = "the server ended with status %d:\n%s" % (status, self.log_tail())
             except subprocess.TimeoutExpired:
+                wrong = "the server did not end within %d s of SIGTERM:\n%s" % (STOP_S_MAX, self.log_tail())
                 self.process.kill()
                 self.process.wait()
             self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
-        return status
+        return wrong
 
     def __enter__(self):
         return self.start()
@@ -141,7 +144,7 @@ class External:
         return ""
 
     def stop(self):
-        return 0
+        return None
 
     def __enter__(self):
         return self.start()

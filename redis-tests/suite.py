@@ -57,7 +57,7 @@ class UnitRun:
 
     def __init__(self, unit):
         self.unit, self.events, self.hung, self.crashed = unit, [], [], []
-        self.seconds, self.complete, self.note = 0.0, False, ""
+        self.seconds, self.complete, self.ended_well, self.note = 0.0, False, True, ""
 
     def passed(self):
         return collections.Counter(e.name for e in self.events if e.kind == "ok")
@@ -171,8 +171,9 @@ def run_unit(unit, make_server, slow, skips, ports, logs):
             if crashed:
                 run.note = "the server died:\n" + server.log_tail()
                 run.complete = False
-            if server:
-                server.stop()
+            wrong = server.stop() if server else None
+            if wrong and not crashed:
+                run.note, run.ended_well = wrong, False
             if culprit is None or attempt == RERUNS_MAX:
                 break
             (run.hung if hung else run.crashed).append(culprit)
@@ -269,6 +270,8 @@ def judge(runs, slow, expected):
                 verdict.failures.append("%s: %s: passes, but is listed as missing (%s)" % (run.unit, test, listed))
         if run.crashed or "died" in run.note:
             verdict.failures.append("%s: the server crashed %s" % (run.unit, run.crashed or run.note))
+        if not run.ended_well:
+            verdict.failures.append("%s: %s" % (run.unit, run.note))
         if not run.complete and not run.crashed and not why:
             verdict.failures.append("%s: the unit did not end: %s" % (run.unit, run.note))
     return verdict
