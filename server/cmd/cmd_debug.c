@@ -23,7 +23,9 @@ static double lenient_number(struct slice text) {
 }
 
 static void debug_sleep(struct cmd_ctx *c) {
+    enum { SLEEP_S_MAX = 1000000 };
     double seconds = lenient_number(c->argv[2]);
+    if (seconds > SLEEP_S_MAX) seconds = SLEEP_S_MAX;
     if (seconds > 0) c->server->host->sleep_us(c->server->host, (int64_t)(seconds * 1e6));
     reply_ok(c->reply);
 }
