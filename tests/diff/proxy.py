@@ -1,6 +1,6 @@
 """A proxy that spoils some replies, to prove that the differential test notices.
 
-Promises to pass everything through unchanged but for about one reply in a hundred of the chosen kind. Leaves
+Promises to pass everything through unchanged but for every so manieth reply that the chosen kind can spoil. Leaves
 the noticing to run.
 """
 
@@ -35,6 +35,8 @@ def nulls(rnd, raw):
 def twice(rnd, raw):
     return raw * 2
 
+
+EVERY = 10  # counted, not drawn: a kind that is rare among the replies has to come up, too
 
 KINDS = {"flip": flip, "off-by-one": off_by_one, "wording": wording, "nulls": nulls, "twice": twice}
 
@@ -72,14 +74,16 @@ class Proxy:
             pass
 
     def back(self, client, server):
-        buf = bytearray()
+        buf, chances = bytearray(), 0
         try:
             while data := server.recv(1 << 16):
                 buf += data
                 while buf and (end := resp.end_of(buf, 0)) > 0:
                     raw = bytes(buf[:end])
                     del buf[:end]
-                    client.sendall(self.spoil(self.rnd, raw) if self.rnd.random() < 0.01 else raw)
+                    spoiled = self.spoil(self.rnd, raw)
+                    chances += spoiled != raw
+                    client.sendall(spoiled if spoiled != raw and chances % EVERY == 0 else raw)
         except OSError:
             pass
         client.close()
