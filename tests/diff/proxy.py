@@ -1,6 +1,6 @@
 """A proxy that spoils some replies, to prove that the differential test notices.
 
-Promises to pass everything through unchanged but for every so manieth reply that the chosen kind can spoil. Leaves
+Promises to pass everything through unchanged but for every tenth reply that the chosen kind can spoil. Leaves
 the noticing to run.
 """
 
