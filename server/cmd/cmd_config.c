@@ -168,6 +168,8 @@ void cmd_config_resetstat(struct cmd_ctx *c) {
     stats_reset(s);
     s->net_in_reset = usage.net_in_bytes;
     s->net_out_reset = usage.net_out_bytes;
+    s->net_reads_reset = usage.net_reads;
+    s->net_writes_reset = usage.net_writes;
     s->connections_received_reset = usage.connections_received;
     s->connections_rejected_reset = usage.connections_rejected;
     ks_reset_stats(c->ks);

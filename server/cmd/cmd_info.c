@@ -231,8 +231,8 @@ static void section_stats(const struct facts *f, struct buf *out) {
     add_zeros(out, rest);
     add_u64(out, "total_error_replies", s->errors_total);
     add_u64(out, "dump_payload_sanitizations", 0);
-    add_u64(out, "total_reads_processed", s->reads_processed);
-    add_u64(out, "total_writes_processed", s->writes_processed);
+    add_u64(out, "total_reads_processed", u->net_reads - s->net_reads_reset);
+    add_u64(out, "total_writes_processed", u->net_writes - s->net_writes_reset);
     add_zeros(out, buffers);
 }
 

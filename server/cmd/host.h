@@ -15,7 +15,7 @@ struct host_session_usage { /* CLIENT LIST's numbers about buffers */
 struct host_usage { /* INFO's numbers about the process */
     uint64_t memory_allocated, memory_resident, memory_peak, memory_active, memory_total_system;
     double cpu_user_s, cpu_system_s, cpu_main_user_s, cpu_main_system_s;
-    uint64_t net_in_bytes, net_out_bytes;
+    uint64_t net_in_bytes, net_out_bytes, net_reads, net_writes;
     uint64_t connections_received, connections_rejected;
     uint64_t connections_held; /* their next command waits, e.g. for the end of CLIENT PAUSE */
     uint64_t kv_memory_bytes;  /* RocksDB: caches, memtables, table readers */

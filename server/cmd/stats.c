@@ -225,7 +225,5 @@ void stats_reset(struct stats *s) {
     s->commands_processed = 0;
     s->errors_total = 0;
     s->error_code_count = 0;
-    s->reads_processed = 0;
-    s->writes_processed = 0;
     s->ops = s->net_in = s->net_out = (struct rate){0};
 }

@@ -95,14 +95,14 @@ struct stats {
     uint64_t errors_total;
     struct error_stats errors[ERROR_CODES_MAX];
     int error_code_count;
-    uint64_t acl_denied_auth;                   /* wrong passwords */
-    uint64_t reads_processed, writes_processed; /* socket reads and writes; counted by net */
+    uint64_t acl_denied_auth; /* wrong passwords */
     struct slowlog slowlog;
     struct latency_event *latency_events; /* LATENCY_EVENTS_MAX of them */
     int latency_event_count;
     struct rate ops, net_in, net_out;
     /* the host counts these since the start; CONFIG RESETSTAT remembers where it was */
-    uint64_t net_in_reset, net_out_reset, connections_received_reset, connections_rejected_reset;
+    uint64_t net_in_reset, net_out_reset, net_reads_reset, net_writes_reset, connections_received_reset,
+        connections_rejected_reset;
 };
 
 void stats_init(struct stats *s);

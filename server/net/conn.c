@@ -169,6 +169,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
         return;
     }
     c->net->bytes_in += (uint64_t)n;
+    c->net->reads++;
     if (n > 0) c->active_ms = uv_now(c->net->loop);
     if (from_scratch) {
         c->in_process = true;
@@ -277,6 +278,7 @@ void conn_flush(struct conn *c) {
         }
         size_t sent = n > 0 ? (size_t)n : 0;
         c->net->bytes_out += c->out.len;
+        c->net->writes++;
         if (sent < c->out.len)
             send_later(c, sent);
         else if (c->out.cap > KEEP_BUFFER_MAX)

@@ -79,7 +79,7 @@ struct net {
     struct net_handler handler;
     struct list to_flush, held, listeners;
     uint64_t conn_count;
-    uint64_t bytes_in, bytes_out, accepted, rejected;
+    uint64_t bytes_in, bytes_out, reads, writes, accepted, rejected;
     char *scratch; /* input of the connection being read, when it has none left over */
     bool scratch_busy;
     bool stopping;

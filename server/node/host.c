@@ -138,6 +138,8 @@ static void host_usage(struct host *h, struct host_usage *out) {
         .cpu_main_system_s = seconds(loop.ru_stime),
         .net_in_bytes = n->net.bytes_in,
         .net_out_bytes = n->net.bytes_out,
+        .net_reads = n->net.reads,
+        .net_writes = n->net.writes,
         .connections_held = held,
         .connections_received = n->net.accepted,
         .connections_rejected = n->net.rejected,
