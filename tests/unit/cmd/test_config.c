@@ -65,7 +65,7 @@ TEST(values_that_are_refused) {
     check_refused("maxclients", "0", "argument must be between 1 and 4294967295 inclusive");
     check_refused("maxmemory", "1.5gb", "argument must be a memory value");
     check_refused("maxmemory", "-1", "argument must be a memory value");
-    check_refused("maxmemory", "", "argument must be a memory value");
+    check_set("maxmemory", "", "0"); /* as Redis: no digits are zero */
     check_refused("maxmemory", "99999999999gb", "argument must be a memory value");
     check_refused("maxmemory", "9999999999999999999999", "argument must be a memory value");
     check_refused("appendonly", "maybe", "argument must be 'yes' or 'no'");
