@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from systems import Failed, Folder, disk_sync_us
+from throughput import number
 from wire import Wire, command
 
 
@@ -52,7 +53,8 @@ def restart(options):
             with Wire(s.port) as wire:
                 wire.set_all((k, text_of(k)) for k in (b"key:%012d" % i for i in range(keys)))
             took = time.monotonic() - begin
-            for name, how in (("SIGTERM", signal.SIGTERM), ("SIGKILL", signal.SIGKILL), ("SIGKILL again", signal.SIGKILL)):
+            for name, how in (("SIGTERM", signal.SIGTERM), ("SIGKILL", signal.SIGKILL),
+                              ("SIGKILL again", signal.SIGKILL)):
                 status = s.stop(how)
                 if how == signal.SIGTERM and status != 0:
                     raise Failed("%s ended with status %s:\n%s" % (kind, status, s.log_tail()))
@@ -211,8 +213,8 @@ def amplification(options):
                 s.start()
                 cpu, written = s.cpu_us(), s.written_bytes()
                 out = subprocess.run(
-                    [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(s.port), "-n", str(requests), "-r", str(keys),
-                     "-d", str(size), "-c", str(clients), "-P", str(pipeline), "-t", "set", "--csv"],
+                    [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(s.port), "-n", str(requests),
+                     "-r", str(keys), "-d", str(size), "-c", str(clients), "-P", str(pipeline), "-t", "set", "--csv"],
                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
                 if out.returncode != 0:
                     raise Failed(out.stdout.decode())
@@ -225,7 +227,7 @@ def amplification(options):
                 syncs = s.syncs()
                 print("| %s | %s | %.2f | %.0f | %.2f | %s |" %
                       (name, kind, (last - written) / (requests * (16 + size)), s.disk_bytes() / 1048576,
-                       (s.cpu_us() - cpu) / requests, "-" if syncs is None else "%.4f" % (syncs[0] / requests)), flush=True)
+                       (s.cpu_us() - cpu) / requests, number(syncs and syncs[0] / requests, 4)), flush=True)
                 s.stop(signal.SIGKILL)
     return 0
 

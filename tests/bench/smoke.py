@@ -27,7 +27,9 @@ def hammer(port, owner, seed, rounds, sent, acked, problems):
                     key = b"s%d:%d" % (owner, pick.randrange(200))
                     what = pick.random()
                     if what < 0.45:
-                        value = b"%d" % pick.randrange(10 ** 9) if what < 0.2 else pick.randbytes(pick.choice((0, 30, 70, 5000)))
+                        value = pick.randbytes(pick.choice((0, 30, 70, 5000)))
+                        if what < 0.2:
+                            value = b"%d" % pick.randrange(10 ** 9)
                         batch.append(command(b"SET", key, value))
                         expected.append(b"+OK")
                         mine[key] = value
@@ -110,7 +112,7 @@ def load(options, s, seed, rounds, clients):
 
 
 def run(options):
-    rounds = 60 if options.quick else 250
+    rounds = 60 if options.quick else 800
     print("seed %d; again: tests/bench/run smoke --server PROGRAM --seed %d" % (options.seed, options.seed), flush=True)
     options.syncs = None  # nothing preloaded before a sanitizer
     with Folder(options) as folder:

@@ -22,8 +22,8 @@ LOADS = {
     "p16": (50, 16, 50000),
     "p64": (50, 64, 200000),
 }
-NAMES = {"ours": "ours", "other": "ours, other build", "always": "Redis, appendfsync always", "none": "Redis, no persistence",
-         "echo": "echo (ceiling)"}
+NAMES = {"ours": "ours", "other": "ours, other build", "always": "Redis, appendfsync always",
+         "none": "Redis, no persistence", "echo": "echo (ceiling)"}
 
 
 def benchmark(options, system, test, clients, pipeline, requests):
@@ -105,7 +105,8 @@ def run(options):
                 raise Failed("%s ended with status %s:\n%s" % (s.kind, status, s.log_tail()))
     if options.json:
         with open(options.json, "w") as f:
-            json.dump([{"test": t, "load": l, "system": k, "rounds": r} for (t, l, k), r in results.items()], f, indent=1)
+            json.dump([{"test": test, "load": load, "system": kind, "rounds": rows}
+                       for (test, load, kind), rows in results.items()], f, indent=1)
     return 0
 
 
