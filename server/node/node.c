@@ -261,18 +261,27 @@ static void wake_cb(uv_async_t *async) {
     n->wake_seen = true;
 }
 
+/* Each byte of the log is written twice: to its WAL, and when its memtable is full, to a table. */
+bool node_disk_takes(struct node *n, size_t more) {
+    struct statvfs fs;
+    uint64_t memtable = smaller((uint64_t)n->server.config.raft_log_memtable, UINT32_MAX);
+    uint64_t promised = n->flight_bytes + (n->filling ? n->filling->payload.len : 0) + more;
+    n->disk_unseen_bytes = 0;
+    return statvfs(n->state_dir, &fs) != 0 ||
+           (uint64_t)fs.f_bavail * fs.f_frsize >= DISK_RESERVE_BYTES + 2 * memtable + 2 * promised;
+}
+
 /* Refusing writes while there still is a little room lets the node finish what it has acknowledged, go on serving reads,
  * and take writes again by itself when space returns. */
 static void watch_disk_space(struct node *n) {
-    struct statvfs fs;
     struct writeback_stats wb;
-    bool full = statvfs(n->state_dir, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < DISK_RESERVE_BYTES;
+    bool full = !node_disk_takes(n, 0);
     ks_writeback_stats(n->ks, &wb);
     bool refuse = full || wb.failing; /* it is tried again every few seconds */
     if (full)
         snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
-                 "the disk is full: writes are refused until more than %d MB are free",
-                 DISK_RESERVE_BYTES >> 20);
+                 "the disk is full: writes are refused until more than %lld MB are free",
+                 (long long)((DISK_RESERVE_BYTES + 2 * n->server.config.raft_log_memtable) >> 20));
     else if (wb.failing)
         snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
                  "the data cannot be written back: %.200s", wb.failure);
@@ -396,7 +405,8 @@ static void run_loop(struct node *n) {
     uv_signal_start(&n->sigterm, signal_cb, SIGTERM);
     uv_signal_start(&n->sigint, signal_cb, SIGINT);
     signal(SIGPIPE, SIG_IGN);
-    timer_cb(&n->timer); /* a lone voter need not wait for its first tick */
+    signal(SIGHUP, SIG_IGN); /* the terminal may go, as with Redis */
+    timer_cb(&n->timer);     /* a lone voter need not wait for its first tick */
     uv_run(&n->loop, UV_RUN_DEFAULT);
 }
 
