@@ -218,7 +218,7 @@ static void start_serving(struct node *n) {
         return;
     }
     if (list_empty(&n->net.listeners)) {
-        node_fail(n, "there is nothing to listen on: port is 0 and unixsocket is not set");
+        node_fail(n, "there is nothing to listen on: bind and port name no address, unixsocket no path");
         return;
     }
     n->serving = true;

@@ -23,7 +23,9 @@ enum {
     KS_STEPS_PER_CHANGE = 3, /* and this many more for each change since the last turn */
     KS_WARM_ROWS_PER_TURN = 128,
     EVICT_STEPS_PER_TURN = 1024,
-    DISK_RESERVE_BYTES = 32 << 20, /* with less than this free, writes are refused before the disk refuses */
+    DISK_RESERVE_BYTES = 32 << 20, /* with less than this and what the log needs free, writes are refused
+                                    * before the disk refuses */
+    DISK_LOOK_BYTES = 1 << 20,     /* the free space is looked at after so many bytes of writes */
 };
 
 /* A reply that waits for the log. Operations of one entry run in the order in which they were added; that is the
@@ -110,6 +112,7 @@ struct node {
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms;
     uint64_t cut_index;
+    size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
     uint64_t ticks;
     uint64_t memory_budget; /* for ks_stats.memory_bytes; UINT64_MAX without maxmemory */
     uint64_t memory_peak;
@@ -132,6 +135,8 @@ int64_t node_clock_ms(struct node *n);
 void node_clock_seen(struct node *n, int64_t clock_ms); /* an entry's */
 void node_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void node_fail(struct node *n, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Whether the disk has room for what is in flight and so much more. */
+bool node_disk_takes(struct node *n, size_t more);
 void node_stop(struct node *n, const char *why); /* drains, then the loop ends */
 uint64_t mono_us(void);
 

@@ -83,6 +83,14 @@ static bool take_silence(struct session *s) {
     return s->reply_mode == SESSION_REPLY_OFF;
 }
 
+/* The clock's ticks are too far apart for who sends large values. */
+static bool is_too_much_for_disk(struct node *n, int argc, const struct slice *argv) {
+    size_t size = 0;
+    for (int i = 0; i < argc; i++) size += argv[i].len;
+    n->disk_unseen_bytes += size;
+    return n->disk_unseen_bytes >= DISK_LOOK_BYTES && !node_disk_takes(n, size);
+}
+
 /* False when it is too large for the log, whatever the limits of the parser are set to. */
 static bool add_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
                       const struct slice *argv) {
@@ -171,9 +179,14 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_HOLD: return CONN_HOLD;
     case GATE_PROPOSE:
         if (n->stopping || node_is_overloaded(n)) return CONN_HOLD;
-        if (add_write(n, c, cmd, argc, argv)) return CONN_NEXT;
-        reply_error(&reply, "ERR a write of more than 2 GB is too large for the log");
         gate = GATE_REFUSED;
+        if (is_too_much_for_disk(n, argc, argv))
+            reply_error(&reply, "MISCONF the disk is too full for this write");
+        else if (add_write(n, c, cmd, argc, argv))
+            return CONN_NEXT;
+        else
+            reply_error(&reply, "ERR a write of more than 2 GB is too large for the log");
+        stats_error(&n->server.stats, reply.error_code);
         break;
     case GATE_RUN:
         if (in_line) {
