@@ -181,7 +181,7 @@ static bool parse_memory(struct slice text, int64_t *out) {
     size_t digits = 0;
     while (digits < text.len && isdigit((unsigned char)text.data[digits])) digits++;
     uint64_t n = 0;
-    if (digits == 0 || digits > 19) return false;
+    if (digits > 19) return false; /* no digits at all are zero, in Redis too */
     for (size_t i = 0; i < digits; i++) n = n * 10 + (uint64_t)(text.data[i] - '0');
     struct slice unit = slice_make(text.data + digits, text.len - digits);
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
@@ -429,12 +429,38 @@ static number_fn *const number_readers[] = {
     [KIND_MEMORY] = set_memory, [KIND_PERCENT] = set_percent, [KIND_ENUM] = set_enum,
 };
 
+/* Text with {names} of what a process may show of itself. Something must be left to see where those that may be empty
+ * are. */
+static bool is_title_template(struct slice value) {
+    static const char *const names[] = {"title", "unixsocket", "config-file", /* may be empty */
+                                        "port",  "tls-port",   "listen-addr", "server-mode"};
+    enum { MAY_BE_EMPTY = 3, NAME_COUNT = sizeof names / sizeof names[0] };
+    bool seen = false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] != '{') {
+            seen = seen || value.data[i] != ' ';
+            continue;
+        }
+        const char *start = value.data + i + 1, *end = memchr(start, '}', value.len - i - 1);
+        if (end == NULL) return false;
+        struct slice name = slice_make(start, (size_t)(end - start));
+        int n = 0;
+        while (n < NAME_COUNT && !slice_eq(name, slice_make(names[n], strlen(names[n])))) n++;
+        if (n == NAME_COUNT) return false;
+        seen = seen || n >= MAY_BE_EMPTY;
+        i += name.len + 1;
+    }
+    return seen;
+}
+
 /* Rules for strings that are more than any text. */
 static bool check_string(const struct config_row *row, struct slice value, char *why) {
     /* A secret may have NULs, but not at the start, where it would look like none at all. */
     size_t checked = row->flags & SENSITIVE && value.len > 0 ? 1 : value.len;
     if (checked > 0 && memchr(value.data, '\0', checked) != NULL)
         return wrong(why, "argument must not have a NUL byte there");
+    if (strcmp(row->name, "proc-title-template") == 0 && !is_title_template(value))
+        return wrong(why, "template format is invalid or contains unknown variables");
     if (strcmp(row->name, "cluster-announce-hostname") == 0) {
         for (size_t i = 0; i < value.len; i++) {
             unsigned char ch = (unsigned char)value.data[i];

@@ -634,6 +634,34 @@ def config_defaults(t):
             t.ask("a", "CONFIG", "GET", name)
 
 
+# Settings that would end the conversation, change the machine or begin work on files; as those of TLS.
+CONFIG_HANDS_OFF = """
+port bind dir requirepass save appendonly maxclients maxmemory maxmemory-clients unixsocket unixsocketperm
+replicaof slaveof masterauth masteruser oom-score-adj oom-score-adj-values watchdog-period activedefrag
+proto-max-bulk-len client-query-buffer-limit timeout tls-port logfile enable-debug-command
+client-output-buffer-limit bind-source-addr list-max-ziplist-size rdb-key-save-delay key-load-delay
+""".split()
+
+
+def config_edges(t):
+    """CONFIG SET of every setting to values at and over every edge."""
+    t.open("a")
+    for name in sorted(x[1].decode() for x in t.value("a", "CONFIG", "GET", "*")[1][::2]):
+        missing = t.ctx.allowed.missing
+        if name.startswith(
+                "tls-"
+        ) or name in CONFIG_HANDS_OFF or "config:" + name in missing or "extra-config:" + name in missing:
+            continue
+        was = t.value("a", "CONFIG", "GET", name)[1][1][1]
+        for v in [
+                "", "abc", "-1", "0", "1", "yes", "no", "YES", "100", "101", "65536", "1kb", "1K", "5%",
+                "2147483648", "4294967296", "9223372036854775807", " 1", "1.5", "{title}", "{port} x",
+                "{title", "{bogus} x", "a.b-c"
+        ]:
+            t.ask("a", "CONFIG", "SET", name, v), t.ask("a", "CONFIG", "GET", name)
+        t.ask("a", "CONFIG", "SET", name, was)
+
+
 def crowd(t):
     """A database with thousands of keys: iterations, random keys, emptying, exchanging."""
     c = t.open("a")
@@ -694,7 +722,7 @@ def long_keys(t):
 
 
 def reload(t):
-    """DEBUG RELOAD and SAVE change no data; DEBUG DIGEST says so. Encodings may change: run starts anew then."""
+    """DEBUG RELOAD and SAVE change no data; DEBUG DIGEST says so. Encodings may: run starts anew then."""
     t.open("a")
     t.ask("a", "FLUSHALL")  # keys past their deadline would be counted before and perhaps not after
     for i in range(60):
@@ -773,7 +801,7 @@ def command_table(t):
 
 
 def compare_doc(v):
-    """A command's documentation without its sentences: they are ours. The facts and the arguments are Redis's."""
+    """A command's documentation without its sentences, which are ours; facts and arguments are Redis's."""
     import compare
 
     p = compare.plain(v)
@@ -844,6 +872,6 @@ OFTEN = [
     slowlog, lfu, big, crowd, long_keys, reload
 ]
 ONCE = [
-    info, config_names, config_defaults, config_values, command_table, administration, password, broken,
-    client_lines
+    info, config_names, config_defaults, config_values, config_edges, command_table, administration, password,
+    broken, client_lines
 ]
