@@ -142,14 +142,28 @@ static struct listener *listener_new(struct net *net, bool is_pipe) {
     return l;
 }
 
+/* As Redis: what has no colon is an IPv4 address, or the name of one. */
+static int find_address(struct net *net, const char *host, int port, struct sockaddr_storage *out) {
+    if (strchr(host, ':') != NULL) return uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)out);
+    struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
+    if (uv_ip4_addr(host, port, in) == 0) return 0;
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+    uv_getaddrinfo_t query;
+    int rc = uv_getaddrinfo(net->loop, &query, NULL, host, NULL, &hints);
+    if (rc != 0) return rc;
+    memcpy(in, query.addrinfo->ai_addr, sizeof *in);
+    in->sin_port = htons((uint16_t)port);
+    uv_freeaddrinfo(query.addrinfo);
+    return 0;
+}
+
 /* "-::1" in `bind`: an address whose absence is no error. */
 static int listen_tcp(struct net *net, const char *address, struct listener **out) {
     int port = (int)net->config->port;
     struct sockaddr_storage addr;
     bool is_v6 = strchr(address, ':') != NULL;
     const char *host = strcmp(address, "*") == 0 ? "0.0.0.0" : strcmp(address, "::*") == 0 ? "::" : address;
-    int rc = is_v6 ? uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)&addr)
-                   : uv_ip4_addr(host, port, (struct sockaddr_in *)(void *)&addr);
+    int rc = find_address(net, host, port, &addr);
     if (rc != 0) return rc;
     struct listener *l = listener_new(net, false);
     *out = l;
