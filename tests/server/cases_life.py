@@ -77,6 +77,28 @@ def stop_under_load(run):
         writers.check()
 
 
+def other_signals(run):
+    """A terminal that hangs up and a reader of the log that goes away do not end the server."""
+    s = run.server(start=False)
+    reading, writing = os.pipe()
+    s.log_path = os.devnull
+    s.proc = subprocess.Popen(s.arguments(), stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, cwd=s.top)
+    os.close(writing)
+    text = b''
+    while b'Ready to accept' not in text:
+        more = os.read(reading, 1000)
+        expect_that(more, f'the server ended: {text!r}')
+        text += more
+    os.close(reading)
+    for sig in (signal.SIGHUP, signal.SIGPIPE, signal.SIGHUP):
+        s.proc.send_signal(sig)
+        expect(s.call('PING'), 'PONG')
+    with s.connect() as c:
+        c.send(b'POST / HTTP/1.1\r\n')      # has something to say in the log
+        c.expect_end()
+    expect(s.call('INCR', 'n'), 1)
+
+
 def shutdown_in_a_pipeline(run):
     """What stands before SHUTDOWN is answered and kept, what stands behind it never happens."""
     s = run.server()
@@ -447,6 +469,6 @@ def expiry_and_restarts(run):
         check_gone(s)
 
 
-CASES = [stop_under_load, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_while_paused, stop_at_any_moment_of_the_start,
+CASES = [stop_under_load, other_signals, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_while_paused, stop_at_any_moment_of_the_start,
          second_process, command_line, damaged_folder, config_file_and_arguments, config_rewrite, files_of_the_process,
          identity, expiry, expiry_of_many_at_once, expiry_on_disk, expiry_and_restarts]
