@@ -199,6 +199,42 @@ def hello(t):
             t.conns["a"].ask("AUTH", t.password)
 
 
+def session_pipeline(t):
+    """Whole sessions in one write: what changes the session acts between its neighbours, wherever these wait."""
+    r = t.r
+    t.open("a")
+    cmds = []
+    for _ in range(r.randint(5, 60)):
+        k = b"s%d" % r.randrange(4)
+        cmds.append(
+            r.choice([[b"SET", k, b"%d" % r.randrange(100)], [b"SET", k, b"v", b"GET"], [b"GET", k],
+                      [b"GET", b"nosuch"], [b"INCR", k], [b"MGET", k, b"nosuch"], [b"DEL", k],
+                      [b"SELECT", b"%d" % r.choice([8, 9, 10])], [b"SELECT", b"x"], [b"HELLO", b"2"],
+                      [b"HELLO", b"3"], [b"HELLO", b"3", b"SETNAME",
+                                         b"n%d" % r.randrange(9)], [b"HELLO", b"9"],
+                      [b"CLIENT", b"SETNAME", b"m%d" % r.randrange(9)], [b"CLIENT", b"GETNAME"],
+                      [b"CLIENT", b"INFO"], [b"PING"], [b"NOSUCH"], [b"GET"], [b"CONFIG", b"GET", b"hz"],
+                      [b"DEBUG", b"PROTOCOL", b"null"], [b"DEBUG", b"PROTOCOL", b"true"], [b"ECHO", b"e"],
+                      [b"EXISTS", k], [b"DUMP", b"nosuch"], [b"APPEND", k, b"w"], [b"TTL", k],
+                      [b"COMMAND", b"INFO", b"nosuch"], [b"OBJECT", b"ENCODING", k],
+                      [b"CLIENT", b"NO-EVICT", r.choice([b"on", b"off"])], [b"LCS", k, b"nosuch", b"IDX"],
+                      [b"STRLEN", k], [b"RESET"] if not t.password else [b"PING"], [b"MOVE", k, b"8"],
+                      [b"SWAPDB", b"8", b"9"], [b"UNLINK", b"s0", b"s1"], [b"DBSIZE"],
+                      [b"COPY", k, b"s0", b"REPLACE"]]))
+    data = b"".join(map(encode, cmds))
+    cuts = sorted(r.randrange(len(data)) for _ in range(r.choice([0, 0, 1, 3, 8])))
+    for i, j in zip([0] + cuts, cuts + [len(data)]):
+        t.send("a", data[i:j])
+    for cmd in cmds:
+        try:
+            t.log.append((cmd, t.conns["a"].reply()))
+        except resp.Closed:
+            t.log.append((cmd, b""))
+    for db in "8", "9", "10":
+        t.value("a", "SELECT", db), t.value("a", "FLUSHDB")
+    t.value("a", "SELECT", "0"), t.value("a", "DEL", "s0", "s1", "s2", "s3")
+
+
 def reply_modes(t):
     """CLIENT REPLY OFF, SKIP and ON in one pipeline: which replies are left out."""
     t.open("a")
@@ -868,8 +904,8 @@ def big(t):
 
 # Often: cheap ones that differ from run to run. Once: tables that are the same each time.
 OFTEN = [
-    hello, reply_modes, kill, pause, inline, inline, inline, broken, broken, isolation, client_lines, expiry,
-    slowlog, lfu, big, crowd, long_keys, reload
+    hello, session_pipeline, session_pipeline, session_pipeline, reply_modes, kill, pause, inline, inline,
+    inline, broken, broken, isolation, client_lines, expiry, slowlog, lfu, big, crowd, long_keys, reload
 ]
 ONCE = [
     info, config_names, config_defaults, config_values, config_edges, command_table, administration, password,
