@@ -137,6 +137,8 @@ static void due_in_heap(struct due_search *s, const struct expiry_heap *h, size_
 
 static void remember_stale_row(struct keyspace *ks, struct slice row) {
     if (ks->stale_row_count >= STALE_ROWS_MAX) return;
+    for (uint32_t i = 0; i < ks->stale_row_count; i++) /* a look may begin where the last one ended */
+        if (slice_eq(buf_slice(&ks->stale_rows[i]), row)) return;
     if (ks->stale_rows == NULL) ks->stale_rows = mem_calloc(STALE_ROWS_MAX, sizeof *ks->stale_rows);
     struct buf *b = &ks->stale_rows[ks->stale_row_count++];
     *b = (struct buf){0};
@@ -162,6 +164,7 @@ static void due_on_disk(struct due_search *s, struct db *db) {
         seen_ms = deadline_ms;
         if (table_find(db, place, key) != NULL) continue;
         struct object *o = ks_find(ks, s->db, place, key);
+        if (ks->faulty) break; /* nobody knows whether the key is there */
         if (o == NULL || object_deadline(o) != deadline_ms) {
             remember_stale_row(ks, kv_iter_key(it));
             continue;

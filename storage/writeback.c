@@ -197,10 +197,12 @@ bool ks_writeback_begin(struct keyspace *ks) {
         for (int d = 0; parsed && d < KS_DB_COUNT; d++)
             if (ks->dbs[d]->id == id)
                 alive = ks_find(ks, d, place, key) != NULL || table_find(ks->dbs[d], place, key) != NULL;
+        if (ks->faulty) alive = true; /* it is found again when it can be read */
         if (!alive) add_row(job, buf_slice(&ks->stale_rows[i]), SLICE(""), true);
         buf_free(&ks->stale_rows[i]);
     }
     ks->stale_row_count = 0;
+    ks_clear_fault(ks); /* not the fault of the next command */
     pack_meta(ks, job);
     return true;
 }
