@@ -469,6 +469,7 @@ def expiry_and_restarts(run):
         check_gone(s)
 
 
-CASES = [stop_under_load, other_signals, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read, stop_while_paused, stop_at_any_moment_of_the_start,
-         second_process, command_line, damaged_folder, config_file_and_arguments, config_rewrite, files_of_the_process,
-         identity, expiry, expiry_of_many_at_once, expiry_on_disk, expiry_and_restarts]
+CASES = [stop_under_load, other_signals, shutdown_in_a_pipeline, stop_with_clients_that_do_not_read,
+         stop_while_paused, stop_at_any_moment_of_the_start, second_process, command_line, damaged_folder,
+         config_file_and_arguments, config_rewrite, files_of_the_process, identity, expiry, expiry_of_many_at_once,
+         expiry_on_disk, expiry_and_restarts]

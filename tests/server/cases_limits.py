@@ -405,6 +405,6 @@ def many_clients(run):
     s.wait_for_clients(0)
 
 
-CASES = [proto_max_bulk_len, client_query_buffer_limit, client_output_buffer_limit, unauthenticated, maxclients, open_files, timeout, tcp_keepalive, unix_socket,
-         unix_socket_path_too_long, unix_socket_only, several_addresses, port_in_use, moving_port, protected_mode,
-         many_clients]
+CASES = [proto_max_bulk_len, client_query_buffer_limit, client_output_buffer_limit, unauthenticated, maxclients,
+         open_files, timeout, tcp_keepalive, unix_socket, unix_socket_path_too_long, unix_socket_only,
+         several_addresses, port_in_use, moving_port, protected_mode, many_clients]

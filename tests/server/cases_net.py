@@ -484,7 +484,8 @@ def huge_announcements(run):
     s = run.server()
     before = s.resident_mb()
     clients = []
-    for start in (b'*2\r\n$3\r\nGET\r\n$536870912\r\n', b'*2147483647\r\n$1\r\n', b'*1000000\r\n', b'*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\nabc'):
+    for start in (b'*2\r\n$3\r\nGET\r\n$536870912\r\n', b'*2147483647\r\n$1\r\n', b'*1000000\r\n',
+                  b'*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000000\r\nabc'):
         for _ in range(25):
             clients.append(s.connect())
             clients[-1].send(start)
@@ -589,7 +590,8 @@ def kill_in_a_pipeline(run):
         expect(c.replies(10), list(range(1, 11)))
         expect_that(isinstance(c.reply(), int), 'CLIENT KILL TYPE answers with a number')
         expect(c.reply(), 11)
-        c.send(encode('INCR', 'killer') + encode('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'no') + encode('SET', 'killer', 'x'))
+        c.send(encode('INCR', 'killer') + encode('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'no') +
+               encode('SET', 'killer', 'x'))
         expect(c.reply(), 12)
         expect_that(isinstance(c.reply(), int), 'CLIENT KILL TYPE answers with a number')
         c.expect_end()
@@ -603,7 +605,7 @@ def kill_in_a_pipeline(run):
     s.wait_for_clients(0)
 
 
-CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves, nothing_spins, slow_sender,
-         large_value_in_pieces, many_commands_in_one_write, mixed_pipelines, pipelines_under_maintenance, refusals_keep_their_place,
-         order_between_connections, garbage_is_answered, other_protocols, random_bytes, huge_announcements, pause_writes,
-         pause_everything, kill_in_a_pipeline]
+CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves,
+         nothing_spins, slow_sender, large_value_in_pieces, many_commands_in_one_write, mixed_pipelines,
+         pipelines_under_maintenance, refusals_keep_their_place, order_between_connections, garbage_is_answered,
+         other_protocols, random_bytes, huge_announcements, pause_writes, pause_everything, kill_in_a_pipeline]
