@@ -131,7 +131,6 @@ void cmd_reset(struct cmd_ctx *c) {
     s->db = 0;
     s->resp = c->reply->resp = 2;
     s->authenticated = c->server->config.requirepass[0] == '\0';
-    s->no_evict = false;
     s->reply_mode = SESSION_REPLY_ON;
     buf_clear(&s->name);
     reply_simple(c->reply, "RESET");
