@@ -48,7 +48,9 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .server = &n->server,
                           .session = session,
                           .db = r->db,
-                          .now_ms = is_write ? r->header.clock_ms : node_clock_ms(n),
+                          .now_ms = is_write                      ? r->header.clock_ms
+                                    : (cmd->flags & CMD_READONLY) ? node_read_clock_ms(n)
+                                                                  : node_clock_ms(n),
                           .now_us = n->now_us,
                           .rng = is_write ? rng : &n->rng,
                           .arena = &n->arena};

@@ -48,6 +48,12 @@ int64_t node_clock_ms(struct node *n) {
     return n->clock_us / 1000;
 }
 
+int64_t node_read_clock_ms(struct node *n) {
+    for (const struct proposal *p = n->flight; p != NULL; p = p->next)
+        if (p->kind == RAFT_ENTRY_COMMANDS) return p->clock_ms;
+    return node_clock_ms(n);
+}
+
 void node_clock_seen(struct node *n, int64_t clock_ms) {
     if (clock_ms <= node_clock_ms(n)) return;
     n->clock_us = clock_ms * 1000;

@@ -57,6 +57,7 @@ struct proposal {
     struct proposal *next;
     enum raft_entry_kind kind;
     uint64_t index, term;
+    int64_t clock_ms;   /* what a COMMANDS entry carries, once it is proposed */
     struct buf payload; /* proto/entry.h */
     struct buf local;   /* the same format: commands that run here only */
     struct buf bytes;   /* replies made before */
@@ -132,6 +133,9 @@ static inline int64_t node_now_ms(struct node *n) {
  * newest entry came from a clock that was ahead, it goes on, an eighth slower than time, until the wall clock has
  * caught up: keys expire meanwhile, and the two meet again. */
 int64_t node_clock_ms(struct node *n);
+/* What reads go by: while an entry is on its way, its clock, for it may still change what only later time would hide
+ * (PERSIST): what a read calls expired must have expired for every entry applied after the read. */
+int64_t node_read_clock_ms(struct node *n);
 void node_clock_seen(struct node *n, int64_t clock_ms); /* an entry's */
 void node_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void node_fail(struct node *n, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -131,6 +131,7 @@ static void add_bytes(struct conn *c, struct slice reply) {
 static void run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
                     const struct slice *argv, struct reply *reply) {
     int64_t now_ms = node_clock_ms(n);
+    if (cmd->flags & CMD_READONLY) now_ms = node_read_clock_ms(n);
     struct cmd_ctx ctx = {.cmd = cmd,
                           .argc = argc,
                           .argv = argv,
@@ -234,9 +235,10 @@ void node_propose_filled(struct node *n) {
     struct proposal *p = n->filling;
     if (p == NULL || p->write_count == 0 || !n->readable) return;
     if (n->flight_count >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX) return;
-    entry_finish(&p->payload, &(struct entry_header){.clock_ms = node_clock_ms(n),
-                                                     .seed = rng_next(&n->rng),
-                                                     .count = p->write_count});
+    p->clock_ms = node_clock_ms(n);
+    entry_finish(
+        &p->payload,
+        &(struct entry_header){.clock_ms = p->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
     struct raft_event event = {
         .type = RAFT_EVENT_PROPOSE, .kind = RAFT_ENTRY_COMMANDS, .size = p->payload.len};
     struct raft_update up;
