@@ -73,7 +73,8 @@ MUST_USE enum rc kv_sst_delete_range(struct kv_sst *s, struct slice from, struct
                                      struct kv_error *error);
 MUST_USE enum rc kv_sst_finish(struct kv_sst *s, uint64_t *file_bytes, struct kv_error *error);
 void kv_sst_abandon(struct kv_sst *s);
-/* Moves the finished file into the database: atomic, and durable when it returns. */
+/* Moves the finished file into the database: atomic, and durable when it returns. After a failure it fails until the
+ * database is opened again. */
 MUST_USE enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error);
 
 /* Hard links of a consistent state under a new folder. */
