@@ -12,7 +12,7 @@
  *   POWERCUT_AT       kill the process as it starts its Nth tracked operation; can be changed in the journal's head
  *   POWERCUT_SYNC_US  how long a sync takes (default 100 us); the real one is left out, the journal stands for it
  *   POWERCUT_CTL      a directory for the control files:
- *                       enospc    writes that make a file longer, and mkdir, fail with ENOSPC; the first such
+ *                       enospc    writes that need new blocks, and mkdir, fail with ENOSPC; the first such
  *                                 write is cut short instead. statvfs() says so, too, unless the file's
  *                                 text is "quota"
  *                       low-space only statvfs() says that the disk is full; there is a little room left
@@ -454,7 +454,9 @@ static ssize_t do_write(int fd, const struct iovec *iov, int count, off_t off) {
         at = (uint64_t)lseek(fd, 0, SEEK_CUR);
     }
     struct iovec part;
-    if (no_space() && at + len > (uint64_t)st.st_size) {
+    /* What was allocated before the disk was full, by fallocate() or not, is the file's. */
+    uint64_t allocated = (uint64_t)st.st_blocks * 512;
+    if (no_space() && at + len > (uint64_t)st.st_size && at + len > allocated) {
         if (space_gone || count == 0 || iov[0].iov_len < 2) {
             unlock();
             errno = ENOSPC;
