@@ -57,6 +57,7 @@ struct conn {
 
     /* The handler's: commands of this connection whose replies wait for the log. */
     uint32_t pending;
+    uint32_t pending_reads;         /* of these, commands that will run here and may write much */
     struct proposal *last_proposal; /* where the newest of them is; meaningless when pending is 0 */
 };
 

@@ -92,6 +92,7 @@ static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
         case OP_RUN:
             CHECK(entry_next(locals) == 1);
             apply_one(n, op, locals, rng, false);
+            c->pending_reads--;
             break;
         case OP_BYTES:
             if (!c->closing) buf_add(&c->out, p->bytes.data + bytes_at, op->len);

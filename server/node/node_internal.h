@@ -18,7 +18,8 @@ enum {
     PROPOSALS_IN_FLIGHT = 2,   /* one being synced, one waiting: the rest gathers in the entry being filled */
     ENTRY_BYTES_MAX = 4 << 20, /* an entry of this size is closed at once */
     UNCOMMITTED_BYTES_MAX = 256 << 20, /* beyond it, writing connections wait */
-    EXPIRE_KEYS_MAX = 256,             /* keys removed by one tick entry */
+    READS_IN_LINE_MAX = 512, /* behind unanswered writes of one connection: their replies come all at once */
+    EXPIRE_KEYS_MAX = 256,   /* keys removed by one tick entry */
     KS_STEPS_PER_TURN = 128,
     KS_STEPS_PER_CHANGE = 3, /* and this many more for each change since the last turn */
     KS_WARM_ROWS_PER_TURN = 128,

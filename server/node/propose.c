@@ -112,6 +112,7 @@ static void add_local(struct conn *c, const struct command *cmd, int argc, const
     struct proposal *p = c->last_proposal;
     struct op *op = add_op(p, c, cmd);
     op->kind = OP_RUN;
+    c->pending_reads++;
     op->silent = take_silence(&c->session);
     if (p->local.len == 0) entry_begin(&p->local);
     entry_add(&p->local, (uint8_t)c->session.db, argc, argv);
@@ -191,6 +192,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
         break;
     case GATE_RUN:
         if (in_line) {
+            if (c->pending_reads >= READS_IN_LINE_MAX) return CONN_HOLD;
             add_local(c, cmd, argc, argv);
             return CONN_NEXT;
         }
