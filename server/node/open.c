@@ -14,10 +14,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A folder outlives a power cut when its parent is synced; what it holds is of no use without it. */
 static bool make_dir(const char *path) {
-    if (mkdir(path, 0755) == 0 || errno == EEXIST) return true;
-    node_log("Cannot create the folder %s: %s", path, strerror(errno));
-    return false;
+    bool made = mkdir(path, 0755) == 0;
+    if (!made && errno != EEXIST) {
+        node_log("Cannot create the folder %s: %s", path, strerror(errno));
+        return false;
+    }
+    char parent[4400];
+    snprintf(parent, sizeof parent, "%s/..", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool synced = fd >= 0 && fsync(fd) == 0;
+    if (!synced && made) node_log("Cannot sync the folder of %s: %s", path, strerror(errno));
+    if (fd >= 0) close(fd);
+    return synced || !made;
 }
 
 static bool lock_dir(struct node *n) {
@@ -154,6 +164,10 @@ bool node_open_storage(struct node *n) {
                                        .background_threads = 2,
                                        .wake = node_wake,
                                        .wake_arg = n};
+    if (!make_dir(n->state_dir)) {
+        raft_log_close(n->log);
+        return false;
+    }
     rc = ks_open(n->state_dir, &options, &n->ks, &error);
     if (rc != RC_OK) {
         node_log("The state in %s cannot be opened (%s): %s", n->state_dir, rc_name(rc), error.text);
