@@ -200,7 +200,7 @@ def hello(t):
 
 
 def session_pipeline(t):
-    """Whole sessions in one write: what changes the session acts between its neighbours, wherever these wait."""
+    """Whole sessions in one write: what changes the session acts between its neighbours, whoever waits."""
     r = t.r
     t.open("a")
     cmds = []
@@ -240,12 +240,38 @@ def reply_modes(t):
     t.open("a")
     cmds = [
         t.r.choice([[b"PING"], [b"PING", b"x"], [b"CLIENT", b"REPLY", b"SKIP"], [b"CLIENT", b"REPLY", b"OFF"],
-                    [b"CLIENT", b"REPLY", b"ON"], [b"NOSUCH"], [b"CLIENT", b"REPLY", b"BOGUS"],
+                    [b"CLIENT", b"REPLY", b"ON"], [b"NOSUCH"], [b"SET", b"rm", b"1"], [b"INCR", b"rm"],
+                    [b"GET", b"rm"], [b"DEL", b"rm"], [b"CLIENT", b"REPLY", b"BOGUS"],
                     [b"client", b"reply", b"skip"], [b"GET"], [b"ECHO", b"e"], [b"SELECT", b"13"],
                     [b"SELECT", b"x"]]) for _ in range(t.r.randint(3, 25))
     ]
     what = b" / ".join(b" ".join(c) for c in cmds)
     t.until_sentinel("a", what, b"".join(map(encode, cmds)) + encode([b"CLIENT", b"REPLY", b"ON"]))
+
+
+def endings(t):
+    """What is answered, and done, of a pipeline that ends its own connection in the middle."""
+    a = t.open("a")
+    ident = a.value("CLIENT", "ID")[1]
+    host, port = a.sock.getsockname()
+    t.open("b")
+    t.ask("b", "SELECT", "11"), t.ask("b", "SET", "e", "0")
+    cmds = [[b"SELECT", b"11"]] + [
+        t.r.choice([[b"INCR", b"e"], [b"GET", b"e"], [b"PING"], [b"APPEND", b"f", b"x"], [b"NOSUCH"]])
+        for _ in range(t.r.randint(0, 30))
+    ]
+    last = t.r.choice([
+        encode([b"QUIT"]), b"QUIT\r\n", b"*1\r\n$x\r\n", b'SET "x\r\n', b"*1\r\n+x\r\n",
+        encode([b"CLIENT", b"KILL", b"ID", b"%d" % ident, b"SKIPME", b"no"]),
+        encode([b"CLIENT", b"KILL", b"%s:%d" % (host.encode(), port)])
+    ])
+    after = [t.r.choice([[b"INCR", b"e"], [b"GET", b"e"], [b"PING"]]) for _ in range(t.r.randint(0, 5))]
+    data = b"".join(map(encode, cmds)) + last + b"".join(map(encode, after))
+    cut = t.r.randrange(len(data)) if t.r.random() < 0.5 else 0
+    what = b" / ".join(b" ".join(c) for c in cmds) + b" / " + (b"CLIENT KILL me" if b"KILL" in last else last)
+    t.send("a", data[:cut])
+    t.until_closed("a", what, data[cut:])
+    t.ask("b", "MGET", "e", "f"), t.ask("b", "FLUSHDB")
 
 
 def kill(t):
@@ -904,8 +930,9 @@ def big(t):
 
 # Often: cheap ones that differ from run to run. Once: tables that are the same each time.
 OFTEN = [
-    hello, session_pipeline, session_pipeline, session_pipeline, reply_modes, kill, pause, inline, inline,
-    inline, broken, broken, isolation, client_lines, expiry, slowlog, lfu, big, crowd, long_keys, reload
+    hello, session_pipeline, session_pipeline, session_pipeline, reply_modes, endings, endings, kill, pause,
+    inline, inline, inline, broken, broken, isolation, client_lines, expiry, slowlog, lfu, big, crowd,
+    long_keys, reload
 ]
 ONCE = [
     info, config_names, config_defaults, config_values, config_edges, command_table, administration, password,
