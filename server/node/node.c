@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -37,6 +38,12 @@ int64_t node_now_us(struct node *n) {
         n->now_known = true;
     }
     return n->now_us;
+}
+
+/* Of this turn, for spans of time: no setting of the clock moves it. */
+static int64_t mono_ms(struct node *n) {
+    node_now_us(n);
+    return (int64_t)(n->now_mono_us / 1000);
 }
 
 int64_t node_clock_ms(struct node *n) {
@@ -90,7 +97,7 @@ void node_stop(struct node *n, const char *why) {
     if (n->stopping) return;
     node_log("%s received: finishing what was begun, then exiting", why);
     n->stopping = true;
-    n->stop_by_ms = node_now_ms(n) + n->server.config.shutdown_timeout * 1000;
+    n->stop_by_ms = mono_ms(n) + n->server.config.shutdown_timeout * 1000;
     net_stop(&n->net);
 }
 
@@ -165,7 +172,7 @@ static bool wants_writeback(struct node *n) {
     if (stats.dirty_bytes >= dirty_max)
         return stats.dirty_bytes >= 4 * dirty_max || ks_level0_files(n->ks) < LEVEL0_FILES_MAX;
     if (n->log_bytes - n->log_bytes_at_writeback >= (uint64_t)c->writeback_log_bytes) return true;
-    return stats.flush_pending > 0 || node_now_ms(n) - n->writeback_at_ms >= c->writeback_seconds * 1000;
+    return stats.flush_pending > 0 || mono_ms(n) - n->writeback_at_ms >= c->writeback_seconds * 1000;
 }
 
 /* How much of a write-back to do this turn: packing has to outrun what the turns make dirty, or the next one finds the
@@ -180,7 +187,7 @@ static size_t storage_steps(struct node *n) {
 
 static void care_for_storage(struct node *n) {
     if (!ks_writeback_running(n->ks) && wants_writeback(n)) {
-        n->writeback_at_ms = node_now_ms(n);
+        n->writeback_at_ms = mono_ms(n);
         n->log_bytes_at_writeback = n->log_bytes;
         ks_writeback_begin(n->ks);
     }
@@ -256,15 +263,20 @@ static void check_cb(uv_check_t *check) {
     if (n->stopping && is_drained(n)) uv_stop(&n->loop);
 }
 
-/* From the log thread and from the storage thread alike. */
+/* From the log thread and from the storage thread alike. An eventfd of our own: uv_async_send would have the loop spin
+ * until the sender is back from its system call (measured: a tenth of the CPU of a SET). */
 void node_wake(void *arg) {
     struct node *n = arg;
-    uv_async_send(&n->wake);
+    uint64_t one = 1;
+    CHECK(write(n->wake_fd, &one, sizeof one) == (ssize_t)sizeof one);
 }
 
-static void wake_cb(uv_async_t *async) {
-    struct node *n = async->data;
-    n->wake_seen = true;
+static void wake_cb(uv_poll_t *poll, int status, int events) {
+    struct node *n = poll->data;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    if (read(n->wake_fd, &count, sizeof count) == (ssize_t)sizeof count) n->wake_seen = true;
 }
 
 /* Each byte of the log is written twice: to its WAL, and when its memtable is full, to a table. */
@@ -319,7 +331,7 @@ static void timer_cb(uv_timer_t *timer) {
     if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
     server_tick(&n->server, now_ms);
     n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */
-    if (n->stopping && now_ms > n->stop_by_ms) {
+    if (n->stopping && mono_ms(n) > n->stop_by_ms) {
         node_log("Clients that do not read their replies are left behind");
         uv_stop(&n->loop);
     }
@@ -355,7 +367,10 @@ static void open_loop(struct node *n) {
     uv_timer_init(&n->loop, &n->timer);
     uv_signal_init(&n->loop, &n->sigterm);
     uv_signal_init(&n->loop, &n->sigint);
-    CHECK(uv_async_init(&n->loop, &n->wake, wake_cb) == 0);
+    n->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CHECK(n->wake_fd >= 0);
+    CHECK(uv_poll_init(&n->loop, &n->wake, n->wake_fd) == 0);
+    CHECK(uv_poll_start(&n->wake, UV_READABLE, wake_cb) == 0);
     n->check.data = n->idle.data = n->timer.data = n->wake.data = n->sigterm.data = n->sigint.data = n;
     struct net_handler handler = {
         .arg = n, .opened = conn_opened, .closed = conn_closed, .command = node_command, .log = conn_log};
@@ -435,6 +450,7 @@ static void free_node(struct node *n) {
     uv_walk(&n->loop, close_any, NULL);
     uv_run(&n->loop, UV_RUN_NOWAIT);
     (void)uv_loop_close(&n->loop);
+    close(n->wake_fd);
     net_free(&n->net);
     raft_free(n->raft);
     for (struct proposal *p = n->flight, *next; p != NULL; p = next) {
@@ -481,7 +497,7 @@ int node_run(struct config *config, const char *executable, const char *config_f
         bound_clients(n);
         write_pidfile(n);
         n->filling = proposal_new(n);
-        n->writeback_at_ms = node_now_ms(n);
+        n->writeback_at_ms = mono_ms(n);
         run_loop(n);
         code = node_close_storage(n);
         if (n->server.config.pidfile[0] != '\0') unlink(n->server.config.pidfile);

@@ -77,7 +77,8 @@ struct node {
     uv_check_t check;
     uv_idle_t idle;
     uv_timer_t timer;
-    uv_async_t wake;
+    uv_poll_t wake;
+    int wake_fd; /* an eventfd: the other threads write, the loop reads */
     uv_signal_t sigterm, sigint;
 
     struct raft *raft;
