@@ -55,10 +55,7 @@ void ks_forget(struct keyspace *ks) {
         while (table_walk(ks, ks->dbs[i], &hand, SLOT_COUNT, forget_bucket)) continue;
     }
     ks->stats.evicted = evicted; /* forced, not for want of memory */
-    for (int i = 0; i < KS_DB_COUNT; i++) {
-        ks->dbs[i]->warm_ended = false;
-        ks->dbs[i]->warm_place = 0;
-    }
+    ks_warm_again(ks);
 }
 
 /* --- warming up --- */
@@ -82,6 +79,13 @@ static struct db *db_to_warm(struct keyspace *ks) {
     for (int i = 0; i < KS_DB_COUNT; i++)
         if (!ks->dbs[i]->complete && !ks->dbs[i]->warm_ended) return ks->dbs[i];
     return NULL;
+}
+
+void ks_warm_again(struct keyspace *ks) {
+    for (int i = 0; i < KS_DB_COUNT; i++) {
+        ks->dbs[i]->warm_ended = false;
+        ks->dbs[i]->warm_place = 0;
+    }
 }
 
 bool ks_warm_step(struct keyspace *ks, uint64_t target_bytes, size_t rows) {

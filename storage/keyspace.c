@@ -141,7 +141,7 @@ static inline bool is_past(const struct object *o, int64_t now_ms) {
 }
 
 struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
-    struct object *o = ks_find(ks, db, place_of(key), key);
+    struct object *o = ks_find(ks, db, place_of(ks, key), key);
     return o == NULL || is_past(o, now_ms) ? NULL : o;
 }
 
@@ -162,7 +162,7 @@ struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t no
 }
 
 struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
-    struct object *o = ks_find(ks, db, place_of(key), key);
+    struct object *o = ks_find(ks, db, place_of(ks, key), key);
     if (o == NULL) return NULL;
     if (is_past(o, now_ms)) {
         ks->stats.expired++;

@@ -83,7 +83,7 @@ void ks_flush(struct keyspace *ks, int db); /* O(1): memory and rows go in the b
 void ks_swap(struct keyspace *ks, int a, int b);
 
 /* Calls `visit` for keys from position `cursor` on, in row order, about `count` of them (all keys of one position
- * come together), expired ones left out, and returns the next cursor, 0 at the end. The object is good during the
+ * come together; positions are below 2^52), expired ones left out, and returns the next cursor, 0 at the end. The object is good during the
  * call only; visit must not change the keyspace. Returning false stops early; the cursor returned is then 0. */
 typedef bool ks_visit_fn(void *arg, const struct object *o);
 uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,

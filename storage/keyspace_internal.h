@@ -44,7 +44,7 @@ struct db {
     struct db *next_dropped;
 };
 
-uint64_t place_of(struct slice key);
+uint64_t place_of(const struct keyspace *ks, struct slice key);
 struct object *table_find(struct db *db, uint64_t place, struct slice key);
 void table_insert(struct keyspace *ks, struct db *db, struct object *o);
 void table_remove(struct keyspace *ks, struct db *db, struct object *o);
@@ -85,6 +85,7 @@ struct keyspace {
     struct db *dropped;  /* flushed, since the last write-back began */
     struct db *dropping; /* flushed before the running write-back began: freed when it ends */
     uint32_t next_db_id;
+    uint64_t place_seed; /* nobody outside the cluster can choose keys that share a place */
     struct ks_applied applied;
     bool mid_entry; /* an entry is being applied: the state is that of no index */
     struct ks_stats stats;
@@ -157,6 +158,7 @@ struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key,
 
 struct meta {
     struct ks_applied applied;
+    uint64_t place_seed;
     uint32_t next_db_id;
     struct {
         uint32_t id;

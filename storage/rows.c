@@ -96,6 +96,7 @@ void meta_encode(struct buf *out, const struct meta *m) {
     buf_add_u64le(out, m->applied.index);
     buf_add_u64le(out, m->applied.term);
     buf_add_u64le(out, (uint64_t)m->applied.clock_ms);
+    buf_add_u64le(out, m->place_seed);
     buf_add_u32le(out, m->next_db_id);
     for (int i = 0; i < KS_DB_COUNT; i++) {
         buf_add_u32le(out, m->dbs[i].id);
@@ -115,7 +116,9 @@ bool meta_decode(struct slice row, struct meta *m) {
     if (!slice_take_u32le(&body, &version) || version != META_VERSION) return false;
     if (!slice_take_u64le(&body, &m->applied.index) || !slice_take_u64le(&body, &m->applied.term))
         return false;
-    if (!slice_take_u64le(&body, &clock) || !slice_take_u32le(&body, &m->next_db_id)) return false;
+    if (!slice_take_u64le(&body, &clock) || !slice_take_u64le(&body, &m->place_seed) ||
+        !slice_take_u32le(&body, &m->next_db_id))
+        return false;
     m->applied.clock_ms = (int64_t)clock;
     for (int i = 0; i < KS_DB_COUNT; i++)
         if (!slice_take_u32le(&body, &m->dbs[i].id) || !slice_take_u64le(&body, &m->dbs[i].keys) ||

@@ -2,6 +2,14 @@
  * cursor is a position in that order, so it needs no state here and survives restarts and changes of leader. */
 #include "keyspace_internal.h"
 
+/* A cursor is a place without its last bits: it fits in 52 bits, which a client may keep in a double or in a signed
+ * integer. Keys that differ in those bits alone are rare, and come together. */
+enum { CURSOR_SHIFT = 12 };
+
+static uint64_t cursor_of(uint64_t place) {
+    return place >> CURSOR_SHIFT;
+}
+
 struct walk {
     struct keyspace *ks;
     struct db *db;
@@ -21,7 +29,7 @@ static bool is_visible(const struct walk *w, const struct object *o) {
 
 /* False when the walk has to end before this object: enough was given, and a new place begins here. */
 static bool give(struct walk *w, const struct object *o) {
-    if (w->left == 0 && w->any && o->place != w->last_place) return false;
+    if (w->left == 0 && w->any && cursor_of(o->place) != cursor_of(w->last_place)) return false;
     w->any = true;
     w->last_place = o->place;
     if (w->left > 0) w->left--;
@@ -114,8 +122,8 @@ static uint64_t walk_from(struct walk *w, uint64_t from, size_t batch) {
     } while (more && end != 0 && w->left > 0);
     mem_free(list.items);
     if (w->stopped || w->ks->faulty) return 0;
-    /* Ended in the middle: everything up to last_place has been given, in whole places. */
-    if (!more) return w->last_place + 1;
+    /* Ended in the middle: everything up to last_place has been given, in whole cursors. */
+    if (!more) return (cursor_of(w->last_place) + 1) << CURSOR_SHIFT;
     return end;
 }
 
@@ -124,7 +132,13 @@ uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int
     enum { BATCH_MAX = 1024 };
     struct walk w = {
         .ks = ks, .db = ks_db(ks, db), .now_ms = now_ms, .visit = visit, .arg = arg, .left = count};
-    return walk_from(&w, cursor, count < BATCH_MAX ? count : BATCH_MAX);
+    if (cursor != cursor_of(cursor << CURSOR_SHIFT))
+        return 0; /* beyond the last: nobody was given that one */
+    uint64_t next = walk_from(&w, cursor << CURSOR_SHIFT, count < BATCH_MAX ? count : BATCH_MAX);
+    CHECK(
+        next ==
+        cursor_of(next) << CURSOR_SHIFT); /* buckets end at whole cursors: there are at most 2^38 of a slot */
+    return cursor_of(next);
 }
 
 /* --- a random key --- */

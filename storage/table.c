@@ -7,8 +7,8 @@
 
 enum { TABLE_MIN_BITS = 1, TABLE_GROW_AT_ONCE_BITS = 10, TABLE_MOVE_PER_INSERT = 4 };
 
-uint64_t place_of(struct slice key) {
-    return (uint64_t)key_slot(key) << PLACE_HASH_BITS | hash64(key) >> SLOT_BITS;
+uint64_t place_of(const struct keyspace *ks, struct slice key) {
+    return (uint64_t)key_slot(key) << PLACE_HASH_BITS | hash64_seeded(ks->place_seed, key) >> SLOT_BITS;
 }
 
 static inline uint32_t place_slot(uint64_t place) {
@@ -46,7 +46,7 @@ void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t 
     struct object **buckets[KS_PREFETCH_MAX];
     CHECK(count <= KS_PREFETCH_MAX);
     for (size_t i = 0; i < count; i++) {
-        places[i] = place_of(hints[i].key);
+        places[i] = place_of(ks, hints[i].key);
         struct slot_table *slots = ks->dbs[hints[i].db]->slots;
         tables[i] = slots ? &slots[place_slot(places[i])] : NULL;
         __builtin_prefetch(tables[i]);

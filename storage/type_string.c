@@ -92,7 +92,7 @@ void string_assign(struct keyspace *ks, struct object *o, struct slice value) {
 /* The key's object, edited, its access clock touched, its value still the old one or none. */
 static struct object *begin_set(struct keyspace *ks, int db, struct slice key, size_t room,
                                 bool keep_deadline) {
-    uint64_t place = place_of(key);
+    uint64_t place = place_of(ks, key);
     struct object *o = ks_find(ks, db, place, key);
     if (o == NULL) return ks_create(ks, db, place, key, room);
     ks_edit(ks, db, o);

@@ -145,7 +145,7 @@ void writeback_pack_now(struct keyspace *ks, struct object *o, struct db *db) {
 }
 
 static void pack_meta(struct keyspace *ks, struct job *job) {
-    struct meta m = {.applied = ks->applied, .next_db_id = ks->next_db_id};
+    struct meta m = {.applied = ks->applied, .place_seed = ks->place_seed, .next_db_id = ks->next_db_id};
     for (int i = 0; i < KS_DB_COUNT; i++) {
         m.dbs[i].id = ks->dbs[i]->id;
         m.dbs[i].keys = ks->dbs[i]->keys;
@@ -449,8 +449,8 @@ static enum rc clean_ingest_dir(const char *dir, struct kv_error *error) {
     return RC_OK;
 }
 
-static enum rc read_meta(struct keyspace *ks, struct kv_error *error) {
-    struct meta m = {.next_db_id = KS_DB_COUNT};
+static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_error *error) {
+    struct meta m = {.place_seed = fresh_seed, .next_db_id = KS_DB_COUNT};
     for (uint32_t i = 0; i < KS_DB_COUNT; i++) m.dbs[i].id = i;
     struct buf row = {0};
     enum rc rc = kv_get(ks->kv, SLICE("M"), &row, error);
@@ -462,6 +462,7 @@ static enum rc read_meta(struct keyspace *ks, struct kv_error *error) {
     if (rc != RC_OK && rc != RC_NOT_FOUND) return rc;
     ks->applied = m.applied;
     ks->next_db_id = m.next_db_id;
+    ks->place_seed = m.place_seed;
     for (int i = 0; i < KS_DB_COUNT; i++) {
         struct db *db = mem_calloc(1, sizeof *db);
         db->id = m.dbs[i].id;
@@ -485,7 +486,7 @@ enum rc ks_open(const char *path, const struct keyspace_options *options, struct
     if (rc != RC_OK) goto fail;
     rc = kv_open(path, &kv_options, &ks->kv, error);
     if (rc != RC_OK) goto fail;
-    rc = read_meta(ks, error);
+    rc = read_meta(ks, options->place_seed, error);
     if (rc != RC_OK) goto fail_kv;
 
     ks->writeback = wb;

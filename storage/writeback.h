@@ -17,6 +17,8 @@
 struct keyspace_options {
     size_t block_cache_bytes;
     int background_threads;
+    uint64_t
+        place_seed; /* of the hash in row order, for a new keyspace: the same on all nodes of a cluster */
     void (*wake)(void *arg); /* called on the storage thread when ks_turn has something to do */
     void *wake_arg;
 };
@@ -43,6 +45,7 @@ struct ks_applied ks_stored(const struct keyspace *ks);
 /* Drops clean objects until memory_bytes <= target, looking at no more than `steps` buckets; returns the bytes freed. */
 size_t ks_evict(struct keyspace *ks, uint64_t target_bytes, size_t steps);
 /* Whether a background warm-up (loading rows into memory until `target_bytes`) has anything left to do. */
+void ks_warm_again(struct keyspace *ks); /* from the beginning: memory was short, and is not any more */
 bool ks_warm_step(struct keyspace *ks, uint64_t target_bytes, size_t rows);
 /* Forgets all memory of clean keys, so that everything is read from disk again (DEBUG RELOAD, tests). */
 void ks_forget(struct keyspace *ks);

@@ -51,6 +51,10 @@ uint64_t hash64(struct slice bytes) {
     return XXH3_64bits(bytes.data, bytes.len);
 }
 
+uint64_t hash64_seeded(uint64_t seed, struct slice bytes) {
+    return XXH3_64bits_withSeed(bytes.data, bytes.len, seed);
+}
+
 /* Eight bytes at once; written out because the compiler keeps the loop. */
 #define FOLD8(table, v)                                                                                      \
     (table[7][(v)&0xff] ^ table[6][(v) >> 8 & 0xff] ^ table[5][(v) >> 16 & 0xff] ^                           \

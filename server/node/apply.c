@@ -152,7 +152,9 @@ static enum rc replay_entry(void *arg, const struct log_entry *e) {
     else
         pass_over(n, e->index, e->term);
     n->applied_index = e->index;
-    return n->failed ? RC_STOPPED : RC_OK;
+    if (n->failed) return RC_STOPPED;
+    node_relieve_memory(n); /* the tail of the log may be larger than memory */
+    return RC_OK;
 }
 
 static void replay(struct node *n, uint64_t to) {

@@ -76,14 +76,39 @@ static uint64_t smaller(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+/* How long free pages are kept for the next allocation. With a limit they count against it, so they go back soon;
+ * the background thread sees to it while nothing is allocated. */
+static void set_decay(bool has_limit) {
+#ifdef REDRAFT_JEMALLOC
+    enum { DECAY_MS = 2000, DECAY_MS_LIMITED = 100, NAME_CAP = 64 };
+    bool on = true;
+    ssize_t decay_ms = has_limit ? DECAY_MS_LIMITED : DECAY_MS;
+    unsigned arenas = 0;
+    size_t size = sizeof arenas;
+    mallctl("background_thread", NULL, NULL, &on, sizeof on);
+    mallctl("arenas.dirty_decay_ms", NULL, NULL, &decay_ms, sizeof decay_ms);
+    mallctl("arenas.narenas", &arenas, &size, NULL, 0);
+    for (unsigned i = 0; i < arenas;
+         i++) { /* those there are already; an unused one says no, which is fine */
+        char name[NAME_CAP];
+        snprintf(name, sizeof name, "arena.%u.dirty_decay_ms", i);
+        mallctl(name, NULL, NULL, &decay_ms, sizeof decay_ms);
+    }
+#else
+    (void)has_limit;
+#endif
+}
+
 /* maxmemory is for the whole process: what is not the keyspace (RocksDB, buffers, the log in flight, what the allocator
  * holds back) is taken off before the keyspace gets its share. But eviction leaves holes, which the allocator fills
  * again rather than gives back: were all of them taken off, each eviction would ask for the next one, without end. */
 void node_update_memory(struct node *n) {
-    enum { HOLES_SHARE = 4 };
+    enum { HOLES_SHARE = 4, ALLOWANCE_SHARE = 16 /* for what comes between two looks */ };
     struct memory m = measure_memory();
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
     uint64_t limit = (uint64_t)n->server.config.maxmemory;
+    if (limit != n->memory_limit || n->ticks <= 1) set_decay(limit > 0);
+    n->memory_limit = limit;
     if (limit == 0) {
         n->memory_budget = UINT64_MAX;
         return;
@@ -94,16 +119,9 @@ void node_update_memory(struct node *n) {
     uint64_t others = resident > stats.memory_bytes ? resident - stats.memory_bytes : 0;
     uint64_t holes = m.allocated > 0 && resident > m.allocated ? resident - m.allocated : 0;
     if (holes > limit / HOLES_SHARE) others -= smaller(others, holes - limit / HOLES_SHARE);
+    limit -= limit / ALLOWANCE_SHARE;
     uint64_t least = limit / 8;
     n->memory_budget = others + least < limit ? limit - others : least;
-}
-
-/* Pages that are free go back to the system also while nothing is allocated. */
-static void give_memory_back(void) {
-#ifdef REDRAFT_JEMALLOC
-    bool on = true;
-    mallctl("background_thread", NULL, NULL, &on, sizeof on);
-#endif
 }
 
 static double seconds(struct timeval t) {
@@ -324,7 +342,6 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
 }
 
 void host_init(struct node *n) {
-    give_memory_back();
     n->host = (struct host){
         .session_close = host_session_close,
         .session_usage = host_session_usage,

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEVEL0_FILES_MAX = 24, WARM_SHARE = 8 /* tenths of the budget */ };
+enum { LEVEL0_FILES_MAX = 24, WARM_SHARE = 8 /* tenths of the budget */, WARM_AGAIN_SECONDS = 10 };
 
 /* --- clocks and log lines --- */
 
@@ -185,19 +185,34 @@ static size_t storage_steps(struct node *n) {
     return KS_STEPS_PER_TURN + KS_STEPS_PER_CHANGE * changes;
 }
 
-static void care_for_storage(struct node *n) {
+void node_relieve_memory(struct node *n) {
     if (!ks_writeback_running(n->ks) && wants_writeback(n)) {
         n->writeback_at_ms = mono_ms(n);
         n->log_bytes_at_writeback = n->log_bytes;
         ks_writeback_begin(n->ks);
     }
     ks_turn(n->ks, storage_steps(n));
-    node_cut_log(n);
     if (n->memory_budget != UINT64_MAX) ks_evict(n->ks, n->memory_budget, EVICT_STEPS_PER_TURN);
-    if (n->warming) {
-        uint64_t target = n->memory_budget == UINT64_MAX ? UINT64_MAX : n->memory_budget / 10 * WARM_SHARE;
-        n->warming = ks_warm_step(n->ks, target, KS_WARM_ROWS_PER_TURN);
-    }
+}
+
+static void warm_up(struct node *n) {
+    uint64_t target = n->memory_budget == UINT64_MAX ? UINT64_MAX : n->memory_budget / 10 * WARM_SHARE;
+    n->warming = ks_warm_step(n->ks, target, KS_WARM_ROWS_PER_TURN);
+}
+
+/* With room in memory for twice what is there, and some of the data on disk only, more of it may come back. */
+static void look_for_room(struct node *n) {
+    struct ks_stats stats;
+    ks_stats(n->ks, &stats);
+    if (n->warming || !n->serving || stats.memory_bytes > n->memory_budget / 10 * WARM_SHARE / 2) return;
+    ks_warm_again(n->ks);
+    n->warming = true;
+}
+
+static void care_for_storage(struct node *n) {
+    node_relieve_memory(n);
+    node_cut_log(n);
+    if (n->warming) warm_up(n);
 }
 
 /* --- turns --- */
@@ -329,6 +344,7 @@ static void timer_cb(uv_timer_t *timer) {
     watch_disk_space(n);
     if (n->readable) node_propose_expired(n);
     if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
+    if (n->ticks % (WARM_AGAIN_SECONDS * 1000 / TICK_MS) == 0) look_for_room(n);
     server_tick(&n->server, now_ms);
     n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */
     if (n->stopping && mono_ms(n) > n->stop_by_ms) {

@@ -88,6 +88,7 @@ struct node {
     int lock_fd;
     char state_dir[4096];
     uint64_t node_id;
+    char cluster_id[16];
 
     struct proposal *filling;               /* never NULL while serving */
     struct proposal *flight, **flight_tail; /* proposed, not applied, oldest first */
@@ -118,6 +119,7 @@ struct node {
     size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
     uint64_t ticks;
     uint64_t memory_budget; /* for ks_stats.memory_bytes; UINT64_MAX without maxmemory */
+    uint64_t memory_limit;  /* maxmemory as last looked at */
     uint64_t memory_peak;
 };
 
@@ -147,7 +149,9 @@ void node_stop(struct node *n, const char *why); /* drains, then the loop ends *
 uint64_t mono_us(void);
 
 void node_cut_log(struct node *n); /* what the state database holds need not be in the log */
-void node_wake(void *arg);         /* from any thread: the loop has something to look at */
+/* A bounded step of write-back and eviction; between two entries only. */
+void node_relieve_memory(struct node *n);
+void node_wake(void *arg); /* from any thread: the loop has something to look at */
 
 /* open.c */
 bool node_open_storage(struct node *n); /* false after saying why */

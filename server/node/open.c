@@ -49,9 +49,9 @@ enum { NODE_FILE_MAGIC = 0x4e444652, NODE_FILE_VERSION = 1, NODE_FILE_SIZE = 4 +
 static bool read_identity(struct node *n, struct slice file) {
     struct slice body = slice_make(file.data, NODE_FILE_SIZE - 4), rest = file;
     uint32_t magic, version, crc;
-    struct slice cluster;
     bool whole = file.len == NODE_FILE_SIZE && slice_take_u32le(&rest, &magic) &&
-                 slice_take_u32le(&rest, &version) && slice_take(&rest, 16, &cluster) &&
+                 slice_take_u32le(&rest, &version) &&
+                 slice_take_raw(&rest, n->cluster_id, sizeof n->cluster_id) &&
                  slice_take_u64le(&rest, &n->node_id) && slice_take_u32le(&rest, &crc);
     return whole && magic == NODE_FILE_MAGIC && version == NODE_FILE_VERSION && crc == crc32c(0, body) &&
            n->node_id != 0;
@@ -62,10 +62,11 @@ static enum rc write_identity(struct node *n, const char *path) {
     do CHECK(getrandom(ids, sizeof ids, 0) == (ssize_t)sizeof ids);
     while (ids[2] == 0);
     n->node_id = ids[2];
+    memcpy(n->cluster_id, ids, sizeof n->cluster_id);
     struct buf b = {0};
     buf_add_u32le(&b, NODE_FILE_MAGIC);
     buf_add_u32le(&b, NODE_FILE_VERSION);
-    buf_add(&b, ids, 16);
+    buf_add(&b, n->cluster_id, sizeof n->cluster_id);
     buf_add_u64le(&b, n->node_id);
     buf_add_u32le(&b, crc32c(0, buf_slice(&b)));
     enum rc rc = n->host.write_file(&n->host, path, buf_slice(&b));
@@ -162,6 +163,7 @@ bool node_open_storage(struct node *n) {
     }
     struct keyspace_options options = {.block_cache_bytes = (size_t)c->rocksdb_cache,
                                        .background_threads = 2,
+                                       .place_seed = hash64(slice_make(n->cluster_id, sizeof n->cluster_id)),
                                        .wake = node_wake,
                                        .wake_arg = n};
     if (!make_dir(n->state_dir)) {
