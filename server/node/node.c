@@ -197,7 +197,9 @@ void node_relieve_memory(struct node *n) {
 
 static void warm_up(struct node *n) {
     uint64_t target = n->memory_budget == UINT64_MAX ? UINT64_MAX : n->memory_budget / 10 * WARM_SHARE;
-    n->warming = ks_warm_step(n->ks, target, KS_WARM_ROWS_PER_TURN);
+    bool busy = n->server.stats.commands_processed != n->commands_seen;
+    n->commands_seen = n->server.stats.commands_processed;
+    n->warming = ks_warm_step(n->ks, target, busy ? KS_WARM_ROWS_PER_BUSY_TURN : KS_WARM_ROWS_PER_TURN);
 }
 
 /* With room in memory for twice what is there, and some of the data on disk only, more of it may come back. */

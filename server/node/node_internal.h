@@ -23,6 +23,7 @@ enum {
     KS_STEPS_PER_TURN = 128,
     KS_STEPS_PER_CHANGE = 3, /* and this many more for each change since the last turn */
     KS_WARM_ROWS_PER_TURN = 128,
+    KS_WARM_ROWS_PER_BUSY_TURN = 16, /* somebody is waiting for the next turn */
     EVICT_STEPS_PER_TURN = 1024,
     DISK_RESERVE_BYTES = 32 << 20, /* with less than this and what the log needs free, writes are refused
                                     * before the disk refuses */
@@ -111,7 +112,8 @@ struct node {
     bool readable, serving, stopping, failed;
     bool wake_seen, expiry_in_flight, expiry_again;
     bool idle_running, warming;
-    uint64_t changes_seen; /* ks_stats.changes at the end of the last turn */
+    uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
+    uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms;
