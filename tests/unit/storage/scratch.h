@@ -44,14 +44,18 @@ __attribute__((unused)) static void scratch_remove_top(void) {
     if (getpid() == scratch_owner) scratch_remove(scratch_top.path);
 }
 
+__attribute__((unused)) static void scratch_make_top(void) {
+    if (scratch_owner != 0) return;
+    const char *tmp = getenv("TMPDIR");
+    snprintf(scratch_top.path, sizeof scratch_top.path, "%.200s/redraft-test-XXXXXX", tmp ? tmp : "/tmp");
+    scratch_must(mkdtemp(scratch_top.path) != NULL, "mkdtemp");
+    scratch_owner = getpid();
+    atexit(scratch_remove_top);
+}
+
+/* A folder of its own. */
 __attribute__((unused)) static struct scratch scratch_new(void) {
-    if (scratch_owner == 0) {
-        const char *tmp = getenv("TMPDIR");
-        snprintf(scratch_top.path, sizeof scratch_top.path, "%.200s/redraft-test-XXXXXX", tmp ? tmp : "/tmp");
-        scratch_must(mkdtemp(scratch_top.path) != NULL, "mkdtemp");
-        scratch_owner = getpid();
-        atexit(scratch_remove_top);
-    }
+    scratch_make_top();
     struct scratch s;
     snprintf(s.path, sizeof s.path, "%.240s/XXXXXX", scratch_top.path);
     scratch_must(mkdtemp(s.path) != NULL, "mkdtemp");
@@ -61,6 +65,14 @@ __attribute__((unused)) static struct scratch scratch_new(void) {
 __attribute__((unused)) static struct scratch scratch_in(const struct scratch *folder, const char *name) {
     struct scratch s;
     CHECK(snprintf(s.path, sizeof s.path, "%s/%s", folder->path, name) < (int)sizeof s.path);
+    return s;
+}
+
+/* A path where nothing is yet, or no longer. */
+__attribute__((unused)) static struct scratch scratch_fresh(const char *name) {
+    scratch_make_top();
+    struct scratch s = scratch_in(&scratch_top, name);
+    scratch_remove(s.path);
     return s;
 }
 

@@ -9,19 +9,7 @@
 
 #include <pthread.h>
 
-static struct scratch top;
 static struct kv_error error;
-
-__attribute__((destructor)) static void remove_top(void) {
-    if (top.path[0] != 0) scratch_remove(top.path);
-}
-
-static struct scratch fresh_path(const char *name) {
-    if (top.path[0] == 0) top = scratch_new();
-    struct scratch s = scratch_in(&top, name);
-    scratch_remove(s.path);
-    return s;
-}
 
 static const struct kv_options state_options = {
     .profile = KV_STATE, .block_cache_bytes = 1 << 20, .background_threads = 2};
@@ -67,7 +55,7 @@ static void check_get(struct kv *kv, const char *key, const char *want) {
 }
 
 TEST(a_file_is_ingested_over_older_rows) {
-    struct scratch s = fresh_path("over"), f = fresh_path("over.sst");
+    struct scratch s = scratch_fresh("over"), f = scratch_fresh("over.sst");
     struct kv *kv = must_open(&s, &state_options);
     struct kv_sst *w = begin(kv, f.path);
     must(kv_sst_put(w, SLICE("a"), SLICE("1"), &error));
@@ -99,7 +87,7 @@ TEST(a_file_is_ingested_over_older_rows) {
 }
 
 TEST(iterators_see_their_range_and_their_moment) {
-    struct scratch s = fresh_path("iter"), f = fresh_path("iter.sst");
+    struct scratch s = scratch_fresh("iter"), f = scratch_fresh("iter.sst");
     struct kv *kv = must_open(&s, &state_options);
     struct kv_sst *w = begin(kv, f.path);
     must(kv_sst_put(w, SLICE("k1"), SLICE("1"), &error));
@@ -134,7 +122,7 @@ TEST(iterators_see_their_range_and_their_moment) {
 }
 
 TEST(a_file_refuses_keys_out_of_order_and_can_be_abandoned) {
-    struct scratch s = fresh_path("order"), f = fresh_path("order.sst");
+    struct scratch s = scratch_fresh("order"), f = scratch_fresh("order.sst");
     struct kv *kv = must_open(&s, &state_options);
     struct kv_sst *w = begin(kv, f.path);
     must(kv_sst_put(w, SLICE("b"), SLICE("1"), &error));
@@ -201,7 +189,8 @@ static void random_file(struct rng *r, struct kv *kv, const char *path, uint64_t
 
 TEST(any_sequence_of_files_reads_as_the_model) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("model"), f = fresh_path("model.sst"), c = fresh_path("model-checkpoint");
+    struct scratch s = scratch_fresh("model"), f = scratch_fresh("model.sst"),
+                   c = scratch_fresh("model-checkpoint");
     struct kv *kv = must_open(&s, &state_options);
     uint64_t model[MODEL_KEYS] = {0};
     for (int step = 0; step < 120; step++) {
@@ -250,7 +239,7 @@ static void *read_pairs(void *arg) {
 }
 
 TEST(a_file_appears_all_at_once) {
-    struct scratch s = fresh_path("atomic"), f = fresh_path("atomic.sst");
+    struct scratch s = scratch_fresh("atomic"), f = scratch_fresh("atomic.sst");
     struct reader rd = {.kv = must_open(&s, &state_options)};
     pthread_t thread;
     EXPECT(pthread_create(&thread, NULL, read_pairs, &rd) == 0);
@@ -270,7 +259,7 @@ TEST(a_file_appears_all_at_once) {
 }
 
 TEST(only_one_process_has_it_open) {
-    struct scratch s = fresh_path("lock");
+    struct scratch s = scratch_fresh("lock");
     struct kv *kv = must_open(&s, &state_options), *second = NULL;
     EXPECT_EQ_INT(kv_open(s.path, &state_options, &second, &error), RC_BUSY);
     kv_close(kv);
@@ -284,7 +273,8 @@ static void add_table(void *arg, const char *name) {
 /* A damaged table is never read as other rows: the right value or RC_CORRUPT. */
 TEST(a_flipped_bit_in_a_table_is_told) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("flip"), hurt = fresh_path("flip-hurt"), f = fresh_path("flip.sst");
+    struct scratch s = scratch_fresh("flip"), hurt = scratch_fresh("flip-hurt"),
+                   f = scratch_fresh("flip.sst");
     struct kv *kv = must_open(&s, &state_options);
     struct kv_sst *w = begin(kv, f.path);
     for (uint64_t k = 0; k < 2000; k++) {
@@ -336,7 +326,7 @@ TEST(a_flipped_bit_in_a_table_is_told) {
 }
 
 TEST(a_full_disk_leaves_the_database_as_it_was) {
-    struct scratch s = fresh_path("full"), f = fresh_path("full.sst");
+    struct scratch s = scratch_fresh("full"), f = scratch_fresh("full.sst");
     struct kv *kv = must_open(&s, &state_options);
     uint64_t model[MODEL_KEYS] = {0};
     struct rng r = {7};
@@ -368,7 +358,7 @@ TEST(a_full_disk_leaves_the_database_as_it_was) {
 }
 
 TEST(the_log_profile_writes_batches_and_drops_old_files) {
-    struct scratch s = fresh_path("log");
+    struct scratch s = scratch_fresh("log");
     struct kv *kv = must_open(&s, &log_options);
     struct kv_batch *b = kv_batch_new();
     char value[1000] = {0};

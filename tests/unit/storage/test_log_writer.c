@@ -12,19 +12,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
-static struct scratch top;
 static struct kv_error error;
-
-__attribute__((destructor)) static void remove_top(void) {
-    if (top.path[0] != 0) scratch_remove(top.path);
-}
-
-static struct scratch fresh_path(const char *name) {
-    if (top.path[0] == 0) top = scratch_new();
-    struct scratch s = scratch_in(&top, name);
-    scratch_remove(s.path);
-    return s;
-}
 
 static struct raft_log *must_open(const struct scratch *s) {
     struct raft_log *log = NULL;
@@ -57,7 +45,7 @@ static void wake(void *arg) {
 }
 
 static void start(struct loop *l, const char *name) {
-    *l = (struct loop){.path = fresh_path(name)};
+    *l = (struct loop){.path = scratch_fresh(name)};
     sem_init(&l->woken, 0, 0);
     l->log = must_open(&l->path);
     l->writer = log_writer_start(l->log, wake, l);

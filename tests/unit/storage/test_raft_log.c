@@ -15,19 +15,6 @@
 
 enum { ENTRIES_MAX = 20000, SMALL_MEMTABLE = 64 << 10 };
 
-static struct scratch top;
-
-__attribute__((destructor)) static void remove_top(void) {
-    if (top.path[0] != 0) scratch_remove(top.path);
-}
-
-static struct scratch fresh_path(const char *name) {
-    if (top.path[0] == 0) top = scratch_new();
-    struct scratch s = scratch_in(&top, name);
-    scratch_remove(s.path);
-    return s;
-}
-
 static struct kv_error error;
 
 static enum rc open_log(const struct scratch *s, struct raft_log **log) {
@@ -104,7 +91,7 @@ static void check_all(struct raft_log *log, const uint64_t *terms) {
 }
 
 TEST(a_new_log_is_empty_and_stays_so) {
-    struct scratch s = fresh_path("new");
+    struct scratch s = scratch_fresh("new");
     for (int round = 0; round < 3; round++) {
         struct raft_log *log = must_open(&s);
         EXPECT_EQ_INT(raft_log_last_index(log), 0);
@@ -117,7 +104,7 @@ TEST(a_new_log_is_empty_and_stays_so) {
 }
 
 TEST(entries_term_and_vote_are_found_again) {
-    struct scratch s = fresh_path("again");
+    struct scratch s = scratch_fresh("again");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 3, 1);
     must_append(log, 4, 1, 2);
@@ -137,7 +124,7 @@ TEST(entries_term_and_vote_are_found_again) {
 }
 
 TEST(an_entry_may_be_empty_or_large) {
-    struct scratch s = fresh_path("sizes");
+    struct scratch s = scratch_fresh("sizes");
     struct raft_log *log = must_open(&s);
     struct buf big = {0};
     while (big.len < 3000000) buf_add_u64le(&big, big.len * 31);
@@ -154,7 +141,7 @@ TEST(an_entry_may_be_empty_or_large) {
 }
 
 TEST(entries_replace_what_they_conflict_with) {
-    struct scratch s = fresh_path("conflict");
+    struct scratch s = scratch_fresh("conflict");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 10, 1);
     must_append(log, 4, 2, 2); /* now 1..3 of term 1, 4..5 of term 2 */
@@ -177,7 +164,7 @@ TEST(entries_replace_what_they_conflict_with) {
 }
 
 TEST(reading_outside_of_the_log_is_told_apart) {
-    struct scratch s = fresh_path("outside");
+    struct scratch s = scratch_fresh("outside");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 10, 1);
     EXPECT(raft_log_cut(log, (struct log_mark){4, 1}, &error) == RC_OK);
@@ -198,7 +185,7 @@ static enum rc stop_at_three(void *arg, const struct log_entry *e) {
 }
 
 TEST(a_visitor_can_stop_the_reading) {
-    struct scratch s = fresh_path("visitor");
+    struct scratch s = scratch_fresh("visitor");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 10, 1);
     EXPECT_EQ_INT(raft_log_read(log, 1, 10, stop_at_three, NULL, &error), RC_STOPPED);
@@ -206,7 +193,7 @@ TEST(a_visitor_can_stop_the_reading) {
 }
 
 TEST(cutting_frees_the_disk_and_keeps_the_rest) {
-    struct scratch s = fresh_path("cut");
+    struct scratch s = scratch_fresh("cut");
     struct raft_log *log = must_open(&s);
     int most = 0;
     for (uint64_t i = 1; i <= 8000; i += 8) {
@@ -229,7 +216,7 @@ TEST(cutting_frees_the_disk_and_keeps_the_rest) {
 }
 
 TEST(a_log_cut_to_its_end_goes_on) {
-    struct scratch s = fresh_path("cut-all");
+    struct scratch s = scratch_fresh("cut-all");
     struct raft_log *log = must_open(&s);
     for (uint64_t round = 0; round < 20; round++) {
         must_append(log, round * 100 + 1, 100, round + 1);
@@ -248,7 +235,7 @@ TEST(a_log_cut_to_its_end_goes_on) {
 }
 
 TEST(a_mark_ahead_of_the_log_empties_it) {
-    struct scratch s = fresh_path("ahead");
+    struct scratch s = scratch_fresh("ahead");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 10, 1);
     struct log_hard_state hs = {.term = 7};
@@ -265,7 +252,7 @@ TEST(a_mark_ahead_of_the_log_empties_it) {
 }
 
 TEST(only_one_process_has_it_open) {
-    struct scratch s = fresh_path("lock");
+    struct scratch s = scratch_fresh("lock");
     struct raft_log *log = must_open(&s), *second = NULL;
     EXPECT_EQ_INT(open_log(&s, &second), RC_BUSY);
     raft_log_close(log);
@@ -274,7 +261,7 @@ TEST(only_one_process_has_it_open) {
 /* Random appends, conflicts, votes, cuts, restarts, against a model. */
 TEST(any_sequence_of_operations_is_remembered) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("model");
+    struct scratch s = scratch_fresh("model");
     struct raft_log *log = must_open(&s);
     uint64_t *terms = calloc(ENTRIES_MAX, sizeof *terms);
     uint64_t last = 0, mark = 0, term = 1;
@@ -349,7 +336,7 @@ TEST(child_appends_until_killed) {
 
 TEST(what_was_answered_outlives_kill_9) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("killed"), counter = scratch_in(&top, "counter");
+    struct scratch s = scratch_fresh("killed"), counter = scratch_fresh("counter");
     _Atomic uint64_t *answered = map_counter(counter.path);
     setenv("TEST_APPEND_TO", s.path, 1);
     setenv("TEST_COUNT_IN", counter.path, 1);
@@ -413,7 +400,8 @@ static void tear(const struct scratch *torn, struct slice before, struct slice a
 
 TEST(a_torn_last_batch_is_forgotten_and_nothing_else) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("tear"), base = fresh_path("tear-base"), torn = fresh_path("tear-torn");
+    struct scratch s = scratch_fresh("tear"), base = scratch_fresh("tear-base"),
+                   torn = scratch_fresh("tear-torn");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 40, 1);
     scratch_copy(s.path, base.path); /* the floor says: 40 */
@@ -511,7 +499,7 @@ static bool stops_rocksdb(struct slice table, size_t at) {
 
 TEST(a_flipped_bit_anywhere_is_noticed_or_harmless) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("flip"), hurt = fresh_path("flip-hurt");
+    struct scratch s = scratch_fresh("flip"), hurt = scratch_fresh("flip-hurt");
     make_log_of_many_files(&s);
     struct raft_log *log = must_open(&s);
     for (int i = 0; i < 5; i++) must_append(log, raft_log_last_index(log) + 1, 3, raft_log_last_term(log));
@@ -558,7 +546,7 @@ TEST(a_flipped_bit_anywhere_is_noticed_or_harmless) {
 
 TEST(a_file_that_is_gone_or_short_is_noticed_or_harmless) {
     struct rng r = {test_seed()};
-    struct scratch s = fresh_path("gone"), hurt = fresh_path("gone-hurt");
+    struct scratch s = scratch_fresh("gone"), hurt = scratch_fresh("gone-hurt");
     make_log_of_many_files(&s);
     struct raft_log *log = must_open(&s);
     uint64_t last = raft_log_last_index(log);
@@ -585,7 +573,7 @@ TEST(a_file_that_is_gone_or_short_is_noticed_or_harmless) {
 
 /* What recycled WAL files hold is searched for headers: a client must not be able to plant one. */
 TEST(a_payload_that_looks_like_a_header_is_none) {
-    struct scratch s = fresh_path("planted");
+    struct scratch s = scratch_fresh("planted");
     struct raft_log *log = must_open(&s);
     struct buf header = {0};
     buf_add_u32le(&header, UINT32_C(0x674c6452));
@@ -606,7 +594,7 @@ TEST(a_payload_that_looks_like_a_header_is_none) {
 }
 
 TEST(a_log_without_its_floor_is_refused) {
-    struct scratch s = fresh_path("floorless");
+    struct scratch s = scratch_fresh("floorless");
     struct raft_log *log = must_open(&s);
     must_append(log, 1, 3, 1);
     raft_log_close(log);
@@ -614,7 +602,7 @@ TEST(a_log_without_its_floor_is_refused) {
     EXPECT_EQ_INT(open_log(&s, &log), RC_CORRUPT);
     EXPECT(strstr(error.text, "floor") != NULL);
     /* Nor is a floor without its log taken for a new one, and nothing is made in its place. */
-    struct scratch other = fresh_path("logless");
+    struct scratch other = scratch_fresh("logless");
     log = must_open(&other);
     must_append(log, 1, 3, 1);
     raft_log_close(log);
@@ -626,7 +614,7 @@ TEST(a_log_without_its_floor_is_refused) {
 /* ---- the disk refuses ---- */
 
 static void check_failing(const char *name, _Atomic int *which, int err, enum rc want) {
-    struct scratch s = fresh_path(name);
+    struct scratch s = scratch_fresh(name);
     for (long after = 0; after < 8; after++) {
         struct raft_log *log = must_open(&s);
         uint64_t answered = raft_log_last_index(log);
@@ -662,7 +650,7 @@ TEST(a_failing_sync_is_told_and_loses_nothing) {
 
 /* Every write of opening fails in turn, on a new log and on an old one. */
 TEST(opening_on_a_full_disk_is_told_and_harms_nothing) {
-    struct scratch s = fresh_path("full-open");
+    struct scratch s = scratch_fresh("full-open");
     int refused = 0;
     for (long after = 0; after < 40; after++) {
         if (after == 20) {
