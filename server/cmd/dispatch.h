@@ -12,6 +12,9 @@ enum gate {
     GATE_RUN_ALONE, /* run when the connection has no unanswered commands, between two entries */
     GATE_RUN_NOW,   /* touches no data: run at once, its reply in order */
     GATE_HOLD,      /* CLIENT PAUSE: ask again later */
+    GATE_FORWARD,   /* for the leader, who is another node */
+    GATE_NO_LEADER, /* for the leader, and nobody knows one: ask again later, but only so long (forward-wait-ms),
+                     * then answer ERR_NO_LEADER */
 };
 
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,

@@ -15,4 +15,8 @@
 #define ERR_NOAUTH          "NOAUTH Authentication required."
 #define ERR_NOPROTO         "NOPROTO unsupported protocol version"
 
+/* Ours. Cluster clients know the code and try again; nothing was done. */
+#define ERR_NO_LEADER "CLUSTERDOWN no leader is known at the moment, and nothing was done"
+#define ERR_REMOVED   "CLUSTERDOWN this node was removed from the cluster"
+
 #endif

@@ -5,6 +5,8 @@
 
 #include "buf.h"
 #include "check.h"
+#include "resp_write.h"
+#include "topology.h"
 
 struct session;
 
@@ -33,6 +35,30 @@ struct host_raft {
     uint64_t durable_applied_index; /* what the state database holds */
 };
 
+/* What a client asks to be done to the cluster. The success of all of them is +OK; of INIT, "+OK <cluster id>". */
+enum host_request_kind {
+    HOST_INIT,    /* this fresh node becomes the first of a new cluster */
+    HOST_JOIN,    /* this fresh node asks `addresses` to let it in */
+    HOST_ADD,     /* the node at `address` becomes a voter, by way of a learner; `id` 0: ask it for its id */
+    HOST_REMOVE,  /* the member of this `id`, or when that is 0 of this `address`, leaves */
+    HOST_PROMOTE, /* the learner `id` becomes a voter */
+    HOST_READDRESS, /* the member `id` is at `address` from now on */
+    HOST_TRANSFER,  /* the leader hands over to `id`; 0: to whoever is most up to date */
+    HOST_LEAD, /* this node wants to lead: asks the leader to hand over, or without one (or with `force`) stands
+                     * for election */
+};
+enum { HOST_ADDRESSES_MAX = 16 };
+
+/* Everything in it is borrowed until the call returns. */
+struct host_request {
+    enum host_request_kind kind;
+    uint64_t id;
+    const char *address; /* "host:port", checked; "" when not given */
+    const char *addresses[HOST_ADDRESSES_MAX];
+    int address_count;
+    bool force;
+};
+
 enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 };
 
 struct host {
@@ -41,6 +67,12 @@ struct host {
     void (*session_usage)(struct host *h, const struct session *s, struct host_session_usage *out);
     void (*usage)(struct host *h, struct host_usage *out);
     void (*raft)(struct host *h, struct host_raft *out);
+    void (*cluster)(struct host *h, struct cluster_state *out);
+    /* Writes the reply at once, or nothing: then the connection is held and answered later. The command that asks
+     * (flag ALONE, so that nothing else of its connection is unanswered) replies in neither case. Kinds other than
+     * INIT, JOIN and LEAD come to leaders only. */
+    void (*cluster_do)(struct host *h, struct session *s, const struct host_request *request,
+                       struct reply *reply);
     /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put
      * back. */
     bool (*config_changed)(struct host *h, const char *name, const char **why);

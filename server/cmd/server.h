@@ -12,8 +12,18 @@
 /* The Redis whose behaviour this server has; clients decide by it what they may send. */
 #define REDIS_COMPATIBLE_VERSION "7.0.15"
 
+/* Where commands that need the leader go; kept up to date by the node, read by the gates. */
+enum leadership {
+    LEADERSHIP_HERE,    /* this node leads */
+    LEADERSHIP_THERE,   /* another does, at leader_address */
+    LEADERSHIP_NOBODY,  /* nobody is known to, or this node is in no cluster yet */
+    LEADERSHIP_REMOVED, /* this node was removed from the cluster: it will not know any more */
+};
+
 struct server {
     struct host *host;
+    enum leadership leadership;
+    char leader_address[CLUSTER_ADDRESS_CAP]; /* "host:port" while it is THERE */
     struct keyspace *ks;
     struct config config;
     struct stats stats;

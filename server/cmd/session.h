@@ -24,6 +24,7 @@ struct session {
     char peer[64], local[64];                     /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
     int fd;
     bool unix_socket;
+    bool forwarded; /* through another node: `peer` is its address there */
 };
 
 #endif

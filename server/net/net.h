@@ -24,6 +24,7 @@
 
 struct config;
 struct net;
+struct peer_client;
 struct proposal;
 
 enum { CONN_MAGIC = 0x434f4e4e, CONN_PENDING_MAX = 20000, CONN_OUTPUT_PAUSE = 4 << 20 };
@@ -89,6 +90,10 @@ struct net {
 void net_init(struct net *net, uv_loop_t *loop, const struct config *config, struct net_handler handler);
 /* Binds everything that bind, port and unixsocket name. RC_IO with a text in `error` if any of it fails. */
 MUST_USE enum rc net_listen(struct net *net, char *error, size_t cap);
+/* A socket that a peer opened for one of its clients and that has passed the handshake: it becomes a connection like any
+ * other, with session.forwarded and session.authenticated set and what `client` says in the session; `leftover` is input
+ * that came already. The fd is taken over in any case. NULL when there are too many connections: it is told so and closed. */
+struct conn *net_adopt(struct net *net, int fd, struct slice leftover, const struct peer_client *client);
 /* "127.0.0.1:6379, /path/to.sock" */
 void net_describe(const struct net *net, struct buf *out);
 void net_unlisten(struct net *net);

@@ -198,6 +198,42 @@ static void host_raft(struct host *h, struct host_raft *out) {
     };
 }
 
+/* One node alone: a cluster of one. */
+static void host_cluster(struct host *h, struct cluster_state *out) {
+    struct node *n = node_of(h);
+    struct raft_status s;
+    raft_status(n->raft, &s);
+    *out = (struct cluster_state){
+        .node_id = s.id,
+        .leader_id = s.leader_id,
+        .last_leader_id = s.id,
+        .term = s.term,
+        .commit_index = s.commit_index,
+        .applied_index = n->applied_index,
+        .is_leader = s.role == RAFT_LEADER,
+        .readable = n->readable,
+        .member_count = 1,
+        .members = {{.id = s.id,
+                     .seat = CLUSTER_VOTER,
+                     .is_self = true,
+                     .is_connected = true,
+                     .heard_ms_ago = 0,
+                     .match_index = s.last_index}},
+    };
+    for (size_t i = 0; i < sizeof n->cluster_id; i++)
+        snprintf(out->cluster_id + 2 * i, 3, "%02x", (unsigned char)n->cluster_id[i]);
+}
+
+static void host_cluster_do(struct host *h, struct session *s, const struct host_request *request,
+                            struct reply *reply) {
+    (void)h;
+    (void)s;
+    if (request->kind == HOST_INIT || request->kind == HOST_JOIN)
+        reply_error(reply, "ERR this node is a cluster of its own already");
+    else
+        reply_error(reply, "ERR this node cannot be joined by others yet");
+}
+
 /* --- files --- */
 
 static enum rc rc_of_errno(void) {
@@ -347,6 +383,8 @@ void host_init(struct node *n) {
         .session_usage = host_session_usage,
         .usage = host_usage,
         .raft = host_raft,
+        .cluster = host_cluster,
+        .cluster_do = host_cluster_do,
         .config_changed = host_config_changed,
         .write_file = host_write_file,
         .read_file = host_read_file,

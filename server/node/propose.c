@@ -178,7 +178,9 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     reply_init(&reply, in_line ? &n->scratch : &c->out, c->session.resp);
     enum gate gate = cmd_gate(&n->server, &c->session, argc, argv, node_clock_ms(n), &reply, &cmd);
     switch (gate) {
-    case GATE_HOLD: return CONN_HOLD;
+    case GATE_HOLD:
+    case GATE_NO_LEADER: return CONN_HOLD;
+    case GATE_FORWARD: CHECK(false); /* nobody else is there */
     case GATE_PROPOSE:
         if (n->stopping || node_is_overloaded(n)) return CONN_HOLD;
         gate = GATE_REFUSED;

@@ -21,7 +21,12 @@ static struct world {
     int unpaused, reloads, saves, slept_us, shutdown_flags;
     enum rc shutdown_rc;
     uint64_t random;
-    enum gate gate; /* of the last command */
+    struct cluster_state cluster;
+    struct host_request request; /* the last one */
+    char request_addresses[512]; /* of that one, each with a space behind it */
+    int requests;
+    bool answers_later; /* requests are not answered at once */
+    enum gate gate;     /* of the last command */
 } world;
 
 static void world_session_close(struct host *h, struct session *s, bool after_reply) {
@@ -46,6 +51,22 @@ static void world_usage(struct host *h, struct host_usage *out) {
 static void world_raft(struct host *h, struct host_raft *out) {
     (void)h;
     *out = (struct host_raft){.role = "leader", .commit_index = 42, .voters = 1};
+}
+static void world_cluster(struct host *h, struct cluster_state *out) {
+    (void)h;
+    *out = world.cluster;
+}
+static void world_cluster_do(struct host *h, struct session *s, const struct host_request *request,
+                             struct reply *reply) {
+    (void)h;
+    (void)s;
+    world.requests++;
+    world.request = *request;
+    world.request_addresses[0] = '\0';
+    if (request->address[0] != '\0') strcat(strcat(world.request_addresses, request->address), " ");
+    for (int i = 0; i < request->address_count; i++)
+        strcat(strcat(world.request_addresses, request->addresses[i]), " ");
+    if (!world.answers_later) reply_ok(reply);
 }
 static bool world_config_changed(struct host *h, const char *name, const char **why) {
     (void)h;
@@ -110,6 +131,8 @@ __attribute__((unused)) static void server_open(void) {
                                     .session_usage = world_session_usage,
                                     .usage = world_usage,
                                     .raft = world_raft,
+                                    .cluster = world_cluster,
+                                    .cluster_do = world_cluster_do,
                                     .config_changed = world_config_changed,
                                     .read_file = world_read_file,
                                     .write_file = world_write_file,
