@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "num.h"
 #include "resp_parse.h"
+#include "topology.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -331,6 +332,25 @@ static bool text_replicaof(struct config *c, int argc, const struct slice *argv,
     return wrong(why, "nodes replicate through the Raft log; there is nothing to set up here");
 }
 
+/* Addresses of nodes' client ports, each once. */
+static bool text_nodes(struct config *c, int argc, const struct slice *argv, struct buf *out, char *why) {
+    (void)c;
+    if (argc == 1 && argv[0].len == 0) return true; /* the default */
+    if (argc > CLUSTER_MEMBERS_MAX) return wrong(why, "too many addresses");
+    for (int i = 0; i < argc; i++) {
+        char host[CLUSTER_HOST_CAP], address[CLUSTER_ADDRESS_CAP];
+        int port;
+        if (!cluster_split_address(argv[i], host, &port) ||
+            !cluster_join_address(slice_of(host), port, address))
+            return wrong(why, "argument(s) must be addresses, as host:port");
+        for (int k = 0; k < i; k++) {
+            if (slice_eq(argv[i], argv[k])) return wrong(why, "an address is there twice");
+        }
+        buf_printf(out, "%s%s", i > 0 ? " " : "", address);
+    }
+    return true;
+}
+
 static text_fn *text_reader(const struct config_row *row) {
     static const struct {
         const char *name;
@@ -345,6 +365,8 @@ static text_fn *text_reader(const struct config_row *row) {
         {"shutdown-on-sigint", text_shutdown},
         {"shutdown-on-sigterm", text_shutdown},
         {"replicaof", text_replicaof},
+        {"cluster-nodes", text_nodes},
+        {"join", text_nodes},
     };
     for (size_t i = 0; i < sizeof readers / sizeof readers[0]; i++) {
         if (strcmp(readers[i].name, row->name) == 0) return readers[i].read;
@@ -797,6 +819,15 @@ static void options_as_lines(int argc, char **argv, struct buf *out) {
     }
 }
 
+/* What no value shows by itself. */
+static bool agrees(const struct config *c, char *error, size_t cap) {
+    if (c->raft_heartbeat_interval * 2 < c->raft_election_timeout) return true;
+    snprintf(error, cap,
+             "raft-heartbeat-interval (%lld ms) must be less than half of raft-election-timeout (%lld ms)",
+             (long long)c->raft_heartbeat_interval, (long long)c->raft_election_timeout);
+    return false;
+}
+
 bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, void *arg, const char **file,
                  char *error, size_t cap) {
     struct loading l = {.config = c, .read = read, .arg = arg, .error = error, .cap = cap};
@@ -812,7 +843,7 @@ bool config_load(struct config *c, int argc, char **argv, config_read_fn *read, 
     bool ok = true;
     while (ok && next_line(&rest, &line)) ok = load_line(&l, "command line", 0, trim(line), 0);
     buf_free(&options);
-    return ok;
+    return ok && agrees(c, error, cap);
 }
 
 /* --- CONFIG REWRITE --- */

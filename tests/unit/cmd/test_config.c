@@ -114,6 +114,14 @@ TEST(texts_with_rules) {
     check_set("shutdown-on-sigterm", "force nosave", "nosave force");
     check_refused("shutdown-on-sigterm", "save nosave",
                   "shutdown options SAVE and NOSAVE can't be used simultaneously");
+    check_set("cluster-nodes", "10.0.0.1:7000 ::1:7001 [::1]:7002", "10.0.0.1:7000 [::1]:7001 [::1]:7002");
+    check_set("cluster-nodes", "", "");
+    check_refused("cluster-nodes", "10.0.0.1:7000 10.0.0.2", "argument(s) must be addresses, as host:port");
+    check_refused("cluster-nodes", "h:1 h:2 h:1", "an address is there twice");
+    check_refused("cluster-nodes",
+                  "h:1 h:2 h:3 h:4 h:5 h:6 h:7 h:8 h:9 h:10 h:11 h:12 h:13 h:14 h:15 h:16 h:17",
+                  "too many addresses");
+    check_refused("join", "h:0", "argument(s) must be addresses, as host:port");
     check_refused("bind", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", "Too many bind addresses specified.");
     config_free(&config);
 }
@@ -235,6 +243,11 @@ TEST(command_lines) {
                "--bla", "--loglevel", "verbose");
     LOAD_FAILS("command line: 'replicaof \"127.0.0.1\" \"abc\"': Invalid master port", "--replicaof",
                "127.0.0.1", "abc");
+    LOAD("--cluster-nodes", "h:1", "h:2", "h:3");
+    EXPECT_EQ_STR(config.cluster_nodes, "h:1 h:2 h:3");
+    LOAD("--raft-election-timeout", "121"); /* more than twice the heartbeat's 60 */
+    LOAD_FAILS("raft-heartbeat-interval (60 ms) must be less than half of raft-election-timeout (120 ms)",
+               "--raft-election-timeout", "120");
     config_free(&config);
 }
 
