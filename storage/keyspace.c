@@ -269,6 +269,22 @@ void ks_begin_entry(struct keyspace *ks) {
     ks->mid_entry = true;
 }
 
+void ks_set_members(struct keyspace *ks, uint64_t index, struct slice bytes) {
+    CHECK(ks->mid_entry);
+    CHECK(index > ks->members_index);
+    CHECK(index >= ks->applied.index);
+    CHECK(bytes.len <= KS_MEMBERS_MAX);
+    buf_clear(&ks->members);
+    buf_add_slice(&ks->members, bytes);
+    ks->members_index = index;
+    ks->members_changed = true;
+}
+
+struct slice ks_members(const struct keyspace *ks, uint64_t *index) {
+    *index = ks->members_index;
+    return buf_slice(&ks->members);
+}
+
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied) {
     ks->mid_entry = false;
     CHECK(applied.index >= ks->applied.index);

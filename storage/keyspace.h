@@ -111,6 +111,13 @@ struct ks_applied {
 struct ks_applied ks_applied(const struct keyspace *ks);
 /* From here to ks_set_applied the state is that of no index, and no write-back may begin. */
 void ks_begin_entry(struct keyspace *ks);
+/* The cluster's configuration as of the entry being applied: bytes that only their maker understands, with the index of
+ * the entry that brought them. Part of the state like any key: between ks_begin_entry and ks_set_applied, stored with
+ * the applied index, in snapshots. Copies. */
+enum { KS_MEMBERS_MAX = 64 << 10 };
+void ks_set_members(struct keyspace *ks, uint64_t index, struct slice bytes);
+/* Index 0 and no bytes when there was never one. Good until the next ks_set_members. */
+struct slice ks_members(const struct keyspace *ks, uint64_t *index);
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied);
 /* The text of a failed disk read since ks_clear_fault, or NULL. */
 const char *ks_fault(const struct keyspace *ks);

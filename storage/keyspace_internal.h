@@ -87,7 +87,10 @@ struct keyspace {
     uint32_t next_db_id;
     uint64_t place_seed; /* nobody outside the cluster can choose keys that share a place */
     struct ks_applied applied;
-    bool mid_entry; /* an entry is being applied: the state is that of no index */
+    bool mid_entry;     /* an entry is being applied: the state is that of no index */
+    struct buf members; /* the cluster's configuration, opaque, of the entry members_index */
+    uint64_t members_index;
+    bool members_changed; /* since the last write-back began */
     struct ks_stats stats;
     uint32_t now_s;
     bool lfu;
@@ -164,9 +167,12 @@ struct meta {
         uint32_t id;
         uint64_t keys, expires;
     } dbs[KS_DB_COUNT];
+    uint64_t members_index;
+    struct slice members; /* borrowed; of the row when decoded */
 };
 void meta_encode(struct buf *out, const struct meta *m);
-bool meta_decode(struct slice row, struct meta *m);
+/* RC_CORRUPT, with the reason, for what is none, or of a version that this program does not read. */
+MUST_USE enum rc meta_decode(struct slice row, struct meta *m, struct kv_error *error);
 
 /* Remembers a failed read; the caller answers as if there were nothing. */
 void ks_fail(struct keyspace *ks, const char *what, const struct kv_error *error);

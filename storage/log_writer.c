@@ -1,7 +1,7 @@
 /* The log thread of log_writer.h. A group is a run of queued jobs, in order, that become one
  * raft_log_write; it ends at a job with a cut, so that a cut always meets the log it was meant for, and at
- * a size bound, so that the first of many waits for a bounded write. Cuts are done after the group's jobs
- * were handed back: nobody waits for them.
+ * a size bound, so that the first of many waits for a bounded write. A reset is a group of its own. Cuts are done after
+ * the group's jobs were handed back: nobody waits for them.
  *
  *   idle --submit--> gather --raft_log_write--> hand back + wake --raft_log_cut--> gather or idle
  *                                   |
@@ -63,8 +63,10 @@ static void take_group(struct job_list *queue, struct job_list *group) {
     size_t bytes = 0;
     while (queue->head != NULL && bytes < GROUP_BYTES_MAX) {
         struct log_job *job = queue->head;
+        if (job->reset.index != 0 && group->head != NULL) break;
         queue->head = job->next;
         list_add(group, job);
+        if (job->reset.index != 0) break;
         for (size_t i = 0; i < job->entry_count; i++) bytes += job->entries[i].payload.len;
         if (job->cut.index != 0) break;
     }
@@ -92,6 +94,15 @@ static void fail_for_good(struct log_writer *w, enum rc rc) {
     atomic_store_explicit(&w->error_shown, true, memory_order_release);
 }
 
+static void reset_log(struct log_writer *w, const struct log_job *job, struct log_writer_stats *added) {
+    const struct log_hard_state *hard_state = job->has_hard_state ? &job->hard_state : NULL;
+    enum rc rc = raft_log_reset(w->log, job->reset, hard_state, &w->error);
+    if (rc != RC_OK)
+        fail_for_good(w, rc);
+    else
+        added->syncs++;
+}
+
 /* Writes the group and stamps its jobs. A group of cuts alone writes nothing. */
 static void write_group(struct log_writer *w, struct job_list *group, struct log_writer_stats *added) {
     struct log_batch batch = {0};
@@ -99,6 +110,10 @@ static void write_group(struct log_writer *w, struct job_list *group, struct log
     for (struct log_job *job = group->head; job != NULL; job = job->next) {
         added->jobs++;
         if (w->failed != RC_OK) continue;
+        if (job->reset.index != 0) {
+            reset_log(w, job, added);
+            continue;
+        }
         if (job->has_hard_state) batch.hard_state = &job->hard_state;
         merge_entries(w, job);
     }
@@ -182,6 +197,7 @@ struct log_job *log_writer_stop(struct log_writer *w) {
 }
 
 void log_writer_submit(struct log_writer *w, struct log_job *job) {
+    CHECK(job->reset.index == 0 || (job->entry_count == 0 && job->cut.index == 0));
     pthread_mutex_lock(&w->mutex);
     CHECK(!w->stopping);
     list_add(&w->queue, job);

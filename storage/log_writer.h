@@ -16,7 +16,9 @@ struct log_job {
     struct log_job *next; /* the writer's */
     bool has_hard_state;
     struct log_hard_state hard_state;
-    struct log_mark cut;       /* index != 0: after the write, forget up to here; alone, it needs no sync */
+    struct log_mark cut; /* index != 0: after the write, forget up to here; alone, it needs no sync */
+    struct log_mark
+        reset; /* index != 0: raft_log_reset, with the hard state if the job has one; no entries, no cut */
     struct log_entry *entries; /* the submitter's, payloads too; untouched until the job is handed back */
     size_t entry_count;
     void *owner; /* the submitter's */

@@ -77,7 +77,8 @@ struct raft_log {
     struct header synced; /* as the last batch said */
     uint64_t bytes, bytes_at_last_drop;
     uint64_t seq_seen; /* of the newest batch in what opening cut off the WALs */
-    _Atomic uint64_t shared_mark, shared_last, shared_rewinds;
+    _Atomic uint64_t shared_mark, shared_last;
+    _Atomic uint64_t shared_rewinds; /* odd while a batch that replaces or drops entries is being written */
 };
 
 static enum rc fail(struct kv_error *error, enum rc rc, const char *format, ...) {
@@ -646,8 +647,34 @@ static void batch_entries(struct kv_batch *b, const struct log_batch *batch, uin
     h->last_term = prev_term;
 }
 
+/* Puts the rows behind the new end into the batch, entries and headers, to be deleted: the last row says where the log
+ * ends. */
+static void batch_drop_tail(struct raft_log *log, uint64_t last_index) {
+    struct key from, to;
+    if (last_index >= log->now.last_index) return;
+    kv_batch_delete_range(log->batch, key_of(&from, last_index + 1, false),
+                          key_of(&to, log->now.last_index + 1, false));
+}
+
+/* Writes the batch with its header. `rewinds`: entries that readers may be looking at are replaced or dropped. */
+static enum rc batch_write(struct raft_log *log, const struct header *next, bool rewinds,
+                           struct kv_error *error) {
+    char row[HEADER_BYTES];
+    struct key k;
+    header_encode(row, next, log->secret);
+    kv_batch_put(log->batch, key_of(&k, next->last_index, true), slice_make(row, sizeof row));
+    if (rewinds) atomic_fetch_add_explicit(&log->shared_rewinds, 1, memory_order_seq_cst);
+    enum rc rc = kv_write(log->kv, log->batch, true, error);
+    if (rc != RC_OK) return rc;
+    log->now = log->synced = *next;
+    share(log);
+    if (rewinds) atomic_fetch_add_explicit(&log->shared_rewinds, 1, memory_order_seq_cst);
+    return RC_OK;
+}
+
 enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, struct kv_error *error) {
     struct header next = log->now;
+    bool rewinds = false;
     uint64_t bytes = 0;
     next.seq++;
     kv_batch_clear(log->batch);
@@ -659,30 +686,16 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
         uint64_t first = batch->entries[0].index, prev_term = 0;
         CHECK(first > next.mark.index);
         CHECK(first <= next.last_index + 1);
-        enum rc rc = term_at(log, first - 1, &prev_term, error);
-        if (rc != RC_OK) return rc;
+        enum rc found = term_at(log, first - 1, &prev_term, error);
+        if (found != RC_OK) return found;
         batch_entries(log->batch, batch, prev_term, &next, &bytes);
         CHECK(next.hard_state.term >= next.last_term);
-        /* What was cut off behind the new end, entries and headers, goes in the same batch: the last row
-         * says where the log ends. */
-        if (first <= log->now.last_index)
-            atomic_fetch_add_explicit(&log->shared_rewinds, 1, memory_order_release);
-        if (next.last_index < log->now.last_index) {
-            struct key from, to;
-            kv_batch_delete_range(log->batch, key_of(&from, next.last_index + 1, false),
-                                  key_of(&to, log->now.last_index + 1, false));
-        }
+        rewinds = first <= log->now.last_index;
+        batch_drop_tail(log, next.last_index);
     }
-    char row[HEADER_BYTES];
-    struct key k;
-    header_encode(row, &next, log->secret);
-    kv_batch_put(log->batch, key_of(&k, next.last_index, true), slice_make(row, sizeof row));
-
-    enum rc rc = kv_write(log->kv, log->batch, true, error);
+    enum rc rc = batch_write(log, &next, rewinds, error);
     if (rc != RC_OK) return rc;
-    log->now = log->synced = next;
     log->bytes += bytes;
-    share(log);
     enum { BATCH_KEEP_MAX = 8 << 20 };
     if (bytes > BATCH_KEEP_MAX) { /* it would hold the memory of its largest entry for ever */
         kv_batch_free(log->batch);
@@ -692,11 +705,33 @@ enum rc raft_log_write(struct raft_log *log, const struct log_batch *batch, stru
     return floor_write(log, error);
 }
 
+enum rc raft_log_reset(struct raft_log *log, struct log_mark mark, const struct log_hard_state *hard_state,
+                       struct kv_error *error) {
+    struct header next = log->now;
+    CHECK(mark.index > 0);
+    CHECK(mark.index >= next.mark.index);
+    CHECK(mark.term >= next.mark.term);
+    next.seq++;
+    if (hard_state != NULL) {
+        CHECK(hard_state->term >= next.hard_state.term);
+        next.hard_state = *hard_state;
+    }
+    /* A node that has never been in the mark's term has voted for nobody in it. */
+    if (next.hard_state.term < mark.term) next.hard_state = (struct log_hard_state){.term = mark.term};
+    next.mark = mark;
+    next.last_index = mark.index;
+    next.last_term = mark.term;
+    kv_batch_clear(log->batch);
+    batch_drop_tail(log, mark.index);
+    enum rc rc = batch_write(log, &next, true, error);
+    return rc == RC_OK ? floor_write(log, error) : rc;
+}
+
 enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to, log_visit_fn *visit, void *arg,
                       struct kv_error *error) {
+    uint64_t rewinds = atomic_load_explicit(&log->shared_rewinds, memory_order_seq_cst);
     uint64_t mark = atomic_load_explicit(&log->shared_mark, memory_order_acquire);
     uint64_t last = atomic_load_explicit(&log->shared_last, memory_order_acquire);
-    uint64_t rewinds = atomic_load_explicit(&log->shared_rewinds, memory_order_acquire);
     if (from <= mark) return fail(error, RC_NOT_FOUND, "entry %llu was cut", (unsigned long long)from);
     if (to > last) return fail(error, RC_INVALID, "entry %llu is not written", (unsigned long long)to);
     if (from > to) return RC_OK;
@@ -706,7 +741,7 @@ enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to, log_visi
     /* Between our look at the ends and the iterator's birth the writer may have moved them: no hole then. */
     if (from <= atomic_load_explicit(&log->shared_mark, memory_order_acquire))
         return fail(error, RC_NOT_FOUND, "entry %llu was cut", (unsigned long long)from);
-    if (rewinds != atomic_load_explicit(&log->shared_rewinds, memory_order_acquire))
+    if (rewinds % 2 != 0 || rewinds != atomic_load_explicit(&log->shared_rewinds, memory_order_seq_cst))
         return fail(error, RC_INVALID, "entry %llu was replaced", (unsigned long long)to);
     return rc;
 }

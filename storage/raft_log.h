@@ -68,6 +68,14 @@ MUST_USE enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to,
  * lookup. */
 MUST_USE enum rc raft_log_cut(struct raft_log *log, struct log_mark mark, struct kv_error *error);
 
+/* The log begins anew behind the mark: no entry is left, last_index == mark.index. For a snapshot that replaces the
+ * state: its mark may be beyond last_index, or where this log has an entry of another term, but not before the log's own
+ * mark. One atomic, synced batch, with the hard state if one is given (NULL: kept, or raised to the mark's term without
+ * a vote). Called where raft_log_write is. Entries behind the mark that agree with the snapshot go too: a node
+ * that may have acknowledged them keeps its log instead (snapshot_install.h). */
+MUST_USE enum rc raft_log_reset(struct raft_log *log, struct log_mark mark,
+                                const struct log_hard_state *hard_state, struct kv_error *error);
+
 uint64_t raft_log_bytes(const struct raft_log *log); /* payload bytes written since open, for pacing */
 
 #endif

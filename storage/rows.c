@@ -2,7 +2,9 @@
  * version in the meta row. */
 #include "keyspace_internal.h"
 
-enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 1 };
+#include <stdio.h>
+
+enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 2 };
 
 void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id) {
     buf_clear(out);
@@ -103,17 +105,15 @@ void meta_encode(struct buf *out, const struct meta *m) {
         buf_add_u64le(out, m->dbs[i].keys);
         buf_add_u64le(out, m->dbs[i].expires);
     }
+    buf_add_u64le(out, m->members_index);
+    buf_add_u32le(out, (uint32_t)m->members.len);
+    buf_add_slice(out, m->members);
     buf_add_u32le(out, crc32c(0, buf_slice(out)));
 }
 
-bool meta_decode(struct slice row, struct meta *m) {
-    if (row.len < 4) return false;
-    struct slice body = slice_make(row.data, row.len - 4), tail = slice_make(row.data + body.len, 4);
-    uint32_t crc, magic, version;
+static bool take_meta(struct slice body, struct meta *m) {
     uint64_t clock;
-    if (!slice_take_u32le(&tail, &crc) || crc != crc32c(0, body)) return false;
-    if (!slice_take_u32le(&body, &magic) || magic != META_MAGIC) return false;
-    if (!slice_take_u32le(&body, &version) || version != META_VERSION) return false;
+    uint32_t members_len;
     if (!slice_take_u64le(&body, &m->applied.index) || !slice_take_u64le(&body, &m->applied.term))
         return false;
     if (!slice_take_u64le(&body, &clock) || !slice_take_u64le(&body, &m->place_seed) ||
@@ -124,5 +124,32 @@ bool meta_decode(struct slice row, struct meta *m) {
         if (!slice_take_u32le(&body, &m->dbs[i].id) || !slice_take_u64le(&body, &m->dbs[i].keys) ||
             !slice_take_u64le(&body, &m->dbs[i].expires))
             return false;
-    return body.len == 0;
+    return slice_take_u64le(&body, &m->members_index) && slice_take_u32le(&body, &members_len) &&
+           slice_take(&body, members_len, &m->members) && body.len == 0;
+}
+
+enum rc meta_decode(struct slice row, struct meta *m, struct kv_error *error) {
+    struct slice body = row, tail;
+    uint32_t magic, version, crc;
+    if (!slice_take_u32le(&body, &magic) || magic != META_MAGIC || !slice_take_u32le(&body, &version)) {
+        snprintf(error->text, sizeof error->text, "the state database's meta row is none");
+        return RC_CORRUPT;
+    }
+    if (version != META_VERSION) {
+        snprintf(error->text, sizeof error->text, "the state database has version %u, this program reads %d",
+                 version, META_VERSION);
+        return RC_CORRUPT;
+    }
+    struct meta found = {0};
+    if (body.len >= 4) {
+        tail = slice_make(body.data + body.len - 4, 4);
+        body.len -= 4;
+        if (slice_take_u32le(&tail, &crc) && crc == crc32c(0, slice_make(row.data, row.len - 4)) &&
+            take_meta(body, &found)) {
+            *m = found;
+            return RC_OK;
+        }
+    }
+    snprintf(error->text, sizeof error->text, "the state database's meta row is malformed");
+    return RC_CORRUPT;
 }

@@ -145,7 +145,12 @@ void writeback_pack_now(struct keyspace *ks, struct object *o, struct db *db) {
 }
 
 static void pack_meta(struct keyspace *ks, struct job *job) {
-    struct meta m = {.applied = ks->applied, .place_seed = ks->place_seed, .next_db_id = ks->next_db_id};
+    struct meta m = {.applied = ks->applied,
+                     .place_seed = ks->place_seed,
+                     .next_db_id = ks->next_db_id,
+                     .members_index = ks->members_index,
+                     .members = buf_slice(&ks->members)};
+    ks->members_changed = false;
     for (int i = 0; i < KS_DB_COUNT; i++) {
         m.dbs[i].id = ks->dbs[i]->id;
         m.dbs[i].keys = ks->dbs[i]->keys;
@@ -161,7 +166,8 @@ bool ks_writeback_begin(struct keyspace *ks) {
     struct writeback *wb = ks->writeback;
     CHECK(!ks->mid_entry);
     if (wb->state != WB_IDLE) return false;
-    if (wb->stored.index == ks->applied.index) return false;
+    /* Entries that change nothing are reason enough: the log is cut only behind what is stored. */
+    if (wb->stored.index == ks->applied.index && !ks->members_changed) return false;
     struct job *job = mem_calloc(1, sizeof *job);
     job->kind = JOB_STORE;
     job->applied = ks->applied;
@@ -454,10 +460,9 @@ static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_err
     for (uint32_t i = 0; i < KS_DB_COUNT; i++) m.dbs[i].id = i;
     struct buf row = {0};
     enum rc rc = kv_get(ks->kv, SLICE("M"), &row, error);
-    if (rc == RC_OK && !meta_decode(buf_slice(&row), &m)) {
-        snprintf(error->text, sizeof error->text, "the state database's meta row is malformed");
-        rc = RC_CORRUPT;
-    }
+    if (rc == RC_OK) rc = meta_decode(buf_slice(&row), &m, error);
+    if (rc == RC_OK) buf_add_slice(&ks->members, m.members);
+    ks->members_index = m.members_index;
     buf_free(&row);
     if (rc != RC_OK && rc != RC_NOT_FOUND) return rc;
     ks->applied = m.applied;
@@ -548,6 +553,7 @@ void ks_close(struct keyspace *ks) {
     buf_free(&wb->value);
     buf_free(&ks->row_key);
     buf_free(&ks->row_value);
+    buf_free(&ks->members);
     pthread_mutex_destroy(&wb->mutex);
     pthread_cond_destroy(&wb->changed);
     mem_free(wb);

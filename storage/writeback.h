@@ -29,7 +29,8 @@ MUST_USE enum rc ks_open(const char *path, const struct keyspace_options *option
 /* Waits for a running write-back's file, then closes. What is dirty is not written: that is ks_flush_all's. */
 void ks_close(struct keyspace *ks);
 
-/* Starts a write-back if none runs and anything changed since the last; false when one runs already. */
+/* Starts a write-back if none runs and anything was applied since the last, if only entries that change nothing (the log
+ * is cut only behind what is stored); false otherwise. */
 bool ks_writeback_begin(struct keyspace *ks);
 /* Whether one runs, and whether ks_turn has work to do without waiting for the storage thread. */
 bool ks_writeback_running(const struct keyspace *ks);

@@ -101,6 +101,11 @@ static void model_apply(struct model *m, struct op_record op) {
     }
 }
 
+/* Some operations change the cluster's configuration too, or nothing else. */
+static bool changes_members(struct op_record op) {
+    return (op.a >> 40) % 30 == 0;
+}
+
 static void ks_apply(struct keyspace *ks, struct op_record op, uint64_t index) {
     char value[VALUE_MAX + 32], name[32], name2[32];
     int db = (int)((op.a >> 8) % DBS);
@@ -108,6 +113,8 @@ static void ks_apply(struct keyspace *ks, struct op_record op, uint64_t index) {
     key_name((int)((op.a >> 16) % KEYS), name, &key);
     key_name((int)((op.a >> 32) % KEYS), name2, &key2);
     struct object *o;
+    ks_begin_entry(ks);
+    if (changes_members(op)) ks_set_members(ks, index, bytes);
     switch (op.a % 20) {
     case 0:
     case 1:
@@ -200,6 +207,15 @@ static void compare(struct keyspace *ks, const struct model *m) {
     }
 }
 
+static void compare_members(struct keyspace *ks, const struct op_record *ops, uint64_t count) {
+    char value[VALUE_MAX + 32];
+    while (count > 0 && !changes_members(ops[count - 1])) count--;
+    uint64_t index;
+    struct slice members = ks_members(ks, &index);
+    EXPECT_EQ_U64(index, count);
+    EXPECT_EQ_SLICE(members, count == 0 ? SLICE("") : value_of(ops[count - 1].b, value));
+}
+
 /* Once everything is stored, the disk holds a row for each key, one for each deadline, and the meta row: no remains
  * of deleted keys, earlier deadlines or flushed databases. */
 static void compare_rows(struct keyspace *ks) {
@@ -274,11 +290,13 @@ static void run_seed(uint64_t seed) {
         EXPECT(stored <= count);
         model_reset(&m, ops, stored);
         compare(ks, &m);
+        compare_members(ks, ops, stored);
         for (uint64_t i = stored; i < count; i++) {
             model_apply(&m, ops[i]);
             ks_apply(ks, ops[i], i + 1);
         }
         compare(ks, &m);
+        compare_members(ks, ops, count);
     }
     compare(ks, &m);
     struct kv_error error;
@@ -296,6 +314,7 @@ static void run_seed(uint64_t seed) {
     EXPECT_EQ_INT(ks_applied(ks).index, count);
     while (ks_warm_step(ks, UINT64_MAX, 64)) continue;
     compare(ks, &m);
+    compare_members(ks, ops, count);
     ks_close(ks);
     model_free(&m);
     memset(&m, 0, sizeof m);
@@ -309,6 +328,64 @@ TEST(random_changes_survive_writebacks_evictions_and_crashes) {
                 (unsigned long long)seed);
         run_seed(seed);
     }
+}
+
+/* --- what else is stored --- */
+
+/* So that the log can be cut behind entries that change nothing, and behind those that change only the configuration. */
+TEST(an_index_is_stored_though_no_key_changed) {
+    struct scratch dir = scratch_new();
+    char path[300];
+    snprintf(path, sizeof path, "%s/state", dir.path);
+    struct keyspace *ks = reopen(path);
+    struct kv_error error;
+    EXPECT(!ks_writeback_begin(ks));
+    ks_set_applied(ks, (struct ks_applied){.index = 7, .term = 2, .clock_ms = 9});
+    EXPECT(ks_store_all(ks, &error) == RC_OK);
+    EXPECT_EQ_INT(ks_stored(ks).index, 7);
+    ks_begin_entry(ks);
+    ks_set_members(ks, 8, SLICE("abc"));
+    ks_set_applied(ks, (struct ks_applied){.index = 8, .term = 2, .clock_ms = 9});
+    EXPECT(ks_writeback_begin(ks));
+    /* Frozen with the rest: what comes now belongs to the next write-back. */
+    ks_begin_entry(ks);
+    ks_set_members(ks, 9, SLICE("later"));
+    ks_set_applied(ks, (struct ks_applied){.index = 9, .term = 2, .clock_ms = 9});
+    while (ks_writeback_running(ks)) ks_turn(ks, 100);
+    EXPECT_EQ_INT(ks_stored(ks).index, 8);
+    ks_close(ks);
+    ks = reopen(path);
+    uint64_t index;
+    EXPECT_EQ_SLICE(ks_members(ks, &index), SLICE("abc"));
+    EXPECT_EQ_U64(index, 8);
+    EXPECT_EQ_INT(ks_applied(ks).index, 8);
+    EXPECT(!ks_writeback_begin(ks));
+    ks_close(ks);
+}
+
+/* Every meta row that is not whole, or not of this version, is refused with a reason. */
+TEST(a_meta_row_is_whole_or_refused) {
+    struct meta m = {.applied = {5, 2, 77},
+                     .next_db_id = 16,
+                     .members_index = 4,
+                     .members = SLICE("members")},
+                got;
+    struct buf row = {0};
+    struct kv_error error;
+    meta_encode(&row, &m);
+    EXPECT(meta_decode(buf_slice(&row), &got, &error) == RC_OK);
+    EXPECT_EQ_INT(got.applied.index, 5);
+    EXPECT_EQ_INT(got.members_index, 4);
+    EXPECT_EQ_SLICE(got.members, m.members);
+    for (size_t len = 0; len < row.len; len++)
+        EXPECT_EQ_INT(meta_decode(slice_make(row.data, len), &got, &error), RC_CORRUPT);
+    for (size_t at = 0; at < row.len; at++) {
+        row.data[at] = (char)(row.data[at] ^ 4);
+        EXPECT_EQ_INT(meta_decode(buf_slice(&row), &got, &error), RC_CORRUPT);
+        EXPECT_EQ_INT(strstr(error.text, "version") != NULL, at >= 4 && at < 8);
+        row.data[at] = (char)(row.data[at] ^ 4);
+    }
+    buf_free(&row);
 }
 
 /* --- expiry --- */
