@@ -130,8 +130,14 @@ static size_t process(struct conn *c, struct slice input) {
             protocol_error(c);
             return input.len;
         }
-        if (c->parser.argc > 0 &&
-            c->net->handler.command(c->net->handler.arg, c, c->parser.argc, c->parser.argv) == CONN_HOLD) {
+        enum conn_verdict verdict = CONN_NEXT;
+        if (c->parser.argc > 0)
+            verdict = c->net->handler.command(c->net->handler.arg, c, c->parser.argc, c->parser.argv);
+        if (verdict == CONN_PARK) {
+            c->parked = true;
+            break;
+        }
+        if (verdict == CONN_HOLD) {
             if (list_empty(&c->held_link)) list_push_back(&c->net->held, &c->held_link);
             stop_reading(c);
             break;
@@ -141,12 +147,48 @@ static size_t process(struct conn *c, struct slice input) {
     return done;
 }
 
+static bool waits(const struct conn *c) {
+    return c->parked || !list_empty(&c->held_link);
+}
+
 static void process_kept(struct conn *c) {
-    if (c->in_process) return;
+    if (c->in_process || c->parked) return;
     c->in_process = true;
     buf_drop(&c->in, process(c, buf_slice(&c->in)));
     c->in_process = false;
     if (c->in.len == 0 && c->in.cap > KEEP_BUFFER_MAX) buf_free(&c->in);
+    if (c->ended && !c->closing && !waits(c) && !is_full(c)) conn_drain(c);
+}
+
+void conn_unread(struct conn *c, struct slice requests) {
+    CHECK(!c->in_process);
+    CHECK(!c->closing);
+    struct buf in = {0};
+    buf_add_slice(&in, requests);
+    buf_add_slice(&in, buf_slice(&c->in));
+    buf_free(&c->in);
+    c->in = in;
+    resp_parser_free(&c->parser); /* what it had begun it finds again */
+    resp_parser_init(&c->parser);
+    if (waits(c)) return;
+    list_push_back(&c->net->held, &c->held_link);
+    stop_reading(c);
+}
+
+static void process_covered(struct conn *c) {
+    c->in_process = c->confirmed = true;
+    buf_drop(&c->in, process(c, slice_make(c->in.data, c->covered)));
+    c->in_process = c->confirmed = false;
+}
+
+void conn_unpark(struct conn *c, bool confirmed) {
+    CHECK(c->parked);
+    CHECK(c->covered <= c->in.len);
+    c->parked = false;
+    if (confirmed) process_covered(c);
+    c->covered = 0;
+    if (c->closing) return;
+    conn_resume(c);
 }
 
 static void close_with_reason(struct conn *c, const char *reason) {
@@ -162,19 +204,26 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     bool from_scratch = buf->base == c->net->scratch;
     if (n < 0) {
         if (from_scratch) c->net->scratch_busy = false;
-        if (n == UV_EOF)
-            conn_drain(c); /* half-closed: what it asked is still answered */
-        else
+        if (n != UV_EOF) {
             conn_close(c);
+        } else if (waits(c)) { /* half-closed: what it asked is still answered */
+            c->ended = true;
+            stop_reading(c);
+        } else {
+            conn_drain(c);
+        }
         return;
     }
     c->net->bytes_in += (uint64_t)n;
     c->net->reads++;
     if (n > 0) c->active_ms = uv_now(c->net->loop);
     if (from_scratch) {
-        c->in_process = true;
-        size_t done = process(c, slice_make(buf->base, (size_t)n));
-        c->in_process = false;
+        size_t done = 0;
+        if (!c->parked) {
+            c->in_process = true;
+            done = process(c, slice_make(buf->base, (size_t)n));
+            c->in_process = false;
+        }
         if (!c->closing) buf_add(&c->in, buf->base + done, (size_t)n - done);
         c->net->scratch_busy = false;
     } else {
@@ -187,13 +236,13 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
 }
 
 static void start_reading(struct conn *c) {
-    if (c->is_reading || c->draining || c->closing) return;
+    if (c->is_reading || c->ended || c->draining || c->closing) return;
     c->is_reading = uv_read_start(&c->uv.stream, alloc_cb, read_cb) == 0;
     if (!c->is_reading) conn_close(c);
 }
 
 void conn_resume(struct conn *c) {
-    if (c->draining || c->closing || is_full(c)) return;
+    if (c->draining || c->closing || c->parked || is_full(c)) return;
     process_kept(c);
     if (list_empty(&c->held_link) && !is_full(c)) start_reading(c);
 }
@@ -287,8 +336,9 @@ void conn_flush(struct conn *c) {
             buf_clear(&c->out);
     }
     if (c->closing) return;
+    if (c->forward != NULL) c->net->handler.flushed(c->net->handler.arg, c);
     close_if_drained(c);
-    if (!c->closing && !c->is_reading && list_empty(&c->held_link)) conn_resume(c);
+    if (!c->closing && !c->is_reading && !waits(c)) conn_resume(c);
 }
 
 /* --- beginning --- */

@@ -26,6 +26,8 @@ struct config;
 struct net;
 struct peer_client;
 struct proposal;
+struct forward;
+struct waiter;
 
 enum { CONN_MAGIC = 0x434f4e4e, CONN_PENDING_MAX = 20000, CONN_OUTPUT_PAUSE = 4 << 20 };
 
@@ -56,7 +58,21 @@ struct conn {
     size_t unsent_seen;    /* what libuv had still to send when net_look_after last looked */
     uint64_t over_soft_ms; /* loop time when output first was seen above its soft limit; 0: it is not */
 
-    /* The handler's: commands of this connection whose replies wait for the log. */
+    /* The handler's: it waits in a list of the handler's by held_link. It is read from, but nothing is parsed. */
+    bool parked;
+    bool ended;       /* the client sends no more: to be drained when what it sent is parsed */
+    bool confirmed;   /* what is being parsed now may be read: this leader was confirmed after it had come */
+    size_t covered;   /* bytes of `in` that had come when that was asked */
+    uint64_t read_id; /* the round that asks */
+
+    uint64_t waits_since_ms;  /* for a leader to be known; 0: it does not */
+    bool given_back;           /* of a walk over an entry's operations: this connection is done with */
+    struct waiter *waiter;    /* what it waits for, when blocked; else NULL */
+    bool blocked;             /* its last command is answered later, and nothing further is parsed before that */
+    struct forward *forward;  /* its way to the leader; NULL before it is needed */
+    uint32_t forwarded;       /* of `pending`, those that went that way */
+
+    /* Commands of this connection whose replies are still to come. */
     uint32_t pending;
     uint32_t pending_reads;         /* of these, commands that will run here and may write much */
     struct proposal *last_proposal; /* where the newest of them is; meaningless when pending is 0 */
@@ -65,11 +81,13 @@ struct conn {
 enum conn_verdict {
     CONN_NEXT, /* the command was taken */
     CONN_HOLD, /* not now: the same command is offered again by conn_resume */
+    CONN_PARK, /* not now: offered again by conn_unpark; the handler has it in a list of its own, by held_link */
 };
 
 struct net_handler {
     void *arg;
     void (*opened)(void *arg, struct conn *c);
+    void (*flushed)(void *arg, struct conn *c); /* output has left: there may be room again */
     void (*closed)(void *arg, struct conn *c); /* no more commands come; pending replies go nowhere */
     enum conn_verdict (*command)(void *arg, struct conn *c, int argc, const struct slice *argv);
     void (*log)(void *arg, const char *line);
@@ -117,6 +135,11 @@ static inline void conn_touch(struct conn *c) {
 }
 /* One pending command was answered (or its answer has nowhere to go). May free the connection. */
 void conn_let_go(struct conn *c);
+/* Puts requests in front of what is still to be parsed; they are offered with the next turn. */
+void conn_unread(struct conn *c, struct slice requests);
+/* Offers a parked connection's commands again; with `confirmed`, those that had come when it was `covered` under that
+ * sign. The handler has taken it off its list. */
+void conn_unpark(struct conn *c, bool confirmed);
 /* Closes when everything pending is answered and sent; nothing further is parsed. */
 void conn_drain(struct conn *c);
 /* Closes at once. */

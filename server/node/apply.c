@@ -114,7 +114,7 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
     node_clock_seen(n, n->reader.header.clock_ms);
     struct rng rng = {n->reader.header.seed};
     ks_begin_entry(n->ks);
-    if (p != NULL) {
+    if (p != NULL && p->op_count > 0) {
         apply_ops(n, p, &rng);
     } else {
         int more;
@@ -126,31 +126,39 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
             n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->reader.header.clock_ms});
 }
 
-/* An entry without commands and without a clock. */
-static void pass_over(struct node *n, uint64_t index, uint64_t term) {
+/* An entry without commands and without a clock: a no-op, or a configuration. */
+static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index, uint64_t term) {
+    ks_begin_entry(n->ks);
+    if (kind == RAFT_ENTRY_MEMBERS) ks_set_members(n->ks, index, payload);
     ks_set_applied(n->ks,
                    (struct ks_applied){.index = index, .term = term, .clock_ms = ks_applied(n->ks).clock_ms});
 }
 
-static void finish(struct node *n, struct proposal *p) {
-    n->flight = p->next;
-    if (n->flight == NULL) n->flight_tail = &n->flight;
-    n->flight_count--;
-    n->flight_bytes -= p->payload.len;
-    if (p->has_expiry) {
-        n->expiry_in_flight = false;
-        if (n->expiry_again) node_propose_expired(n);
+/* A kind that is not known was written by a newer version: skipping it would make this node's data differ. */
+static void apply_entry(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index, uint64_t term,
+                        struct proposal *p) {
+    switch (kind) {
+    case RAFT_ENTRY_COMMANDS: apply_payload(n, payload, index, term, p); return;
+    case RAFT_ENTRY_NOOP:
+    case RAFT_ENTRY_MEMBERS: pass_over(n, kind, payload, index, term); return;
     }
-    proposal_free(n, p);
+    node_fail(n, "entry %llu is of the unknown kind %d", (unsigned long long)index, (int)kind);
+}
+
+/* Answered. What comes to the front of the line next is kept for followers that still need it. */
+static void finish(struct node *n, struct proposal *p) {
+    bool had_expiry = p->has_expiry;
+    n->unapplied_bytes -= p->payload.len;
+    proposal_answered(p);
+    if (!had_expiry) return;
+    n->expiry_in_flight = false;
+    if (n->expiry_again) node_propose_expired(n);
 }
 
 /* Replay of what the log holds beyond the state on disk. */
 static enum rc replay_entry(void *arg, const struct log_entry *e) {
     struct node *n = arg;
-    if (e->kind == RAFT_ENTRY_COMMANDS)
-        apply_payload(n, e->payload, e->index, e->term, NULL);
-    else
-        pass_over(n, e->index, e->term);
+    apply_entry(n, (enum raft_entry_kind)e->kind, e->payload, e->index, e->term, NULL);
     n->applied_index = e->index;
     if (n->failed) return RC_STOPPED;
     node_relieve_memory(n); /* the tail of the log may be larger than memory */
@@ -166,27 +174,22 @@ static void replay(struct node *n, uint64_t to) {
 }
 
 void node_apply(struct node *n) {
-    uint64_t to = n->commit_index < n->durable_index ? n->commit_index : n->durable_index;
+    uint64_t to = n->apply_index;
     if (n->applied_index >= to || n->failed) return;
-    uint64_t first_in_memory = n->flight ? n->flight->index : to + 1;
-    if (n->applied_index + 1 < first_in_memory)
-        replay(n, first_in_memory - 1 < to ? first_in_memory - 1 : to);
+    if (n->applied_index + 1 < n->tail.first_index)
+        replay(n, n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to);
     n->timed = NULL;
     n->turn_mono_us = mono_us();
     while (n->applied_index < to && !n->failed) {
-        struct proposal *p = n->flight;
+        struct proposal *p = tail_at(&n->tail, n->applied_index + 1);
         CHECK(p != NULL);
         CHECK(p->index == n->applied_index + 1);
-        if (p->kind == RAFT_ENTRY_COMMANDS)
-            apply_payload(n, buf_slice(&p->payload), p->index, p->term, p);
-        else
-            pass_over(n, p->index, p->term);
+        apply_entry(n, p->kind, buf_slice(&p->payload), p->index, p->term, p);
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);
     }
     if (n->failed) return;
     struct raft_event event = {.type = RAFT_EVENT_APPLIED, .index = n->applied_index};
-    struct raft_update up;
-    CHECK(raft_step(n->raft, &event, &up) == RC_OK);
-    n->readable = up.readable;
+    node_step(n, &event);
+    node_trim_tail(n);
 }

@@ -4,11 +4,9 @@
 #include "mem.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
@@ -18,18 +16,6 @@
 enum { LEVEL0_FILES_MAX = 24, WARM_SHARE = 8 /* tenths of the budget */, WARM_AGAIN_SECONDS = 10 };
 
 /* --- clocks and log lines --- */
-
-uint64_t mono_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
-static int64_t wall_us(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 int64_t node_now_us(struct node *n) {
     if (!n->now_known) {
@@ -56,8 +42,10 @@ int64_t node_clock_ms(struct node *n) {
 }
 
 int64_t node_read_clock_ms(struct node *n) {
-    for (const struct proposal *p = n->flight; p != NULL; p = p->next)
-        if (p->kind == RAFT_ENTRY_COMMANDS) return p->clock_ms;
+    for (uint64_t i = n->applied_index + 1; i <= n->tail.last_index; i++) {
+        const struct proposal *p = tail_at(&n->tail, i);
+        if (p != NULL && p->kind == RAFT_ENTRY_COMMANDS) return p->clock_ms;
+    }
     return node_clock_ms(n);
 }
 
@@ -90,70 +78,33 @@ void node_fail(struct node *n, const char *format, ...) {
     va_end(args);
     n->failed = true;
     node_log("Stopping: %s", text);
-    uv_stop(&n->loop);
+    loop_stop(n);
 }
 
 void node_stop(struct node *n, const char *why) {
     if (n->stopping) return;
     node_log("%s received: finishing what was begun, then exiting", why);
     n->stopping = true;
-    n->stop_by_ms = mono_ms(n) + n->server.config.shutdown_timeout * 1000;
+    n->stop_begun_ms = mono_ms(n);
+    n->stop_by_ms = n->stop_begun_ms + n->server.config.shutdown_timeout * 1000;
     net_stop(&n->net);
 }
 
-/* --- the core and the log writer --- */
-
-static void store_hard_state(struct node *n, const struct raft_update *up) {
-    struct store_job *s = mem_calloc(1, sizeof *s);
-    s->store_id = up->store_id;
-    s->job.has_hard_state = true;
-    s->job.hard_state = (struct log_hard_state){.term = up->term, .vote = up->vote};
-    log_writer_submit(n->writer, &s->job);
-}
-
-void node_step(struct node *n, const struct raft_event *event) {
-    struct raft_update up;
-    CHECK(raft_step(n->raft, event, &up) == RC_OK);
-    if (up.store_hard_state) {
-        CHECK(!up.store_entry);
-        store_hard_state(n, &up);
-    } else if (up.store_entry) {
-        struct proposal *p = proposal_new(n);
-        buf_clear(&p->payload); /* what the core appends by itself has no payload */
-        node_submit(n, p, &up);
-    }
-    n->commit_index = up.commit_index;
-    n->readable = up.readable;
-}
-
-static void take_stored(struct node *n) {
-    for (struct log_job *job = log_writer_take_done(n->writer), *next; job != NULL; job = next) {
-        next = job->next;
-        struct store_job *s = container_of(job, struct store_job, job);
-        if (job->rc != RC_OK) {
-            const char *why = log_writer_error(n->writer);
-            node_fail(n, "the log cannot be written (%s): %s", rc_name(job->rc), why ? why : "");
-            return;
-        }
-        if (s->store_id != 0) {
-            if (job->entry_count > 0) n->durable_index = s->entry.index;
-            struct raft_event event = {.type = RAFT_EVENT_STORED, .store_id = s->store_id};
-            node_step(n, &event);
-        }
-        if (s->proposal == NULL) mem_free(s);
-    }
-    node_apply(n);
-}
-
-/* What the state database holds durably need not be in the log any more. */
+/* What the state database holds durably need not be in the log any more; but followers catch up from the log more easily
+ * than by a snapshot, and one that is being sent continues in the log. */
 void node_cut_log(struct node *n) {
     struct ks_applied stored = ks_stored(n->ks);
-    if (stored.index <= n->cut_index) return;
-    n->cut_index = stored.index;
-    struct raft_event event = {.type = RAFT_EVENT_CUT, .index = stored.index};
+    uint64_t index = stored.index;
+    if (n->members.count > 1) index = raft_index_before(n->raft, index, (uint64_t)n->server.config.raft_log_retain);
+    uint64_t pinned = node_pinned_index(n);
+    if (pinned < index) index = pinned;
+    if (index <= n->cut_index) return;
+    uint64_t term = index == stored.index ? stored.term : raft_term_at(n->raft, index);
+    n->cut_index = index;
+    struct raft_event event = {.type = RAFT_EVENT_CUT, .index = index};
     node_step(n, &event);
-    struct store_job *s = mem_calloc(1, sizeof *s);
-    s->job.cut = (struct log_mark){.index = stored.index, .term = stored.term};
+    struct store_job *s = store_job_new(n);
+    s->job.cut = (struct log_mark){.index = index, .term = term};
     log_writer_submit(n->writer, &s->job);
 }
 
@@ -219,19 +170,6 @@ static void care_for_storage(struct node *n) {
 
 /* --- turns --- */
 
-static void idle_cb(uv_idle_t *idle) {
-    (void)idle; /* its being there keeps the loop from sleeping */
-}
-
-static void keep_awake(struct node *n, bool awake) {
-    if (awake == n->idle_running) return;
-    n->idle_running = awake;
-    if (awake)
-        uv_idle_start(&n->idle, idle_cb);
-    else
-        uv_idle_stop(&n->idle);
-}
-
 static void announce(struct node *n) {
     struct buf where = {0};
     net_describe(&n->net, &where);
@@ -256,51 +194,77 @@ static void start_serving(struct node *n) {
     announce(n);
 }
 
-static bool is_drained(const struct node *n) {
-    return n->flight == NULL && n->filling->write_count == 0 && n->net.conn_count == 0;
+/* Whoever has companions leaves when its clients have gone and somebody else leads; what is not committed, the others
+ * see to. A node by itself finishes what it has. */
+static bool is_drained(struct node *n) {
+    if (!n->open) return true;
+    if (n->net.conn_count > 0) return false;
+    if (n->members.count > 1)
+        return n->role != RAFT_LEADER || mono_ms(n) - n->stop_begun_ms > n->server.config.raft_election_timeout;
+    return n->tail.last_index == n->applied_index && n->filling->write_count == 0;
 }
 
-/* The end of a turn: what arrived goes into the log first, so that the disk works while replies are written. */
-static void check_cb(uv_check_t *check) {
-    struct node *n = check->data;
-    if (n->wake_seen) {
-        n->wake_seen = false;
-        take_stored(n);
+/* Only between turns is it certain that nobody is in the middle of using what goes. */
+static bool change_lives(struct node *n) {
+    if (n->wants_reset && !node_reset(n)) node_fail(n, "the node cannot begin anew");
+    if (n->wants_open) {
+        n->wants_open = false;
+        if (!node_open_group(n)) node_fail(n, "the node cannot go on as a member of the cluster");
     }
-    if (n->readable && !n->serving && !n->stopping) start_serving(n);
-    if (n->failed) return;
-    net_resume(&n->net);
+    return !n->failed;
+}
+
+/* Handing leadership over comes after the clients' last writes. */
+static void hand_over(struct node *n) {
+    if (n->role != RAFT_LEADER || n->members.count < 2 || n->handed_over) return;
+    if (n->net.conn_count > 0 && mono_ms(n) - n->stop_begun_ms < 500) return;
+    n->handed_over = true;
+    node_hand_over(n);
+}
+
+static void propose_and_send(struct node *n) {
+    node_start_reads(n);
     node_propose_filled(n);
-    net_flush(&n->net);
-    node_propose_filled(n); /* a flush may have let connections read on */
-    care_for_storage(n);
-    keep_awake(n, ks_has_work(n->ks) || n->warming);
+    peer_net_flush(n->peers);
+}
+
+/* The end of a turn: what arrived goes into the log and to the peers first, so that they work while replies are
+ * written. */
+void node_turn(struct node *n) {
+    n->lease_now_known = false;
+    if (!change_lives(n)) return;
+    if (n->open && n->wake_seen) {
+        n->wake_seen = false;
+        node_take_stored(n);
+        node_turn_snapshots(n);
+    }
+    if (n->open && n->ks != NULL) {
+        node_apply(n);
+        if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);
+        if (n->failed) return;
+        node_give_back(n);
+        node_finish_reads(n);
+        net_resume(&n->net);
+        propose_and_send(n);
+        net_flush(&n->net);
+        propose_and_send(n); /* a flush may have let connections read on */
+        care_for_storage(n);
+        loop_keep_awake(n, ks_has_work(n->ks) || n->warming);
+    } else {
+        net_flush(&n->net);
+    }
+    peer_net_flush(n->peers);
     n->now_known = false;
     n->timed = NULL;
-    if (n->stopping && is_drained(n)) uv_stop(&n->loop);
-}
-
-/* From the log thread and from the storage thread alike. An eventfd of our own: uv_async_send would have the loop spin
- * until the sender is back from its system call (measured: a tenth of the CPU of a SET). */
-void node_wake(void *arg) {
-    struct node *n = arg;
-    uint64_t one = 1;
-    CHECK(write(n->wake_fd, &one, sizeof one) == (ssize_t)sizeof one);
-}
-
-static void wake_cb(uv_poll_t *poll, int status, int events) {
-    struct node *n = poll->data;
-    uint64_t count;
-    (void)status;
-    (void)events;
-    if (read(n->wake_fd, &count, sizeof count) == (ssize_t)sizeof count) n->wake_seen = true;
+    if (n->stopping) hand_over(n);
+    if (n->stopping && is_drained(n)) loop_stop(n);
 }
 
 /* Each byte of the log is written twice: to its WAL, and when its memtable is full, to a table. */
 bool node_disk_takes(struct node *n, size_t more) {
     struct statvfs fs;
     uint64_t memtable = smaller((uint64_t)n->server.config.raft_log_memtable, UINT32_MAX);
-    uint64_t promised = n->flight_bytes + (n->filling ? n->filling->payload.len : 0) + more;
+    uint64_t promised = n->unapplied_bytes + (n->filling ? n->filling->payload.len : 0) + more;
     n->disk_unseen_bytes = 0;
     return statvfs(n->state_dir, &fs) != 0 ||
            (uint64_t)fs.f_bavail * fs.f_frsize >= DISK_RESERVE_BYTES + 2 * memtable + 2 * promised;
@@ -335,28 +299,47 @@ void node_update_clock(struct node *n) {
                  policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU);
 }
 
-static void timer_cb(uv_timer_t *timer) {
-    struct node *n = timer->data;
-    int64_t now_ms = node_now_ms(n);
+/* Ten times a second, whatever the length of a tick. */
+static void tick_slowly(struct node *n) {
     n->ticks++;
-    struct raft_event tick = {.type = RAFT_EVENT_TICK};
-    node_step(n, &tick);
     node_update_clock(n);
     node_update_memory(n);
     watch_disk_space(n);
-    if (n->readable) node_propose_expired(n);
+    node_propose_expired(n);
     if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
     if (n->ticks % (WARM_AGAIN_SECONDS * 1000 / TICK_MS) == 0) look_for_room(n);
-    server_tick(&n->server, now_ms);
-    n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */
-    if (n->stopping && mono_ms(n) > n->stop_by_ms) {
-        node_log("Clients that do not read their replies are left behind");
-        uv_stop(&n->loop);
+    server_tick(&n->server, node_now_ms(n));
+}
+
+/* Replies for entries that nobody can commit now would never come. */
+static void give_up_entries(struct node *n) {
+    if (n->readable || n->deposed_at_ms == 0) return;
+    if (mono_us() / 1000 - n->deposed_at_ms < (uint64_t)n->server.config.forward_wait_ms) return;
+    n->deposed_at_ms = 0;
+    for (uint64_t i = n->applied_index + 1; i <= n->tail.last_index; i++) {
+        struct proposal *p = tail_at(&n->tail, i);
+        if (p != NULL) proposal_disappoint(n, p);
     }
 }
 
-static void signal_cb(uv_signal_t *handle, int signum) {
-    node_stop(handle->data, signum == SIGTERM ? "SIGTERM" : "SIGINT");
+void node_tick(struct node *n) {
+    if (n->open) {
+        struct raft_event tick = {.type = RAFT_EVENT_TICK};
+        node_step(n, &tick);
+        give_up_entries(n);
+    }
+    node_tend_cluster(n);
+    if (n->open && n->ks != NULL && mono_ms(n) - n->slow_tick_ms >= TICK_MS) {
+        n->slow_tick_ms = mono_ms(n);
+        tick_slowly(n);
+    }
+    int interval = (int)n->server.config.raft_heartbeat_interval / 3;
+    loop_set_tick(n, n->members.count == 1 ? TICK_MS : interval > 0 ? interval : 1);
+    n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */
+    if (n->stopping && mono_ms(n) > n->stop_by_ms) {
+        node_log("Clients that do not read their replies are left behind");
+        loop_stop(n);
+    }
 }
 
 /* --- connections enter and leave --- */
@@ -368,7 +351,14 @@ static void conn_opened(void *arg, struct conn *c) {
 
 static void conn_closed(void *arg, struct conn *c) {
     struct node *n = arg;
+    forward_close(c);
+    node_forget_waiter(c);
     session_close(&n->server, &c->session);
+}
+
+static void conn_flushed(void *arg, struct conn *c) {
+    (void)arg;
+    if (c->forward != NULL) forward_flushed(c);
 }
 
 static void conn_log(void *arg, const char *line) {
@@ -377,23 +367,6 @@ static void conn_log(void *arg, const char *line) {
 }
 
 /* --- the beginning --- */
-
-static void open_loop(struct node *n) {
-    CHECK(uv_loop_init(&n->loop) == 0);
-    uv_check_init(&n->loop, &n->check);
-    uv_idle_init(&n->loop, &n->idle);
-    uv_timer_init(&n->loop, &n->timer);
-    uv_signal_init(&n->loop, &n->sigterm);
-    uv_signal_init(&n->loop, &n->sigint);
-    n->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    CHECK(n->wake_fd >= 0);
-    CHECK(uv_poll_init(&n->loop, &n->wake, n->wake_fd) == 0);
-    CHECK(uv_poll_start(&n->wake, UV_READABLE, wake_cb) == 0);
-    n->check.data = n->idle.data = n->timer.data = n->wake.data = n->sigterm.data = n->sigint.data = n;
-    struct net_handler handler = {
-        .arg = n, .opened = conn_opened, .closed = conn_closed, .command = node_command, .log = conn_log};
-    net_init(&n->net, &n->loop, &n->server.config, handler);
-}
 
 /* logfile and pidfile, as redis.conf means them. */
 static bool open_logfile(const char *path) {
@@ -438,50 +411,16 @@ static void bound_clients(struct node *n) {
     *maxclients = possible;
 }
 
-static void run_loop(struct node *n) {
-    uv_check_start(&n->check, check_cb);
-    uv_timer_start(&n->timer, timer_cb, TICK_MS, TICK_MS);
-    uv_signal_start(&n->sigterm, signal_cb, SIGTERM);
-    uv_signal_start(&n->sigint, signal_cb, SIGINT);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); /* the terminal may go, as with Redis */
-    timer_cb(&n->timer);     /* a lone voter need not wait for its first tick */
-    uv_run(&n->loop, UV_RUN_DEFAULT);
-}
-
 /* --- the end --- */
-
-static void close_any(uv_handle_t *handle, void *arg) {
-    (void)arg;
-    if (!uv_is_closing(handle)) uv_close(handle, NULL);
-}
-
-/* Of a stop that had no more time: unanswered, so of unknown outcome. */
-static void forget_proposal(struct node *n, struct proposal *p) {
-    for (size_t i = 0; i < p->op_count; i++)
-        if (p->ops[i].conn != NULL) conn_let_go(p->ops[i].conn);
-    proposal_free(n, p);
-}
 
 static void free_node(struct node *n) {
     net_close_all(&n->net);
-    uv_walk(&n->loop, close_any, NULL);
-    uv_run(&n->loop, UV_RUN_NOWAIT);
-    (void)uv_loop_close(&n->loop);
-    close(n->wake_fd);
+    peer_net_close_all(n->peers);
+    loop_close(n);
+    peer_net_free(n->peers);
     net_free(&n->net);
-    raft_free(n->raft);
-    for (struct proposal *p = n->flight, *next; p != NULL; p = next) {
-        next = p->next;
-        forget_proposal(n, p);
-    }
-    forget_proposal(n, n->filling);
-    while (n->spare != NULL) {
-        struct proposal *p = n->spare;
-        n->spare = p->next;
-        n->spare_count = SIZE_MAX; /* no longer kept */
-        proposal_free(n, p);
-    }
+    node_close_group_memory(n);
+    mem_free(n->cluster);
     entry_reader_free(&n->reader);
     entry_reader_free(&n->local_reader);
     entry_reader_free(&n->scout);
@@ -489,35 +428,46 @@ static void free_node(struct node *n) {
     buf_free(&n->scratch);
 }
 
-int node_run(struct config *config, const char *executable, const char *config_file) {
-    struct node *n = mem_calloc(1, sizeof *n);
+static void init_node(struct node *n, struct config *config) {
     CHECK(getrandom(&n->rng.state, sizeof n->rng.state, 0) == (ssize_t)sizeof n->rng.state);
     host_init(n);
     server_init(&n->server, &n->host, NULL);
     config_free(&n->server.config);
     n->server.config = *config;
-    n->server.executable = executable;
-    n->server.config_file = config_file;
-    n->flight_tail = &n->flight;
     n->memory_budget = UINT64_MAX;
+    list_init(&n->read_waiters);
+    list_init(&n->read_rounds);
+    list_init(&n->waiters);
     entry_reader_init(&n->reader);
     entry_reader_init(&n->local_reader);
     entry_reader_init(&n->scout);
-    open_loop(n);
+    loop_open(n);
+    struct net_handler handler = {.arg = n,
+                                  .opened = conn_opened,
+                                  .closed = conn_closed,
+                                  .flushed = conn_flushed,
+                                  .command = node_command,
+                                  .log = conn_log};
+    net_init(&n->net, &n->uv.loop, &n->server.config, handler);
+}
+
+int node_run(struct config *config, const char *executable, const char *config_file) {
+    struct node *n = mem_calloc(1, sizeof *n);
+    init_node(n, config);
+    n->server.executable = executable;
+    n->server.config_file = config_file;
     int code = 1;
     bool opened = false;
     if (open_logfile(n->server.config.logfile)) {
         node_log("Redraft %s, PID: %d", REDRAFT_VERSION,
                  (int)getpid()); /* supervisors and test harnesses look for it */
-        opened = node_open_storage(n);
+        opened = node_open_folder(n) && node_open_peers(n) && (!n->formed || node_open_group(n));
     }
     if (opened) {
         bound_clients(n);
         write_pidfile(n);
-        n->filling = proposal_new(n);
-        n->writeback_at_ms = mono_ms(n);
-        run_loop(n);
-        code = node_close_storage(n);
+        loop_run(n);
+        code = node_close_group(n);
         if (n->server.config.pidfile[0] != '\0') unlink(n->server.config.pidfile);
         if (!n->failed) {
             node_log("Bye");

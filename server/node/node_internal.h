@@ -1,20 +1,25 @@
-/* The node's insides, shared by node.c (turns), open.c (what is on disk), propose.c (into the log), apply.c (out of it) and host.c
- * (what commands ask of the world). */
+/* The node's insides, shared by loop.c (libuv), node.c (turns), step.c (the core's updates), tail.c (recent entries), open.c (what
+ * is on disk), propose.c (into the log), apply.c (out of it), reads.c (confirmed reads), peers.c (other nodes), forward.c
+ * (clients of the leader that are connected here), cluster.c (forming and changing a cluster), snapshot.c, clock.c and host.c
+ * (what commands ask of the world). Only loop.c calls libuv. */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
 
 #include "dispatch.h"
 #include "entry.h"
+#include "identity.h"
 #include "log_writer.h"
 #include "net.h"
 #include "node.h"
+#include "peer_net.h"
 #include "raft.h"
 #include "server.h"
+#include "snapshot_install.h"
+#include "snapshot_sink.h"
 #include "writeback.h"
 
 enum {
-    TICK_MS = 100,
-    ELECTION_TICKS = 10,
+    TICK_MS = 100,     /* of a node by itself; in a cluster a third of raft-heartbeat-interval */
     PROPOSALS_IN_FLIGHT = 2,   /* one being synced, one waiting: the rest gathers in the entry being filled */
     ENTRY_BYTES_MAX = 4 << 20, /* an entry of this size is closed at once */
     UNCOMMITTED_BYTES_MAX = 256 << 20, /* beyond it, writing connections wait */
@@ -25,6 +30,8 @@ enum {
     KS_WARM_ROWS_PER_TURN = 128,
     KS_WARM_ROWS_PER_BUSY_TURN = 16, /* somebody is waiting for the next turn */
     EVICT_STEPS_PER_TURN = 1024,
+    APPEND_BYTES_MAX = 1 << 20,    /* entries of one message to a peer */
+    INFLIGHT_BYTES_MAX = 16 << 20, /* to one peer, unanswered */
     DISK_RESERVE_BYTES = 32 << 20, /* with less than this and what the log needs free, writes are refused
                                     * before the disk refuses */
     DISK_LOOK_BYTES = 1 << 20,     /* the free space is looked at after so many bytes of writes */
@@ -48,32 +55,41 @@ struct op {
 /* A request of the core on its way through the log writer. */
 struct store_job {
     struct log_job job;
-    struct log_entry entry;
-    uint64_t store_id;         /* 0: nothing the core waits for (a cut) */
-    struct proposal *proposal; /* the one this is part of; NULL: freed when it comes back */
+    uint64_t store_id;           /* 0: nothing the core waits for (a cut) */
+    struct log_entry *entries;   /* job.entry_count of them ... */
+    struct proposal **proposals; /* ... and whose they are: each holds its payload until the job is back */
+    size_t cap;
+    struct store_job *next_spare;
 };
 
-/* One log entry on its way, with everything that waits for it. Owned by the node; while `store` is with the log
- * writer, payload and store are not touched. */
+/* One log entry in memory, with everything here that waits for it. Held by the tail and by the job that stores it; the
+ * payload is not touched while either does. */
 struct proposal {
-    struct proposal *next;
+    struct proposal *next_spare;
     enum raft_entry_kind kind;
+    uint8_t holders;
     uint64_t index, term;
-    int64_t clock_ms;   /* what a COMMANDS entry carries, once it is proposed */
-    struct buf payload; /* proto/entry.h */
+    int64_t clock_ms;   /* what a COMMANDS entry proposed here carries */
+    struct buf payload; /* proto/entry.h, or raft_members.h */
     struct buf local;   /* the same format: commands that run here only */
     struct buf bytes;   /* replies made before */
     struct op *ops;
     size_t op_count, op_cap;
     uint32_t write_count, local_count;
+    bool wanted;     /* propose it even without a write: a read has to be confirmed behind an unanswered write */
     bool has_expiry; /* carries a tick: the next may go once this is applied */
-    struct store_job store;
 };
 
-struct node {
-    struct server server;
-    struct host host;
-    struct net net;
+/* tail.c: entries [first_index, last_index], the newest of the log. */
+struct tail {
+    struct proposal **items; /* entry i at i & (cap - 1) */
+    size_t cap;
+    uint64_t first_index, last_index;
+    uint64_t bytes; /* of payload */
+};
+
+/* libuv's handles; touched by loop.c only. */
+struct node_loop {
     uv_loop_t loop;
     uv_check_t check;
     uv_idle_t idle;
@@ -81,22 +97,64 @@ struct node {
     uv_poll_t wake;
     int wake_fd; /* an eventfd: the other threads write, the loop reads */
     uv_signal_t sigterm, sigint;
+    bool idle_running;
+    int timer_ms;
+};
+
+struct node {
+    struct server server;
+    struct host host;
+    struct net net;
+    struct node_loop uv;
 
     struct raft *raft;
     struct raft_log *log;
     struct log_writer *writer;
     struct keyspace *ks;
+    struct sweeper *sweeper; /* deletes what was discarded */
     int lock_fd;
-    char state_dir[4096];
-    uint64_t node_id;
-    char cluster_id[16];
+    char group_dir[4200], state_dir[4300];
 
-    struct proposal *filling;               /* never NULL while serving */
-    struct proposal *flight, **flight_tail; /* proposed, not applied, oldest first */
-    struct proposal *spare;                 /* for reuse */
-    size_t flight_count, spare_count;
-    uint64_t flight_bytes;
-    uint64_t applied_index, commit_index, durable_index;
+    struct identity identity;
+    uint64_t node_id;
+    char cluster_id[IDENTITY_CLUSTER_SIZE];
+    char address[RAFT_ADDRESS_CAP]; /* what others call this node by */
+    struct cluster *cluster;        /* cluster.c's */
+    struct list waiters;            /* clients' requests about the cluster that are not done */
+    char wants_join[IDENTITY_JOIN_CAP];
+    /* formed: it belongs to a cluster. open: log, state and core are there. The others: with the next turn. */
+    bool formed, open, wants_open, wants_reset;
+    bool is_member, joining, removed, forming_others, handed_over;
+    unsigned refused_by_count; /* since a link last came up */
+
+    struct peer_net *peers;
+    struct peer_origin origin;
+    uint64_t messages_sent, messages_received;
+    struct snapshot_sending *sendings; /* snapshot.c's: to followers, one each */
+    struct snapshot_taking *taking;    /* from a leader */
+    struct snapshot_install *installing;
+
+    struct proposal *filling;      /* takes what arrives; never NULL once the node is open */
+    struct tail tail;
+    struct proposal *spare;        /* for reuse */
+    struct store_job *spare_jobs;
+    size_t spare_count;
+    uint64_t unapplied_bytes;      /* payload in the tail beyond applied_index */
+    uint64_t applied_index, apply_index, commit_index; /* apply_index: up to here is to be applied */
+
+    /* What the core said last. */
+    enum raft_role role;
+    uint64_t term, leader_id;
+    uint64_t last_leader_id; /* the last one known */
+    uint64_t lease_until_us;
+    struct raft_members members; /* in force */
+    uint64_t members_index;
+
+    struct list read_waiters;  /* connections whose next command is a read, until a round confirms this leader */
+    struct list read_rounds;   /* of those, the ones whose round is under way, with its id in conn.read_id */
+    uint64_t read_done, read_lost;
+    uint64_t lease_now_us, lease_looked_at;
+    bool lease_now_known;
     int64_t clock_us;       /* see node_clock_ms */
     uint64_t clock_mono_us; /* when it was looked at last */
     int64_t now_us;         /* wall clock of this turn */
@@ -111,12 +169,13 @@ struct node {
 
     bool readable, serving, stopping, failed;
     bool wake_seen, expiry_in_flight, expiry_again;
-    bool idle_running, warming;
+    bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
     uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
-    int64_t writeback_at_ms, stop_by_ms;
+    int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms;
+    uint64_t deposed_at_ms; /* 0: not, or long ago */
     uint64_t cut_index;
     size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
     uint64_t ticks;
@@ -125,10 +184,60 @@ struct node {
     uint64_t memory_peak;
 };
 
+/* step.c: one event through the core, and what its update asks for. */
+void node_step(struct node *n, struct raft_event *event);
+/* Likewise, for what may be refused. */
+enum raft_refusal node_ask(struct node *n, struct raft_event *event, struct raft_update *up);
+/* A peer's message; payloads are its entries' bytes. */
+void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads);
+/* RAFT_EVENT_PROPOSE of `p`, which is then the tail's; false when it was refused and is still the caller's. */
+bool node_submit(struct node *n, struct proposal *p);
+void node_take_stored(struct node *n); /* what the log writer has finished */
+struct store_job *store_job_new(struct node *n);
+void store_job_done(struct node *n, struct store_job *s);
+void node_trim_tail(struct node *n);
+
+/* peers.c: the other nodes */
+void node_identity_changed(struct node *n);
+bool node_open_peers(struct node *n); /* false after saying why */
+void node_send(struct node *n, const struct raft_message *m);
+void node_members_changed(struct node *n); /* whom to keep links to */
+
+/* snapshot.c */
+void node_snapshot_wanted(struct node *n, uint64_t peer);
+void node_receive_snapshot(struct node *n, struct peer_stream *stream, const struct peer_hello *hello);
+void node_turn_snapshots(struct node *n);
+uint64_t node_pinned_index(const struct node *n); /* the log is needed behind it; UINT64_MAX: it is not */
+bool node_end_snapshots(struct node *n);          /* false when the state is between two: leave it as it is */
+
+/* forward.c: clients of the leader that are connected here */
+void node_leadership_moved(struct node *n, bool was_readable);
+void node_give_back(struct node *n); /* once deposed: what has not been proposed goes to the new leader */
+void forward_flushed(struct conn *c);
+/* Passes one command on. CONN_HOLD: not now. */
+enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const struct slice *argv);
+/* A reply made here, behind those that are still to come from the leader. */
+void forward_add_bytes(struct conn *c, struct slice reply);
+void forward_close(struct conn *c); /* the connection goes */
+
+/* tail.c */
+void tail_init(struct tail *t, uint64_t last_index);
+void tail_free(struct tail *t); /* its entries are gone by now */
+struct proposal *tail_at(const struct tail *t, uint64_t index); /* NULL when it is not in memory */
+void tail_push(struct tail *t, struct proposal *p);
+struct proposal *tail_pop_newest(struct tail *t);
+/* The oldest applied entry, if it need not be kept; NULL otherwise. */
+struct proposal *tail_pop_surplus(struct tail *t, uint64_t applied_index, bool keep_some);
+void tail_restart(struct tail *t, uint64_t last_index); /* an empty one goes on elsewhere */
+
+/* clock.c: the machine's clocks. */
+uint64_t mono_us(void);
+uint64_t boot_us(void); /* goes on while the machine sleeps */
+int64_t wall_us(void);
+
 /* node.c */
-/* One event through the core, and what its update asks for. */
-void node_step(struct node *n, const struct raft_event *event);
-void node_submit(struct node *n, struct proposal *p, const struct raft_update *up);
+void node_turn(struct node *n); /* the end of a turn of the loop */
+void node_tick(struct node *n);
 /* `wanted`, or fewer when the system allows too few open files even after raising the limit as far as it goes. */
 int64_t node_clients_possible(int64_t wanted);
 int64_t node_now_us(struct node *n); /* wall clock, read once a turn */
@@ -148,24 +257,63 @@ void node_fail(struct node *n, const char *format, ...) __attribute__((format(pr
 /* Whether the disk has room for what is in flight and so much more. */
 bool node_disk_takes(struct node *n, size_t more);
 void node_stop(struct node *n, const char *why); /* drains, then the loop ends */
-uint64_t mono_us(void);
 
 void node_cut_log(struct node *n); /* what the state database holds need not be in the log */
 /* A bounded step of write-back and eviction; between two entries only. */
 void node_relieve_memory(struct node *n);
-void node_wake(void *arg); /* from any thread: the loop has something to look at */
 
-/* open.c */
-bool node_open_storage(struct node *n); /* false after saying why */
-int node_close_storage(struct node *n); /* writes everything back; the exit code */
+/* loop.c */
+void node_wake(void *arg); /* from any thread: the loop has something to look at */
+void loop_open(struct node *n);
+void loop_run(struct node *n);
+void loop_close(struct node *n);
+void loop_keep_awake(struct node *n, bool awake);
+void loop_stop(struct node *n);
+void loop_set_tick(struct node *n, int ms);
+
+/* open.c: what is on disk. False after saying why. */
+bool node_open_folder(struct node *n);
+bool node_open_group(struct node *n);
+bool node_has_log(const struct node *n);
+void node_keyspace_options(struct node *n, struct keyspace_options *out);
+int node_close_group(struct node *n); /* writes everything back; the exit code */
+void node_close_group_memory(struct node *n);
+void node_discard_group(struct node *n);
+
+/* cluster.c: forming, joining, changing */
+bool node_open_identity(struct node *n);
+bool node_store_identity(struct node *n);
+bool node_reset(struct node *n);              /* between turns, when wants_reset: blank again */
+bool node_wants_peers(const struct node *n);  /* it has, or is to have, companions */
+void node_tend_cluster(struct node *n);       /* each tick */
+void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text);
+void node_control(struct node *n, struct peer_request *request, const struct peer_hello *hello,
+                  const struct peer_control *control);
+void node_membership_moved(struct node *n, bool is_member);
+void node_hand_over(struct node *n); /* to whoever is most up to date */
+void node_cluster_do(struct node *n, struct session *s, const struct host_request *request, struct reply *reply);
+void node_look_at_waiters(struct node *n);
+void node_forget_waiter(struct conn *c);
 
 /* propose.c */
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);
 void node_propose_filled(struct node *n); /* end of turn: closes the entry being filled if it may go now */
 void node_propose_expired(struct node *n);
 struct proposal *proposal_new(struct node *n);
-void proposal_free(struct node *n, struct proposal *p);
+void proposals_free(struct node *n); /* the spare ones */
+void proposal_release(struct node *n, struct proposal *p); /* one holder less; the last one frees it */
+void proposal_answered(struct proposal *p);                /* nobody waits for it any more */
+/* Who waits for it will not be answered: of unknown outcome. */
+void proposal_disappoint(struct node *n, struct proposal *p);
+/* CLIENT REPLY: whether the command just parsed is to stay unanswered. Counts. */
+bool session_take_silence(struct session *s);
 bool node_is_overloaded(const struct node *n);
+
+/* reads.c: reads of a leader that is not alone wait until a majority has confirmed it. */
+bool node_may_read(struct node *n, const struct conn *c);
+void node_await_read(struct node *n, struct conn *c); /* parks it */
+void node_start_reads(struct node *n);                /* end of turn: one round for all that came in it */
+void node_finish_reads(struct node *n);               /* those whose round has ended */
 
 /* apply.c */
 void node_apply(struct node *n); /* everything committed and stored here */

@@ -2,15 +2,16 @@
  * and the way back, closing them in order. */
 #include "node_internal.h"
 
+#include "folder.h"
 #include "hash.h"
 #include "mem.h"
+#include "raft_members.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,70 +44,54 @@ static bool lock_dir(struct node *n) {
     return false;
 }
 
-/* <dir>/node: who this is. Byte table in README.md. */
-enum { NODE_FILE_MAGIC = 0x4e444652, NODE_FILE_VERSION = 1, NODE_FILE_SIZE = 4 + 4 + 16 + 8 + 4 };
-
-static bool read_identity(struct node *n, struct slice file) {
-    struct slice body = slice_make(file.data, NODE_FILE_SIZE - 4), rest = file;
-    uint32_t magic, version, crc;
-    bool whole = file.len == NODE_FILE_SIZE && slice_take_u32le(&rest, &magic) &&
-                 slice_take_u32le(&rest, &version) &&
-                 slice_take_raw(&rest, n->cluster_id, sizeof n->cluster_id) &&
-                 slice_take_u64le(&rest, &n->node_id) && slice_take_u32le(&rest, &crc);
-    return whole && magic == NODE_FILE_MAGIC && version == NODE_FILE_VERSION && crc == crc32c(0, body) &&
-           n->node_id != 0;
+static void group_path(const struct node *n, const char *name, char *out, size_t cap) {
+    snprintf(out, cap, "%.4000s/group-0%s%s", n->server.config.dir, name[0] ? "/" : "", name);
 }
 
-static enum rc write_identity(struct node *n, const char *path) {
-    uint64_t ids[3];
-    do CHECK(getrandom(ids, sizeof ids, 0) == (ssize_t)sizeof ids);
-    while (ids[2] == 0);
-    n->node_id = ids[2];
-    memcpy(n->cluster_id, ids, sizeof n->cluster_id);
-    struct buf b = {0};
-    buf_add_u32le(&b, NODE_FILE_MAGIC);
-    buf_add_u32le(&b, NODE_FILE_VERSION);
-    buf_add(&b, n->cluster_id, sizeof n->cluster_id);
-    buf_add_u64le(&b, n->node_id);
-    buf_add_u32le(&b, crc32c(0, buf_slice(&b)));
-    enum rc rc = n->host.write_file(&n->host, path, buf_slice(&b));
-    buf_free(&b);
-    return rc;
+bool node_has_log(const struct node *n) {
+    char path[4300];
+    struct stat st;
+    group_path(n, "log", path, sizeof path);
+    return stat(path, &st) == 0;
 }
 
-static bool open_identity(struct node *n) {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/node", n->server.config.dir);
-    struct buf file = {0};
-    enum rc rc = n->host.read_file(&n->host, path, &file);
-    if (rc == RC_NOT_FOUND)
-        rc = write_identity(n, path);
-    else if (rc == RC_OK && !read_identity(n, buf_slice(&file)))
-        rc = RC_CORRUPT;
-    buf_free(&file);
-    if (rc != RC_OK) node_log("The identity in %s: %s", path, rc_name(rc));
-    return rc == RC_OK;
+/* The folder, its lock, and who this is. */
+bool node_open_folder(struct node *n) {
+    return make_dir(n->server.config.dir) && lock_dir(n) && node_open_identity(n);
 }
 
-struct runs {
-    struct raft_term_run *items;
-    size_t count, cap;
-};
-
-static enum rc note_term(void *arg, const struct log_entry *e) {
-    struct runs *r = arg;
-    if (r->count > 0 && r->items[r->count - 1].term == e->term) return RC_OK;
-    if (r->count == r->cap) {
-        r->cap = r->cap ? r->cap * 2 : 16;
-        r->items = mem_realloc(r->items, r->cap * sizeof *r->items);
+/* Of the log's entries the core needs what they are, not what is in them; but for configurations. */
+static enum rc restore_entry(void *arg, const struct log_entry *e) {
+    struct raft *r = arg;
+    struct raft_members members;
+    struct raft_entry entry = {
+        .index = e->index, .term = e->term, .kind = (enum raft_entry_kind)e->kind, .size = e->payload.len};
+    if (entry.kind == RAFT_ENTRY_MEMBERS) {
+        if (members_decode(e->payload, &members) != RC_OK) return RC_CORRUPT;
+        entry.members = &members;
     }
-    r->items[r->count++] = (struct raft_term_run){e->index, e->term};
+    raft_restore(r, &entry);
     return RC_OK;
+}
+
+/* In force when the state was stored; before the first change, as the cluster was formed. */
+static enum rc find_members(struct node *n, struct raft_config *config) {
+    struct slice bytes = ks_members(n->ks, &config->members_index);
+    if (config->members_index != 0) return members_decode(bytes, &config->members);
+    config->members = n->identity.first;
+    return RC_OK;
+}
+
+static uint64_t lease_us(const struct config *c) {
+    enum { DRIFT_SHARE = 10 }; /* clocks may differ by a tenth in speed */
+    uint64_t election_us = (uint64_t)c->raft_election_timeout * 1000;
+    return c->read_mode == READ_MODE_LEASE ? election_us - election_us / DRIFT_SHARE : 0;
 }
 
 /* The core starts from what both databases say; if they contradict each other, something durable was lost, and a node
  * that might have acknowledged it must not go on as if nothing were. */
 static bool open_raft(struct node *n) {
+    const struct config *c = &n->server.config;
     struct log_mark mark = raft_log_mark(n->log);
     uint64_t last = raft_log_last_index(n->log);
     struct ks_applied applied = ks_applied(n->ks);
@@ -116,82 +101,124 @@ static bool open_raft(struct node *n) {
             (unsigned long long)mark.index + 1, (unsigned long long)last, (unsigned long long)applied.index);
         return false;
     }
-    struct runs runs = {0};
-    struct kv_error error = {.text = ""};
-    enum rc rc =
-        last > mark.index ? raft_log_read(n->log, mark.index + 1, last, note_term, &runs, &error) : RC_OK;
-    if (rc != RC_OK) {
-        node_log("The log cannot be read: %s %s", rc_name(rc), error.text);
-        mem_free(runs.items);
-        return false;
-    }
     struct log_hard_state hard = raft_log_hard_state(n->log);
     struct raft_config config = {.id = n->node_id,
-                                 .voters = {n->node_id},
-                                 .voter_count = 1,
                                  .term = hard.term,
                                  .vote = hard.vote,
                                  .mark_index = mark.index,
                                  .mark_term = mark.term,
                                  .applied_index = applied.index,
-                                 .election_ticks = ELECTION_TICKS,
+                                 .now_us = boot_us(),
+                                 .seed = rng_next(&n->rng),
+                                 .election_us = (uint64_t)c->raft_election_timeout * 1000,
+                                 .heartbeat_us = (uint64_t)c->raft_heartbeat_interval * 1000,
+                                 .lease_us = lease_us(c),
                                  .uncommitted_bytes_max = UNCOMMITTED_BYTES_MAX,
-                                 .seed = rng_next(&n->rng)};
-    n->raft = raft_new(&config, runs.items, runs.count, last);
-    mem_free(runs.items);
-    n->applied_index = n->commit_index = applied.index;
-    n->durable_index = last;
+                                 .append_bytes_max = APPEND_BYTES_MAX,
+                                 .inflight_bytes_max = INFLIGHT_BYTES_MAX,
+                                 .inflight_count_max = RAFT_INFLIGHT_MAX};
+    if (find_members(n, &config) != RC_OK || raft_new(&config, &n->raft) != RC_OK) {
+        node_log("The cluster's configuration, as it is stored here, makes no sense");
+        return false;
+    }
+    struct kv_error error = {.text = ""};
+    enum rc rc = last > mark.index
+                     ? raft_log_read(n->log, mark.index + 1, last, restore_entry, n->raft, &error)
+                     : RC_OK;
+    if (rc != RC_OK) {
+        node_log("The log cannot be read: %s %s", rc_name(rc), error.text);
+        raft_free(n->raft);
+        return false;
+    }
+    n->applied_index = n->commit_index = n->apply_index = applied.index;
     node_clock_seen(n, applied.clock_ms);
     n->cut_index = mark.index;
+    tail_init(&n->tail, last);
+    n->unapplied_bytes = 0;
     return true;
 }
 
-bool node_open_storage(struct node *n) {
-    const struct config *c = &n->server.config;
-    char log_dir[4300], group_dir[4200];
-    snprintf(group_dir, sizeof group_dir, "%.4000s/group-0", c->dir);
-    snprintf(log_dir, sizeof log_dir, "%s/log", group_dir);
-    snprintf(n->state_dir, sizeof n->state_dir, "%.4000s/group-0/state", c->dir);
-    if (!make_dir(c->dir) || !lock_dir(n) || !make_dir(group_dir) || !open_identity(n)) return false;
+void node_keyspace_options(struct node *n, struct keyspace_options *out) {
+    *out = (struct keyspace_options){.block_cache_bytes = (size_t)n->server.config.rocksdb_cache,
+                                     .background_threads = 2,
+                                     .place_seed = hash64(slice_make(n->cluster_id, sizeof n->cluster_id)),
+                                     .wake = node_wake,
+                                     .wake_arg = n};
+}
 
+static bool open_log(struct node *n) {
+    char path[4300];
+    group_path(n, "log", path, sizeof path);
     struct kv_error error = {.text = ""};
-    struct raft_log_options log_options = {.memtable_bytes = (size_t)c->raft_log_memtable};
-    enum rc rc = raft_log_open(log_dir, &log_options, &n->log, &error);
-    if (rc != RC_OK) {
-        node_log("The log in %s cannot be opened (%s): %s", log_dir, rc_name(rc), error.text);
-        return false;
-    }
-    struct keyspace_options options = {.block_cache_bytes = (size_t)c->rocksdb_cache,
-                                       .background_threads = 2,
-                                       .place_seed = hash64(slice_make(n->cluster_id, sizeof n->cluster_id)),
-                                       .wake = node_wake,
-                                       .wake_arg = n};
-    if (!make_dir(n->state_dir)) {
+    struct raft_log_options options = {.memtable_bytes = (size_t)n->server.config.raft_log_memtable};
+    enum rc rc = raft_log_open(path, &options, &n->log, &error);
+    if (rc == RC_OK) return true;
+    node_log("The log in %s cannot be opened (%s): %s", path, rc_name(rc), error.text);
+    return false;
+}
+
+static bool open_state(struct node *n) {
+    struct kv_error error = {.text = ""};
+    struct keyspace_options options;
+    node_keyspace_options(n, &options);
+    enum rc rc = snapshot_recover(n->group_dir, n->log, &error);
+    if (rc == RC_OK && !make_dir(n->state_dir)) return false;
+    if (rc == RC_OK) rc = ks_open(n->state_dir, &options, &n->ks, &error);
+    if (rc == RC_OK) return true;
+    node_log("The state in %s cannot be opened (%s): %s", n->state_dir, rc_name(rc), error.text);
+    return false;
+}
+
+/* The log and the state are there from now on; whoever finds them gone has lost something. */
+static bool note_running(struct node *n) {
+    if (n->identity.stage == IDENTITY_RUNNING) return true;
+    n->identity.stage = IDENTITY_RUNNING;
+    return node_store_identity(n);
+}
+
+bool node_open_group(struct node *n) {
+    CHECK(!n->open);
+    group_path(n, "", n->group_dir, sizeof n->group_dir);
+    group_path(n, "state", n->state_dir, sizeof n->state_dir);
+    if (!make_dir(n->group_dir) || !open_log(n)) return false;
+    if (!open_state(n)) {
         raft_log_close(n->log);
         return false;
     }
-    rc = ks_open(n->state_dir, &options, &n->ks, &error);
-    if (rc != RC_OK) {
-        node_log("The state in %s cannot be opened (%s): %s", n->state_dir, rc_name(rc), error.text);
-        raft_log_close(n->log);
-        return false;
-    }
-    n->server.ks = n->ks;
-    if (!open_raft(n)) {
+    if (!open_raft(n) || !note_running(n)) {
         ks_close(n->ks);
         raft_log_close(n->log);
         return false;
     }
+    n->server.ks = n->ks;
     n->writer = log_writer_start(n->log, node_wake, n);
+    n->sweeper = sweeper_start(n->group_dir);
+    n->filling = proposal_new(n);
+    n->writeback_at_ms = (int64_t)(mono_us() / 1000);
+    n->role = RAFT_FOLLOWER;
+    n->removed = n->readable = false;
+    n->leader_id = n->last_leader_id = 0;
+    n->members_index = UINT64_MAX; /* what the core says first is news */
+    n->open = true;
+    node_tick(n);
     return true;
 }
 
 /* --- closing --- */
 
-int node_close_storage(struct node *n) {
+static void stop_log(struct node *n) {
+    for (struct log_job *job = log_writer_stop(n->writer), *next; job != NULL; job = next) {
+        next = job->next;
+        store_job_done(n, container_of(job, struct store_job, job));
+    }
+}
+
+int node_close_group(struct node *n) {
     struct kv_error error;
     int code = 0;
+    if (!n->open) return n->failed ? 1 : 0;
     if (n->failed) return 1; /* what is on disk is sound; what is in memory is not known to be */
+    if (!node_end_snapshots(n)) return 1;
     enum rc rc = ks_store_all(n->ks, &error);
     if (rc != RC_OK) {
         node_log("The last write-back failed (%s): the log has it all, the next start replays it",
@@ -199,12 +226,40 @@ int node_close_storage(struct node *n) {
         code = 1;
     }
     node_cut_log(n);
-    for (struct log_job *job = log_writer_stop(n->writer), *next; job != NULL; job = next) {
-        next = job->next;
-        struct store_job *store = container_of(job, struct store_job, job);
-        if (store->proposal == NULL) mem_free(store);
-    }
+    stop_log(n);
+    sweeper_stop(n->sweeper);
     ks_close(n->ks);
     raft_log_close(n->log);
+    n->ks = NULL;
     return code;
+}
+
+void node_close_group_memory(struct node *n) {
+    if (!n->open) return;
+    while (n->tail.last_index >= n->tail.first_index) {
+        struct proposal *p = tail_pop_newest(&n->tail);
+        proposal_disappoint(n, p);
+        proposal_release(n, p);
+    }
+    tail_free(&n->tail);
+    proposal_disappoint(n, n->filling);
+    proposal_release(n, n->filling);
+    proposals_free(n);
+    raft_free(n->raft);
+    n->raft = NULL;
+    n->open = false;
+}
+
+/* Nothing of it is wanted any more: a node without data goes to another cluster. */
+void node_discard_group(struct node *n) {
+    (void)node_end_snapshots(n);
+    stop_log(n);
+    sweeper_stop(n->sweeper);
+    ks_close(n->ks);
+    raft_log_close(n->log);
+    n->ks = n->server.ks = NULL;
+    n->readable = false;
+    node_close_group_memory(n);
+    struct kv_error error;
+    if (folder_discard(n->group_dir, "", &error) != RC_OK) node_log("%s cannot be removed: %s", n->group_dir, error.text);
 }

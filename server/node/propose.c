@@ -15,13 +15,14 @@ enum {
 struct proposal *proposal_new(struct node *n) {
     struct proposal *p = n->spare;
     if (p != NULL) {
-        n->spare = p->next;
+        n->spare = p->next_spare;
         n->spare_count--;
     } else {
         p = mem_calloc(1, sizeof *p);
     }
-    p->next = NULL;
+    p->next_spare = NULL;
     p->kind = RAFT_ENTRY_COMMANDS;
+    p->holders = 1;
     entry_begin(&p->payload);
     return p;
 }
@@ -33,7 +34,19 @@ static void buf_recycle(struct buf *b) {
         buf_clear(b);
 }
 
-void proposal_free(struct node *n, struct proposal *p) {
+/* Nobody waits for it any more. */
+static void proposal_reset(struct proposal *p) {
+    p->op_count = 0;
+    p->write_count = p->local_count = 0;
+    p->has_expiry = p->wanted = false;
+    buf_recycle(&p->local);
+    buf_recycle(&p->bytes);
+}
+
+void proposal_release(struct node *n, struct proposal *p) {
+    CHECK(p->holders > 0);
+    if (--p->holders > 0) return;
+    CHECK(p->op_count == 0);
     if (n->spare_count >= SPARE_MAX) {
         buf_free(&p->payload);
         buf_free(&p->local);
@@ -43,14 +56,45 @@ void proposal_free(struct node *n, struct proposal *p) {
         return;
     }
     buf_recycle(&p->payload);
-    buf_recycle(&p->local);
-    buf_recycle(&p->bytes);
-    p->op_count = 0;
-    p->write_count = p->local_count = 0;
-    p->has_expiry = false;
-    p->next = n->spare;
+    p->next_spare = n->spare;
     n->spare = p;
     n->spare_count++;
+}
+
+void proposals_free(struct node *n) {
+    while (n->spare != NULL) {
+        struct proposal *p = n->spare;
+        n->spare = p->next_spare;
+        buf_free(&p->payload);
+        buf_free(&p->local);
+        buf_free(&p->bytes);
+        mem_free(p->ops);
+        mem_free(p);
+    }
+    n->spare_count = 0;
+    while (n->spare_jobs != NULL) {
+        struct store_job *s = n->spare_jobs;
+        n->spare_jobs = s->next_spare;
+        mem_free(s->entries);
+        mem_free(s->proposals);
+        mem_free(s);
+    }
+}
+
+void proposal_answered(struct proposal *p) {
+    proposal_reset(p);
+}
+
+void proposal_disappoint(struct node *n, struct proposal *p) {
+    if (p->has_expiry) n->expiry_in_flight = false;
+    for (size_t i = 0; i < p->op_count; i++) {
+        struct conn *c = p->ops[i].conn;
+        if (c == NULL) continue;
+        if (p->ops[i].kind == OP_RUN) c->pending_reads--;
+        if (!c->closing) conn_close(c);
+        conn_let_go(c);
+    }
+    proposal_reset(p);
 }
 
 /* --- adding operations --- */
@@ -71,7 +115,7 @@ static struct op *add_op(struct proposal *p, struct conn *c, const struct comman
 }
 
 /* CLIENT REPLY: whether the command just parsed is to stay unanswered; SKIP counts down here. */
-static bool take_silence(struct session *s) {
+bool session_take_silence(struct session *s) {
     if (s->reply_mode == SESSION_REPLY_SKIP_NEXT) {
         s->reply_mode = SESSION_REPLY_SKIP;
         return true;
@@ -101,7 +145,7 @@ static bool add_write(struct node *n, struct conn *c, const struct command *cmd,
         p->payload.len = before;
         return false;
     }
-    add_op(p, c, cmd)->silent = take_silence(&c->session);
+    add_op(p, c, cmd)->silent = session_take_silence(&c->session);
     p->write_count++;
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
     return true;
@@ -113,7 +157,7 @@ static void add_local(struct conn *c, const struct command *cmd, int argc, const
     struct op *op = add_op(p, c, cmd);
     op->kind = OP_RUN;
     c->pending_reads++;
-    op->silent = take_silence(&c->session);
+    op->silent = session_take_silence(&c->session);
     if (p->local.len == 0) entry_begin(&p->local);
     entry_add(&p->local, (uint8_t)c->session.db, argc, argv);
     p->local_count++;
@@ -149,7 +193,7 @@ static void run_now(struct node *n, struct conn *c, const struct command *cmd, i
 }
 
 bool node_is_overloaded(const struct node *n) {
-    if (n->flight_bytes + n->filling->payload.len >= UNCOMMITTED_BYTES_MAX) return true;
+    if (n->unapplied_bytes + n->filling->payload.len >= UNCOMMITTED_BYTES_MAX) return true;
     struct ks_stats stats;
     if (n->memory_budget == UINT64_MAX) return false;
     ks_stats(n->ks, &stats);
@@ -164,35 +208,75 @@ static void time_from_here(struct node *n, const struct conn *c) {
     n->turn_mono_us = mono_us();
 }
 
+/* Nobody to give it to: a client waits rather than being told, for a while. */
+static enum conn_verdict wait_for_leader(struct node *n, struct conn *c, struct reply *reply) {
+    uint64_t now_ms = mono_us() / 1000;
+    if (c->waits_since_ms == 0) c->waits_since_ms = now_ms;
+    if (!n->stopping && now_ms - c->waits_since_ms < (uint64_t)n->server.config.forward_wait_ms) return CONN_HOLD;
+    c->waits_since_ms = 0;
+    reply_error(reply, ERR_NO_LEADER);
+    stats_error(&n->server.stats, reply->error_code);
+    return CONN_NEXT;
+}
+
+/* Into the entry being filled. */
+static enum gate take_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                            const struct slice *argv, struct reply *reply) {
+    if (n->stopping || node_is_overloaded(n)) return GATE_HOLD;
+    if (is_too_much_for_disk(n, argc, argv))
+        reply_error(reply, "MISCONF the disk is too full for this write");
+    else if (add_write(n, c, cmd, argc, argv))
+        return GATE_PROPOSE;
+    else
+        reply_error(reply, "ERR a write of more than 2 GB is too large for the log");
+    stats_error(&n->server.stats, reply->error_code);
+    return GATE_REFUSED;
+}
+
+/* A read of data joins the entry being filled if its connection has a write there: that the entry is committed proves
+ * what a round would. Otherwise this leader has to be confirmed after the read came. */
+static bool must_confirm(struct node *n, const struct conn *c, const struct command *cmd) {
+    if (!(cmd->flags & CMD_READONLY)) return false;
+    if (c->pending > 0 && c->last_proposal == n->filling) return false;
+    return !node_may_read(n, c);
+}
+
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     struct node *n = arg;
     const struct command *cmd = NULL;
     struct reply reply;
+    if (c->blocked || n->ks == NULL) return CONN_HOLD;
     time_from_here(n, c);
-    /* A reply is written in place when nothing is owed to this connection, else it takes its place in line. */
-    bool in_line = c->pending > 0;
+    /* A reply is written in place when nothing is owed to this connection, else it takes its place in line: here, among
+     * what waits for the log, or there, among what the leader is to answer. */
+    bool there = c->forwarded > 0, in_line = c->pending > 0;
+    CHECK(!there || c->forwarded == c->pending);
     size_t out_before = c->out.len;
-    if (in_line && c->last_proposal->local.len + c->last_proposal->bytes.len >= IN_LINE_BYTES_MAX)
+    if (in_line && !there && c->last_proposal->local.len + c->last_proposal->bytes.len >= IN_LINE_BYTES_MAX)
         return CONN_HOLD;
     if (in_line) buf_clear(&n->scratch);
     reply_init(&reply, in_line ? &n->scratch : &c->out, c->session.resp);
     enum gate gate = cmd_gate(&n->server, &c->session, argc, argv, node_clock_ms(n), &reply, &cmd);
+    if (gate != GATE_NO_LEADER && gate != GATE_HOLD) c->waits_since_ms = 0;
     switch (gate) {
-    case GATE_HOLD:
-    case GATE_NO_LEADER: return CONN_HOLD;
-    case GATE_FORWARD: CHECK(false); /* nobody else is there */
-    case GATE_PROPOSE:
-        if (n->stopping || node_is_overloaded(n)) return CONN_HOLD;
+    case GATE_HOLD: return CONN_HOLD;
+    case GATE_NO_LEADER:
+        if (wait_for_leader(n, c, &reply) == CONN_HOLD) return CONN_HOLD;
         gate = GATE_REFUSED;
-        if (is_too_much_for_disk(n, argc, argv))
-            reply_error(&reply, "MISCONF the disk is too full for this write");
-        else if (add_write(n, c, cmd, argc, argv))
-            return CONN_NEXT;
-        else
-            reply_error(&reply, "ERR a write of more than 2 GB is too large for the log");
-        stats_error(&n->server.stats, reply.error_code);
+        break;
+    case GATE_FORWARD: return node_forward(n, c, argc, argv);
+    case GATE_PROPOSE:
+        if (there) return CONN_HOLD;
+        gate = take_write(n, c, cmd, argc, argv, &reply);
+        if (gate == GATE_HOLD) return CONN_HOLD;
+        if (gate == GATE_PROPOSE) return CONN_NEXT;
         break;
     case GATE_RUN:
+        if (there) return CONN_HOLD;
+        if (must_confirm(n, c, cmd)) {
+            node_await_read(n, c);
+            return CONN_PARK;
+        }
         if (in_line) {
             if (c->pending_reads >= READS_IN_LINE_MAX) return CONN_HOLD;
             add_local(c, cmd, argc, argv);
@@ -206,8 +290,13 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_REFUSED: break;
     }
     if (gate != GATE_REFUSED) run_now(n, c, cmd, argc, argv, &reply);
-    bool silent = take_silence(&c->session);
-    if (in_line && !silent) add_bytes(c, buf_slice(&n->scratch));
+    bool silent = session_take_silence(&c->session);
+    if (in_line && !silent) {
+        if (there)
+            forward_add_bytes(c, buf_slice(&n->scratch));
+        else
+            add_bytes(c, buf_slice(&n->scratch));
+    }
     if (in_line && n->scratch.cap > SPARE_BUFFER_MAX) buf_free(&n->scratch);
     if (!in_line && silent) c->out.len = out_before;
     if (!in_line && !c->closing) conn_touch(c);
@@ -217,39 +306,16 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 
 /* --- into the log --- */
 
-void node_submit(struct node *n, struct proposal *p, const struct raft_update *up) {
-    p->kind = up->entry.kind;
-    p->index = up->entry.index;
-    p->term = up->entry.term;
-    struct store_job *s = &p->store;
-    s->proposal = p;
-    s->store_id = up->store_id;
-    s->entry = (struct log_entry){
-        .index = p->index, .term = p->term, .kind = (uint8_t)p->kind, .payload = buf_slice(&p->payload)};
-    s->job = (struct log_job){.entries = &s->entry, .entry_count = 1};
-    *n->flight_tail = p;
-    n->flight_tail = &p->next;
-    n->flight_count++;
-    n->flight_bytes += p->payload.len;
-    n->log_bytes += p->payload.len;
-    log_writer_submit(n->writer, &s->job);
-}
-
 void node_propose_filled(struct node *n) {
     struct proposal *p = n->filling;
-    if (p == NULL || p->write_count == 0 || !n->readable) return;
-    if (n->flight_count >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX) return;
+    if ((p->write_count == 0 && !p->wanted) || !n->readable) return;
+    if (n->tail.last_index - n->applied_index >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX) return;
     p->clock_ms = node_clock_ms(n);
     entry_finish(
         &p->payload,
         &(struct entry_header){.clock_ms = p->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
-    struct raft_event event = {
-        .type = RAFT_EVENT_PROPOSE, .kind = RAFT_ENTRY_COMMANDS, .size = p->payload.len};
-    struct raft_update up;
-    CHECK(raft_step(n->raft, &event, &up) == RC_OK);
-    if (up.refused) return; /* too much is uncommitted: it goes on filling, and connections are held */
-    node_submit(n, p, &up);
-    n->filling = proposal_new(n);
+    /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
+    if (node_submit(n, p)) n->filling = proposal_new(n);
 }
 
 /* --- expiry: the leader finds what is due, everybody deletes it by the entry --- */
@@ -265,7 +331,7 @@ static void propose_due(void *arg, int db, struct slice key) {
 }
 
 void node_propose_expired(struct node *n) {
-    if (!n->server.active_expire || n->expiry_in_flight || n->stopping || n->server.refuse_writes) return;
+    if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping || n->server.refuse_writes) return;
     size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
     n->expiry_in_flight = found > 0;

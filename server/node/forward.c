@@ -1,0 +1,328 @@
+/* Clients of the leader that are connected to this node: each gets a connection of its own to the leader, on which its
+ * commands go and from which the replies come, as they are. Commands about this node are answered here; their replies
+ * take their place among those of the leader.
+ *
+ *   client  --- GET, SET ... --->  conn  --- the same bytes --->  upstream  --->  leader's peer port, a conn like any other
+ *           <--- replies in order --     <--- literals, replies --
+ *
+ * What is not sent waits for a leader. What is sent and not answered when the way breaks is of unknown outcome: the
+ * client's connection closes, after what did come was passed on. */
+#include "node_internal.h"
+
+#include "mem.h"
+#include "resp_skim.h"
+#include "upstream.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LITERALS_MAX = 16 << 20 };
+
+/* What is owed, in order. */
+struct expected {
+    enum { FOR_CLIENT, SILENCED, OURS, LITERAL } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
+    uint32_t len;                                      /* LITERAL: so many bytes of `literals` */
+};
+
+struct forward {
+    struct node *node;
+    struct conn *conn;
+    struct upstream *upstream; /* NULL: none is open */
+    uint64_t leader_id, retry_at_ms;
+    int db;
+    uint8_t resp;
+    struct resp_skim skim;
+    struct expected *queue; /* [first, first + count) */
+    size_t first, count, cap;
+    struct buf literals;
+    struct buf request;
+};
+
+/* --- who leads --- */
+
+static void add_request(struct buf *out, int argc, const struct slice *argv) {
+    buf_printf(out, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++) {
+        buf_printf(out, "$%zu\r\n", argv[i].len);
+        buf_add_slice(out, argv[i]);
+        buf_add_str(out, "\r\n");
+    }
+}
+
+/* One connection's commands of the entry that was being filled, as requests again, in their order. False when some of
+ * them cannot be: a reply made here stands between them. */
+static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes, struct entry_reader *locals,
+                    struct buf *out) {
+    bool whole = true;
+    CHECK(entry_open(writes, buf_slice(&p->payload)));
+    if (p->local_count > 0) CHECK(entry_open(locals, buf_slice(&p->local)));
+    for (size_t i = 0; i < p->op_count; i++) {
+        const struct op *op = &p->ops[i];
+        struct entry_reader *r = op->kind == OP_RUN ? locals : writes;
+        if (op->kind != OP_BYTES) CHECK(entry_next(r) == 1);
+        if (op->conn != c) continue;
+        if (op->kind == OP_BYTES || op->silent || r->db != c->session.db)
+            whole = false;
+        else
+            add_request(out, r->argc, r->argv);
+    }
+    return whole;
+}
+
+/* What waited in the entry being filled has not been in any log: somebody else leads now, so it goes there. */
+void node_give_back(struct node *n) {
+    struct proposal *p = n->filling;
+    if (n->server.leadership != LEADERSHIP_THERE || (p->op_count == 0 && p->write_count == 0)) return;
+    n->filling = proposal_new(n);
+    entry_finish(&p->payload, &(struct entry_header){.count = p->write_count});
+    if (p->local_count > 0) entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
+    struct entry_reader writes, locals;
+    entry_reader_init(&writes);
+    entry_reader_init(&locals);
+    for (size_t i = 0; i < p->op_count; i++) {
+        struct conn *c = p->ops[i].conn;
+        if (c == NULL || c->closing || c->given_back) continue;
+        struct buf requests = {0};
+        c->given_back = true;
+        if (collect(p, c, &writes, &locals, &requests))
+            conn_unread(c, buf_slice(&requests));
+        else
+            conn_close(c);
+        buf_free(&requests);
+    }
+    entry_reader_free(&writes);
+    entry_reader_free(&locals);
+    if (p->has_expiry) n->expiry_in_flight = false;
+    for (size_t i = 0; i < p->op_count; i++) {
+        struct conn *c = p->ops[i].conn;
+        if (c == NULL) continue;
+        c->given_back = false;
+        if (p->ops[i].kind == OP_RUN) c->pending_reads--;
+        conn_let_go(c);
+    }
+    proposal_answered(p);
+    proposal_release(n, p);
+}
+
+/* The gates ask server.leadership where commands go. A leader that may not serve yet is nobody. */
+void node_leadership_moved(struct node *n, bool was_readable) {
+    struct server *s = &n->server;
+    const struct raft_member *leader = members_find(&n->members, n->leader_id);
+    s->leader_address[0] = '\0';
+    if (n->removed) {
+        s->leadership = LEADERSHIP_REMOVED;
+    } else if (n->readable) {
+        s->leadership = LEADERSHIP_HERE;
+    } else if (leader != NULL && leader->id != n->node_id) {
+        s->leadership = LEADERSHIP_THERE;
+        size_t len = strcspn(leader->address, "@"); /* what stands behind it is for peers */
+        snprintf(s->leader_address, sizeof s->leader_address, "%.*s", (int)len, leader->address);
+    } else {
+        s->leadership = LEADERSHIP_NOBODY;
+    }
+    if (was_readable && !n->readable) n->deposed_at_ms = mono_us() / 1000;
+    if (n->role == RAFT_LEADER && n->readable && !was_readable) node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
+}
+
+/* --- the queue --- */
+
+static void push(struct forward *f, struct expected e) {
+    if (f->first + f->count == f->cap) {
+        if (f->first > f->cap / 2) {
+            memmove(f->queue, f->queue + f->first, f->count * sizeof *f->queue);
+            f->first = 0;
+        } else {
+            f->cap = f->cap ? f->cap * 2 : 16;
+            f->queue = mem_realloc(f->queue, f->cap * sizeof *f->queue);
+        }
+    }
+    f->queue[f->first + f->count++] = e;
+}
+
+static void pop(struct forward *f) {
+    CHECK(f->count > 0);
+    f->count--;
+    f->first = f->count == 0 ? 0 : f->first + 1;
+}
+
+static struct expected *oldest(struct forward *f) {
+    return f->count > 0 ? &f->queue[f->first] : NULL;
+}
+
+/* One command of the client less to answer. */
+static void answered(struct forward *f) {
+    struct conn *c = f->conn;
+    CHECK(c->forwarded > 0);
+    c->forwarded--;
+    conn_let_go(c);
+}
+
+static void write_literals(struct forward *f) {
+    struct expected *e;
+    while ((e = oldest(f)) != NULL && e->kind == LITERAL) {
+        size_t len = e->len;
+        if (!f->conn->closing) buf_add(&f->conn->out, f->literals.data, len);
+        buf_drop(&f->literals, len);
+        pop(f);
+        answered(f);
+    }
+}
+
+void forward_add_bytes(struct conn *c, struct slice reply) {
+    struct forward *f = c->forward;
+    push(f, (struct expected){.kind = LITERAL, .len = (uint32_t)reply.len});
+    buf_add_slice(&f->literals, reply);
+    c->pending++;
+    c->forwarded++;
+}
+
+/* --- what the upstream says --- */
+
+static void reply_ended(struct forward *f) {
+    struct expected e = *oldest(f);
+    pop(f);
+    if (e.kind != OURS) answered(f);
+    write_literals(f);
+}
+
+static void broken(struct forward *f) {
+    struct conn *c = f->conn;
+    upstream_close(f->upstream);
+    f->upstream = NULL;
+    if (c->forwarded == 0) return;
+    c->pending -= c->forwarded;
+    c->forwarded = 0;
+    f->count = f->first = 0;
+    conn_drain(c); /* what did come is still sent */
+}
+
+static void replies_cb(void *arg, struct slice bytes, size_t replies, size_t pushes) {
+    struct forward *f = arg;
+    struct conn *c = f->conn;
+    (void)replies;
+    (void)pushes;
+    while (bytes.len > 0) {
+        size_t consumed = 0;
+        enum resp_skim_status status = resp_skim(&f->skim, bytes, &consumed);
+        const struct expected *e = oldest(f);
+        if (status == RESP_SKIM_ERROR || (e == NULL && status == RESP_SKIM_REPLY)) {
+            broken(f);
+            return;
+        }
+        if (e == NULL || e->kind == FOR_CLIENT || f->skim.top == '>' || status == RESP_SKIM_PUSH)
+            buf_add(&c->out, bytes.data, consumed);
+        if (status == RESP_SKIM_REPLY) reply_ended(f);
+        bytes = slice_make(bytes.data + consumed, bytes.len - consumed);
+    }
+    conn_touch(c);
+    if (c->out.len >= CONN_OUTPUT_PAUSE) upstream_pause(f->upstream);
+}
+
+/* Nothing more comes. Unanswered commands may have been executed or not: only the end of the connection says so. */
+static void down_cb(void *arg, uint32_t code, const char *why) {
+    enum { RETRY_MS = 50 };
+    struct forward *f = arg;
+    (void)code;
+    (void)why;
+    f->retry_at_ms = mono_us() / 1000 + RETRY_MS;
+    broken(f);
+}
+
+/* --- sending --- */
+
+static void open_upstream(struct forward *f) {
+    struct node *n = f->node;
+    const struct session *s = &f->conn->session;
+    const struct raft_member *leader = members_find(&n->members, n->leader_id);
+    struct peer_client client = {
+        .id = s->id,
+        .address = slice_of(s->peer),
+        .local_address = slice_of(s->local),
+        .name = buf_slice(&s->name),
+        .lib_name = buf_slice(&s->lib_name),
+        .lib_version = buf_slice(&s->lib_version),
+        .user = buf_slice(&s->user),
+        .db = (uint32_t)s->db,
+        .resp = s->resp,
+        .no_evict = s->no_evict,
+    };
+    struct upstream_handler handler = {.arg = f, .replies = replies_cb, .down = down_cb};
+    f->upstream = upstream_open(n->peers, leader->address, leader->id, &client, 0, &handler);
+    f->leader_id = leader->id;
+    f->db = s->db;
+    f->resp = s->resp;
+    f->skim = (struct resp_skim){0};
+}
+
+static struct forward *forward_of(struct node *n, struct conn *c) {
+    if (c->forward == NULL) {
+        c->forward = mem_calloc(1, sizeof *c->forward);
+        c->forward->node = n;
+        c->forward->conn = c;
+    }
+    return c->forward;
+}
+
+/* What the client changed here in between (SELECT, HELLO) is told there before its next command. */
+static void tell_session(struct forward *f) {
+    const struct session *s = &f->conn->session;
+    if (f->db != s->db) {
+        buf_printf(&f->request, "SELECT %d\r\n", s->db);
+        push(f, (struct expected){.kind = OURS});
+    }
+    if (f->resp != s->resp) {
+        buf_printf(&f->request, "HELLO %d\r\n", s->resp);
+        push(f, (struct expected){.kind = OURS});
+    }
+    f->db = s->db;
+    f->resp = s->resp;
+}
+
+/* Whether there is a way to the leader of today. It takes a moment to open; the command waits where it is. */
+static bool is_ready(struct node *n, struct forward *f) {
+    if (f->upstream != NULL && f->leader_id != n->leader_id) {
+        if (f->conn->forwarded > 0) return false; /* first the old one answers, or its silence is told */
+        upstream_close(f->upstream);
+        f->upstream = NULL;
+        f->retry_at_ms = 0;
+    }
+    if (f->upstream == NULL && mono_us() / 1000 >= f->retry_at_ms) open_upstream(f);
+    return f->upstream != NULL && upstream_is_up(f->upstream) && upstream_unsent(f->upstream) < UPSTREAM_QUEUE &&
+           f->literals.len < LITERALS_MAX;
+}
+
+enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    if (c->pending > c->forwarded) return CONN_HOLD; /* something still waits for the log of this node, once leader */
+    if (members_find(&n->members, n->leader_id) == NULL) return CONN_HOLD;
+    struct forward *f = forward_of(n, c);
+    if (!is_ready(n, f)) return CONN_HOLD;
+    buf_clear(&f->request);
+    tell_session(f);
+    add_request(&f->request, argc, argv);
+    upstream_send(f->upstream, buf_slice(&f->request));
+    if (f->request.cap > 1 << 20) buf_free(&f->request);
+    push(f, (struct expected){.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT});
+    c->pending++;
+    c->forwarded++;
+    n->server.stats.commands_processed++;
+    return CONN_NEXT;
+}
+
+/* The client reads slowly: so do we, until it has caught up. */
+void forward_flushed(struct conn *c) {
+    if (c->forward->upstream != NULL && c->out.len < CONN_OUTPUT_PAUSE) upstream_resume(c->forward->upstream);
+}
+
+void forward_close(struct conn *c) {
+    struct forward *f = c->forward;
+    if (f == NULL) return;
+    close_upstream(f);
+    c->forward = NULL;
+    uint32_t owed = c->forwarded;
+    c->forwarded = 0;
+    mem_free(f->queue);
+    buf_free(&f->literals);
+    buf_free(&f->request);
+    mem_free(f);
+    c->pending -= owed; /* the connection is closing, and its end looks at what is left */
+}

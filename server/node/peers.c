@@ -1,0 +1,200 @@
+/* The other nodes: who may come in, Raft messages out and in, and which door leads where (a peer's client to net, a
+ * snapshot to snapshot.c, a request to cluster.c). */
+#include "node_internal.h"
+
+#include "raft_members.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- out --- */
+
+struct sending {
+    struct node *node;
+    struct peer_append *append;
+};
+
+static enum rc add_logged(void *arg, const struct log_entry *e) {
+    struct sending *s = arg;
+    struct raft_entry entry = {
+        .index = e->index, .term = e->term, .kind = (enum raft_entry_kind)e->kind, .size = e->payload.len};
+    peer_append_add(s->append, &entry, e->payload);
+    return RC_OK;
+}
+
+/* The entries of an append: recent ones are in memory, older ones are read from the log. False when they are in neither:
+ * cut, or not written yet; the core asks again, or learns better. */
+static bool add_entries(struct node *n, struct peer_append *append, uint64_t first, uint64_t last) {
+    struct sending sending = {n, append};
+    struct kv_error error;
+    uint64_t in_memory = n->tail.first_index > last ? last + 1 : n->tail.first_index;
+    if (first < in_memory &&
+        raft_log_read(n->log, first, in_memory - 1, add_logged, &sending, &error) != RC_OK)
+        return false;
+    for (uint64_t i = first > in_memory ? first : in_memory; i <= last; i++) {
+        const struct proposal *p = tail_at(&n->tail, i);
+        if (p == NULL) return false;
+        struct raft_entry entry = {.index = i, .term = p->term, .kind = p->kind, .size = p->payload.len};
+        peer_append_add(append, &entry, buf_slice(&p->payload));
+    }
+    return true;
+}
+
+void node_send(struct node *n, const struct raft_message *m) {
+    struct buf *out = peer_net_out(n->peers, m->to);
+    if (out == NULL) return;
+    if (m->kind != RAFT_APPEND) {
+        peer_write_message(out, &n->origin, m);
+    } else {
+        struct peer_append append;
+        peer_append_begin(&append, out, &n->origin, m);
+        if (m->entry_count > 0 && !add_entries(n, &append, m->prev_index + 1, m->prev_index + m->entry_count)) {
+            peer_append_cancel(&append);
+            return;
+        }
+        peer_append_end(&append);
+    }
+    peer_net_sent(n->peers, m->to);
+    n->messages_sent++;
+}
+
+/* Outgoing links follow the configuration in force. */
+void node_members_changed(struct node *n) {
+    struct peer_address peers[RAFT_MEMBERS_MAX];
+    size_t count = 0;
+    bool is_member = false;
+    for (size_t i = 0; i < n->members.count; i++) {
+        const struct raft_member *m = &n->members.items[i];
+        if (m->id == n->node_id)
+            is_member = true;
+        else
+            peers[count++] = (struct peer_address){m->id, m->address};
+    }
+    peer_net_set_peers(n->peers, peers, count);
+    node_membership_moved(n, is_member);
+}
+
+/* --- in --- */
+
+static struct node *node_of(void *arg) {
+    return arg;
+}
+
+static bool is_ours(const struct node *n, const struct peer_hello *hello) {
+    return memcmp(hello->origin.cluster, n->cluster_id, sizeof n->cluster_id) == 0;
+}
+
+/* Who is no member (any more) has nothing to say here, but for one who asks to be let in. A node that is only becoming a
+ * member does not know its cluster's configuration yet, and takes everyone of that cluster. */
+static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, char *why) {
+    struct node *n = node_of(arg);
+    if (n->stopping) {
+        snprintf(why, PEER_WHY_CAP, "this node is stopping");
+        return PEER_STOPPING;
+    }
+    if (hello->link == PEER_LINK_CONTROL) return PEER_ACCEPTED;
+    if (!is_ours(n, hello)) {
+        snprintf(why, PEER_WHY_CAP, "%s", n->formed ? "it belongs to no cluster" : "this node belongs to no cluster yet");
+        return PEER_WRONG_CLUSTER;
+    }
+    if (n->members.count > 0 && members_find(&n->members, hello->source) == NULL && !n->joining) {
+        snprintf(why, PEER_WHY_CAP, "it is not a member of this cluster");
+        return PEER_UNKNOWN_SENDER;
+    }
+    if (hello->link == PEER_LINK_FORWARD && !n->readable) {
+        snprintf(why, PEER_WHY_CAP, "this node does not lead");
+        return PEER_NOT_LEADER;
+    }
+    return PEER_ACCEPTED;
+}
+
+static void message_cb(void *arg, const struct raft_message *m, const struct slice *payloads) {
+    struct node *n = node_of(arg);
+    n->messages_received++;
+    if (!n->failed && n->installing == NULL) node_take_message(n, m, payloads);
+}
+
+static void link_up_cb(void *arg, uint64_t id) {
+    struct node *n = node_of(arg);
+    node_log("Connected to node %016llx", (unsigned long long)id);
+    n->refused_by_count = 0;
+}
+
+static void link_down_cb(void *arg, uint64_t id) {
+    struct node *n = node_of(arg);
+    if (n->stopping || n->failed) return;
+    struct raft_event event = {.type = RAFT_EVENT_UNREACHABLE, .peer = id};
+    node_step(n, &event);
+}
+
+static void refused_cb(void *arg, uint64_t id, uint32_t code, const char *text) {
+    node_refused(node_of(arg), id, code, text);
+}
+
+static void forward_cb(void *arg, int fd, struct slice leftover, const struct peer_hello *hello) {
+    struct node *n = node_of(arg);
+    (void)net_adopt(&n->net, fd, leftover, &hello->client); /* refused, it has been told */
+}
+
+static void control_cb(void *arg, struct peer_request *request, const struct peer_hello *hello,
+                       const struct peer_control *control) {
+    node_control(node_of(arg), request, hello, control);
+}
+
+static void snapshot_cb(void *arg, struct peer_stream *stream, const struct peer_hello *hello) {
+    node_receive_snapshot(node_of(arg), stream, hello);
+}
+
+static void log_cb(void *arg, const char *line) {
+    (void)arg;
+    node_log("%s", line);
+}
+
+static struct peer_origin origin_of(const struct node *n) {
+    struct peer_origin origin = {.group = 0};
+    memcpy(origin.cluster, n->cluster_id, sizeof origin.cluster);
+    return origin;
+}
+
+void node_identity_changed(struct node *n) {
+    n->origin = origin_of(n);
+    peer_net_set_identity(n->peers, n->node_id, &n->origin);
+    peer_net_set_address(n->peers, n->address);
+}
+
+bool node_open_peers(struct node *n) {
+    const struct config *c = &n->server.config;
+    n->origin = origin_of(n);
+    struct peer_net_options options = {.id = n->node_id,
+                                       .origin = n->origin,
+                                       .address = n->address,
+                                       .secret = c->cluster_secret,
+                                       .greeting_ms = 2 * (uint64_t)c->raft_election_timeout,
+                                       .seed = rng_next(&n->rng)};
+    if (options.greeting_ms < 2000) options.greeting_ms = 2000;
+    struct peer_net_handler handler = {.arg = n,
+                                       .accept = accept_cb,
+                                       .message = message_cb,
+                                       .link_up = link_up_cb,
+                                       .link_down = link_down_cb,
+                                       .refused = refused_cb,
+                                       .forward = forward_cb,
+                                       .control = control_cb,
+                                       .snapshot = snapshot_cb,
+                                       .log = log_cb};
+    n->peers = peer_net_new(&n->uv.loop, &options, &handler);
+    char error[512];
+    int port = peer_port_of((int)c->port, (int)c->cluster_port);
+    if (port == 0) {
+        if (!node_wants_peers(n)) return true; /* no client port either, or one too high: a node by itself */
+        node_log("There is no port for peers: port and cluster-port name none");
+        return false;
+    }
+    if (peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, sizeof error) == RC_OK) return true;
+    if (!node_wants_peers(n)) {
+        node_log("Other nodes cannot reach this one: %s", error);
+        return true;
+    }
+    node_log("%s", error);
+    return false;
+}
