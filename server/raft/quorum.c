@@ -3,7 +3,7 @@
 
 uint64_t quorum_index(const uint64_t *match, size_t count) {
     CHECK(count <= RAFT_VOTERS_MAX);
-    if (count == 0) return 0;
+    if (count == 0) return UINT64_MAX;
     uint64_t sorted[RAFT_VOTERS_MAX];
     for (size_t i = 0; i < count; i++) { /* insertion sort, highest first: there are at most seven */
         size_t at = i;

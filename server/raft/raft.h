@@ -22,20 +22,22 @@ struct raft_config {
     uint64_t members_index;
     uint64_t term, vote;            /* the stored hard state */
     uint64_t mark_index, mark_term; /* everything up to here is applied and cut from the log */
-    uint64_t applied_index;         /* what the state holds durably; mark_index <= applied_index <= last_index */
+    uint64_t applied_index; /* what the state holds durably; mark_index <= applied_index <= last_index */
 
     uint64_t now_us;
     uint64_t seed;
     uint64_t election_us;  /* time-out T: drawn anew from [T, 2T) each time */
     uint64_t heartbeat_us; /* below T / 2 */
-    uint64_t lease_us;     /* reads without a round until so long after a message that a majority answered was sent;
+    uint64_t
+        lease_us; /* reads without a round until so long after a message that a majority answered was sent;
                             * below T by the drift of clocks; 0: no leases */
-    uint64_t uncommitted_bytes_max; /* proposals beyond this are refused until some commit; an empty one never is */
-    uint64_t append_bytes_max;      /* entries of one message; a single larger one travels alone */
-    uint64_t inflight_bytes_max;    /* sent to one follower and not answered */
-    size_t inflight_count_max;      /* messages likewise; at most RAFT_INFLIGHT_MAX */
+    uint64_t
+        uncommitted_bytes_max; /* proposals beyond this are refused until some commit; an empty one never is */
+    uint64_t append_bytes_max;   /* entries of one message; a single larger one travels alone */
+    uint64_t inflight_bytes_max; /* sent to one follower and not answered */
+    size_t inflight_count_max;   /* messages likewise; at most RAFT_INFLIGHT_MAX */
 };
-enum { RAFT_INFLIGHT_MAX = 256 };
+enum { RAFT_INFLIGHT_MAX = 256, RAFT_APPEND_ENTRIES_MAX = 1024 /* of one message */ };
 
 struct raft;
 
@@ -46,16 +48,16 @@ void raft_restore(struct raft *r, const struct raft_entry *entry);
 void raft_free(struct raft *r);
 
 enum raft_event_kind {
-    RAFT_EVENT_TICK,      /* time has passed: a few times per heartbeat_us */
-    RAFT_EVENT_PROPOSE,   /* `size`: append one entry of commands; the update says where, or that it was refused */
-    RAFT_EVENT_STORED,    /* `store_id`: everything that update asked to store is on stable storage */
-    RAFT_EVENT_APPLIED,   /* `index`: the shell has applied entries up to here */
-    RAFT_EVENT_CUT,       /* `index`: the shell cuts the log up to here; it was durably applied before */
-    RAFT_EVENT_MESSAGE,   /* `message`: from a peer, well formed. Entries are borrowed until the call returns */
-    RAFT_EVENT_READ,      /* asks for a read: the update has its read_id, or it was refused */
-    RAFT_EVENT_CHANGE,    /* `members` (seats LEARNER and VOTER only), `index`: the members_index this was worked out from */
-    RAFT_EVENT_TRANSFER,  /* `peer`: hand leadership to it; 0: to whoever is most up to date */
-    RAFT_EVENT_CAMPAIGN,  /* stand for election now, without waiting for the time-out (a pre-vote comes first) */
+    RAFT_EVENT_TICK,    /* time has passed: a few times per heartbeat_us */
+    RAFT_EVENT_PROPOSE, /* `size`: append one entry of commands; the update says where, or that it was refused */
+    RAFT_EVENT_STORED,  /* `store_id`: everything that update asked to store is on stable storage */
+    RAFT_EVENT_APPLIED, /* `index`: the shell has applied entries up to here */
+    RAFT_EVENT_CUT,     /* `index`: the shell cuts the log up to here; it was durably applied before */
+    RAFT_EVENT_MESSAGE, /* `message`: from a peer, well formed. Entries are borrowed until the call returns */
+    RAFT_EVENT_READ,    /* asks for a read: the update has its read_id, or it was refused */
+    RAFT_EVENT_CHANGE, /* `members` (seats LEARNER and VOTER only), `index`: the members_index this was worked out from */
+    RAFT_EVENT_TRANSFER, /* `peer`: hand leadership to it; 0: to whoever is most up to date */
+    RAFT_EVENT_CAMPAIGN, /* stand for election now, without waiting for the time-out (a pre-vote comes first) */
     RAFT_EVENT_UNREACHABLE, /* `peer`: its link broke; what was sent may be lost */
     /* Snapshots travel by reference: the shell moves the bytes. Sender: the update named the peer (snapshot_to); this
      * says how it ended: `index` of what the peer has installed, or 0 when it failed. */
@@ -68,7 +70,8 @@ enum raft_event_kind {
 
 struct raft_event {
     enum raft_event_kind type;
-    uint64_t now_us; /* monotonic, also while the machine sleeps (CLOCK_BOOTTIME); going back counts as standing still */
+    uint64_t
+        now_us; /* monotonic, also while the machine sleeps (CLOCK_BOOTTIME); going back counts as standing still */
     size_t size;
     uint64_t store_id, index, peer, term, snapshot_term, members_index;
     const struct raft_message *message;
@@ -83,7 +86,7 @@ enum raft_refusal {
     RAFT_TRANSFERRING, /* leadership is being handed over */
     RAFT_NOT_YET,      /* nothing of this leader's own term is committed */
     RAFT_CHANGING,     /* a change is under way, or `index` is not the newest configuration's */
-    RAFT_SENSELESS,    /* no voter left, too many, a target that is no voter, the configuration that is there already */
+    RAFT_SENSELESS, /* no voter left, too many, a target that is no voter, the configuration that is there already */
 };
 
 /* What must happen now. Pointers in it are the core's, good until the next step. */
@@ -97,7 +100,8 @@ struct raft_update {
     /* Entries [store_first, store_last] replace everything stored at and after store_first; 0: none. They are the
      * message's entries of these indexes, or, when `appended`, the one below. */
     uint64_t store_first, store_last;
-    bool appended; /* as leader: what was proposed, a no-op (size 0), or a configuration (encode entry.members) */
+    bool
+        appended; /* as leader: what was proposed, a no-op (size 0), or a configuration (encode entry.members) */
     struct raft_entry entry;
 
     enum raft_refusal refused; /* PROPOSE, READ, CHANGE, TRANSFER */
@@ -107,16 +111,18 @@ struct raft_update {
     const struct raft_message *messages;
     size_t message_count;
     uint64_t snapshot_to; /* this peer needs a snapshot: answered by RAFT_EVENT_SNAPSHOT_SENT; 0: none */
-    bool install;         /* RAFT_EVENT_SNAPSHOT: install it, then say RAFT_EVENT_INSTALLED; nothing else in between */
+    bool
+        install; /* RAFT_EVENT_SNAPSHOT: install it, then say RAFT_EVENT_INSTALLED; nothing else in between */
 
     enum raft_role role;
     uint64_t leader_id;    /* 0: unknown */
     uint64_t commit_index; /* never falls */
     uint64_t apply_index;  /* committed, and durable here: entries up to here are to be applied, in order */
-    bool readable; /* this leader has applied an entry of its own term: reads and writes may be served */
+    bool readable;      /* this leader has applied an entry of its own term: reads and writes may be served */
     uint64_t read_id;   /* of this RAFT_EVENT_READ; never reused */
     uint64_t read_done; /* reads with ids up to here may be answered from the state as it is now */
-    uint64_t read_lost; /* reads with ids up to here, and not done, never will be: ask again, here or elsewhere */
+    uint64_t
+        read_lost; /* reads with ids up to here, and not done, never will be: ask again, here or elsewhere */
     uint64_t lease_until_us; /* until then reads need not ask; UINT64_MAX for a lone voter, 0: no lease */
     /* The newest configuration in the log, in force from the moment it is appended, and its index. */
     const struct raft_members *members;
@@ -161,13 +167,15 @@ static inline size_t quorum_size(size_t voters) {
 
 /* --- members.c: configurations as values --- */
 
-bool members_are_sound(const struct raft_members *m); /* sorted, unique, within bounds, a voter in each majority */
+bool members_are_sound(
+    const struct raft_members *m); /* sorted, unique, within bounds, a voter in each majority */
 bool members_are_joint(const struct raft_members *m);
 const struct raft_member *members_find(const struct raft_members *m, uint64_t id); /* NULL when not there */
 bool seat_votes_old(enum raft_seat seat);
 bool seat_votes_new(enum raft_seat seat);
 /* From a configuration that is not joint to the wanted one: joint when the voters differ, else the wanted one itself. */
-void members_enter(const struct raft_members *from, const struct raft_members *wanted, struct raft_members *out);
+void members_enter(const struct raft_members *from, const struct raft_members *wanted,
+                   struct raft_members *out);
 /* What a joint configuration becomes. */
 void members_leave(const struct raft_members *joint, struct raft_members *out);
 
