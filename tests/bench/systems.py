@@ -8,35 +8,25 @@ import subprocess
 import tempfile
 import time
 
+from wire import Failed, Wire
+
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 TICK_US = 1000000 / os.sysconf("SC_CLK_TCK")
 READY_SECONDS_MAX = 120
 
 
-class Failed(Exception):
-    """Something that is measured did not do what it must; the text says what."""
+class Process:
+    """A server process with a folder of its own, watched through /proc. `preload` names the library that counts syncs."""
 
-
-class System:
-    """One server process on its own port with its own folder. `kind` is ours, other (a second build of ours), always, none
-    or echo."""
-
-    def __init__(self, kind, options, port, extra=()):
-        self.kind = kind
+    def __init__(self, name, argv, port, folder, preload=None):
+        self.kind = name
+        self.argv = argv
         self.port = port
-        self.folder = os.path.join(options.folder, kind)
+        self.folder = folder
         os.makedirs(self.folder, exist_ok=True)
         self.log = self.folder + ".log"
         self.process = None
-        self.preload = options.syncs if kind != "echo" else None
-        common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", self.folder, *extra]
-        self.argv = {
-            "ours": [options.server, *common, *options.server_args],
-            "other": [options.other, *common, *options.server_args],
-            "always": [options.redis, *common, "--save", "", "--appendonly", "yes", "--appendfsync", "always"],
-            "none": [options.redis, *common, "--save", "", "--appendonly", "no"],
-            "echo": [options.echo, str(port), str(options.value_bytes)],
-        }[kind]
+        self.preload = preload
 
     def start(self, wait=True):
         environment = dict(os.environ)
@@ -59,7 +49,7 @@ class System:
                 raise Failed("%s ended with status %s:\n%s" % (self.kind, self.process.returncode, self.log_tail()))
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 1) as s:
-                    if self.kind == "echo":
+                    if not self.answers_ping():
                         return
                     s.sendall(b"PING\r\n")
                     if s.recv(64).startswith(b"+PONG"):
@@ -68,6 +58,9 @@ class System:
                 pass
             time.sleep(0.01)
         raise Failed("%s does not serve after %d s:\n%s" % (self.kind, READY_SECONDS_MAX, self.log_tail()))
+
+    def answers_ping(self):
+        return True
 
     def stop(self, how=signal.SIGTERM):
         """The exit status; a process that was told to end and does not is killed and counts as failed."""
@@ -84,6 +77,11 @@ class System:
             raise Failed("%s did not end within 60 s of signal %d" % (self.kind, how))
         self.process = None
         return status
+
+    def kill(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -150,6 +148,53 @@ class System:
         return now - begin
 
 
+def redis_benchmark_argv(options, port, test, clients, pipeline, requests, keys):
+    return [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(port), "-t", test, "-n", str(requests), "-r", str(keys),
+            "-d", str(options.value_bytes), "-c", str(clients), "-P", str(pipeline), "--csv"]
+
+
+def fill(system, keys, value_bytes):
+    """All keys that redis-benchmark -r KEYS may ask for."""
+    value = b"x" * value_bytes
+    with Wire(system.port) as wire:
+        wire.set_all((b"key:%012d" % i, value) for i in range(keys))
+        size = wire.call(b"DBSIZE")
+        if size != keys:
+            raise Failed("%s holds %r keys of %d" % (system.kind, size, keys))
+
+
+class System(Process):
+    """One server process that is compared. `kind` is ours, other (a second build of ours), always, none or echo."""
+
+    def __init__(self, kind, options, port, extra=()):
+        folder = os.path.join(options.folder, kind)
+        common = ["--port", str(port), "--bind", "127.0.0.1", "--dir", folder, *extra]
+        argv = {
+            "ours": [options.server, *common, *options.server_args],
+            "other": [options.other, *common, *options.server_args],
+            "always": [options.redis, *common, "--save", "", "--appendonly", "yes", "--appendfsync", "always"],
+            "none": [options.redis, *common, "--save", "", "--appendonly", "no"],
+            "echo": [options.echo, str(port), str(options.value_bytes)],
+        }[kind]
+        super().__init__(kind, argv, port, folder, options.syncs if kind != "echo" else None)
+        self.options = options
+
+    def answers_ping(self):
+        return self.kind != "echo"
+
+    def leader(self):
+        """The port that serves the writes; of a cluster it may become another one."""
+        return self.port
+
+    def load_argv(self, test, clients, pipeline, requests, keys):
+        return redis_benchmark_argv(self.options, self.port, test, clients, pipeline, requests, keys)
+
+    def fill(self, keys):
+        """Every key that the loads name is there."""
+        if self.kind != "echo":
+            fill(self, keys, self.options.value_bytes)
+
+
 class Folder:
     """A fresh folder on the real disk (below build/, because a temporary folder may be memory), removed at the end."""
 
@@ -161,18 +206,23 @@ class Folder:
         os.makedirs(parent, exist_ok=True)
         self.options.folder = tempfile.mkdtemp(prefix="bench-", dir=parent)
         self.systems = []
+        self.ports_used = 0
         return self
 
+    def ports(self, count):
+        """That many consecutive ports nobody else here has; those 10000 above them are free, too, for peers."""
+        first = self.options.port + self.ports_used
+        self.ports_used += count
+        return list(range(first, first + count))
+
     def system(self, kind, extra=()):
-        s = System(kind, self.options, self.options.port + len(self.systems), extra)
+        s = System(kind, self.options, self.ports(1)[0], extra)
         self.systems.append(s)
         return s
 
     def __exit__(self, *_):
         for s in self.systems:
-            if s.process is not None and s.process.poll() is None:
-                s.process.kill()
-                s.process.wait()
+            s.kill()
         if not self.options.keep:
             shutil.rmtree(self.options.folder, ignore_errors=True)
 

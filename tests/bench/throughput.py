@@ -10,8 +10,8 @@ import random
 import statistics
 import subprocess
 
+import clusters
 from systems import Failed, Folder, disk_sync_us
-from wire import Wire
 
 KEYS = 100000
 # name -> (clients, pipeline, requests of the round that finds out how many fit into the time)
@@ -22,27 +22,45 @@ LOADS = {
     "p16": (50, 16, 50000),
     "p64": (50, 64, 200000),
 }
-NAMES = {"ours": "ours", "other": "ours, other build", "always": "Redis, appendfsync always",
-         "none": "Redis, no persistence", "echo": "echo (ceiling)"}
+NAMES = {"ours": "ours", "other": "ours, other build", "lease": "ours, read-mode lease",
+         "other-lease": "other build, read-mode lease", "etcd": "etcd", "always": "Redis, appendfsync always",
+         "none": "Redis, no persistence", "minirepl": "minirepl (ceiling)", "echo": "echo (ceiling)"}
+# What the columns of ratios compare with.
+RATIOS = {1: ("always", "none"), 3: ("always", "etcd", "minirepl")}
+# Goals of three nodes: (test, load, of, least multiple, of whom).
+GOALS = [
+    ("set", "c50", "ours", 5.0, "etcd"),
+    ("set", "c50", "ours", 0.7, "always"),
+    ("set", "c50", "ours", 0.6, "minirepl"),
+    ("set", "p16", "ours", 0.9, "always"),
+    ("set", "c1", "ours", 2.0, "etcd"),
+    ("get", "c50", "ours", 0.7, "lease"),
+]
+TRIES_MAX = 3  # of one round whose cluster changed its leader meanwhile
 
 
-def benchmark(options, system, test, clients, pipeline, requests):
-    """One run of redis-benchmark: operations/s, p50 and p99 in milliseconds."""
-    out = subprocess.run(
-        [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(system.port), "-t", test, "-n", str(requests), "-r",
-         str(KEYS), "-d", str(options.value_bytes), "-c", str(clients), "-P", str(pipeline), "--csv"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300)
+def benchmark(system, test, clients, pipeline, requests):
+    """One run of the system's load generator: operations/s, p50 and p99 in milliseconds."""
+    argv = system.load_argv(test, clients, pipeline, requests, KEYS)
+    out = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300)
     rows = list(csv.DictReader(io.StringIO(out.stdout.decode(errors="replace"))))
     if out.returncode != 0 or len(rows) != 1:
-        raise Failed("redis-benchmark -t %s -c %d -P %d against %s: %s%s" %
-                     (test, clients, pipeline, system.kind, out.stderr.decode(), out.stdout.decode()[-300:]))
+        raise Failed("%s against %s: %s%s" %
+                     (" ".join(argv), system.kind, out.stderr.decode(), out.stdout.decode()[-300:]))
     return float(rows[0]["rps"]), float(rows[0]["p50_latency_ms"]), float(rows[0]["p99_latency_ms"])
 
 
-def measure(options, system, test, load, requests):
+def measure_once(system, test, load, requests):
+    """A row of figures, or None when they are those of an election."""
     clients, pipeline, _ = LOADS[load]
+    leader = system.leader()
     cpu, written, syncs = system.cpu_us(), system.written_bytes(), system.syncs()
-    ops, p50, p99 = benchmark(options, system, test, clients, pipeline, requests)
+    try:
+        ops, p50, p99 = benchmark(system, test, clients, pipeline, requests)
+    except Failed:
+        if system.leader() != leader:
+            return None
+        raise
     row = {"ops": ops, "p50_ms": p50, "p99_ms": p99, "cpu_us": (system.cpu_us() - cpu) / requests,
            "syncs": None, "sync_us": None}
     row["later_us"] = system.settle() / requests
@@ -52,16 +70,38 @@ def measure(options, system, test, load, requests):
         row["syncs"] = count / requests
         row["sync_us"] = ns / count / 1000 if count else 0.0
     row["rss_mib"] = system.memory_mib()
-    return row
+    return row if system.leader() == leader else None
 
 
-def preload(options, system):
-    value = b"x" * options.value_bytes
-    with Wire(system.port) as wire:
-        wire.set_all((b"key:%012d" % i, value) for i in range(KEYS))
-        size = wire.call(b"DBSIZE")
-        if size != KEYS:
-            raise Failed("%s holds %r keys of %d" % (system.kind, size, KEYS))
+def measure(system, test, load, requests):
+    for _ in range(TRIES_MAX):
+        row = measure_once(system, test, load, requests)
+        if row is not None:
+            return row
+        print("%s changed its leader during %s %s; once more" % (system.kind, test, load), flush=True)
+        system.pause()
+        system.resume()
+    raise Failed("%s keeps changing its leader" % system.kind)
+
+
+def start(folder, options, kinds):
+    """The systems, full of keys and paused."""
+    if options.nodes == 1:
+        systems = [folder.system(kind) for kind in kinds]
+    else:
+        systems = clusters.make(kinds, options, folder)
+    serving = []
+    for s in systems:
+        try:
+            s.start()
+        except clusters.Unavailable as why:
+            print("%s: left out: %s" % (s.kind, why), flush=True)
+            continue
+        s.fill(KEYS)
+        s.settle()
+        s.pause()
+        serving.append(s)
+    return serving
 
 
 def run(options):
@@ -75,14 +115,9 @@ def run(options):
     with Folder(options) as folder:
         print("disk: write and fdatasync of 4 KiB takes %.0f us (median); %d rounds of %.1f s; %d keys of %d bytes" %
               (disk_sync_us(options.folder), rounds, seconds, KEYS, options.value_bytes), flush=True)
-        systems = [folder.system(kind) for kind in kinds]
-        for s in systems:
-            s.start()
-            if s.kind != "echo":
-                preload(options, s)
-                s.settle()
-            s.pause()
+        everybody = start(folder, options, kinds)
         for test in tests:
+            systems = [s for s in everybody if test in getattr(s, "tests", tests)]
             for load in loads:
                 count = {}
                 for number in range(rounds + 1):
@@ -92,14 +127,16 @@ def run(options):
                         s.settle()
                         if number == 0:
                             # Also warms the caches of whoever has some.
-                            ops = benchmark(options, s, test, *LOADS[load])[0]
+                            ops = benchmark(s, test, *LOADS[load])[0]
                             count[s.kind] = max(1000, min(5000000, int(ops * seconds)))
                         else:
-                            row = measure(options, s, test, load, count[s.kind])
+                            row = measure(s, test, load, count[s.kind])
                             results.setdefault((test, load, s.kind), []).append(row)
                         s.pause()
-                print_load(results, test, load, kinds)
-        for s in systems:
+                print_load(results, test, load, kinds, RATIOS[options.nodes])
+        if options.nodes == 3:
+            print_goals(results)
+        for s in everybody:
             status = s.stop()
             if s.kind not in ("echo",) and status != 0:
                 raise Failed("%s ended with status %s:\n%s" % (s.kind, status, s.log_tail()))
@@ -121,18 +158,37 @@ def number(value, digits):
     return "-" if value is None else "%.*f" % (digits, value)
 
 
-def print_load(results, test, load, kinds):
+def ratio(results, test, load, kind, other):
+    ops, of = middle(results, test, load, kind, "ops"), middle(results, test, load, other, "ops")
+    return ops / of if ops and of else None
+
+
+def print_load(results, test, load, kinds, others):
     clients, pipeline, _ = LOADS[load]
+    columns = ["kops/s", *("x " + other for other in others), "p50 ms", "p99 ms", "CPU us/op", "later us/op", "syncs/op",
+               "us/sync", "written B/op", "RSS MiB"]
     print("\n%s, %d client%s, pipeline %d\n" % (test.upper(), clients, "" if clients == 1 else "s", pipeline))
-    print("| system | kops/s | x always | x none | p50 ms | p99 ms | CPU us/op | later us/op | syncs/op | us/sync | "
-          "written B/op | RSS MiB |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print("| system | %s |\n|---|%s" % (" | ".join(columns), "--:|" * len(columns)))
     for kind in kinds:
+        if (test, load, kind) not in results:
+            continue
+
         def get(column, of=kind):
             return middle(results, test, load, of, column)
-        ratios = [get("ops") / get("ops", other) if get("ops", other) else None for other in ("always", "none")]
-        cells = [number(get("ops") / 1000, 1), number(ratios[0], 2), number(ratios[1], 2), number(get("p50_ms"), 3),
-                 number(get("p99_ms"), 3), number(get("cpu_us"), 2), number(get("later_us"), 2),
+        cells = [number(get("ops") / 1000, 1), *(number(ratio(results, test, load, kind, other), 2) for other in others),
+                 number(get("p50_ms"), 3), number(get("p99_ms"), 3), number(get("cpu_us"), 2), number(get("later_us"), 2),
                  number(get("syncs"), 4), number(get("sync_us"), 0), number(get("written"), 0),
                  number(get("rss_mib"), 0)]
         print("| %s | %s |" % (NAMES[kind], " | ".join(cells)), flush=True)
+
+
+def print_goals(results):
+    """Those whose two sides were measured."""
+    lines = []
+    for test, load, kind, least, other in GOALS:
+        measured = ratio(results, test, load, kind, other)
+        if measured is not None:
+            lines.append("| %s %s | %.1f x %s | %.2f | %s |" % (test.upper(), load, least, NAMES[other], measured,
+                                                             "yes" if measured >= least else "NO"))
+    if lines:
+        print("\n| goal | at least | measured | reached |\n|---|--:|--:|---|\n" + "\n".join(lines), flush=True)

@@ -1,0 +1,307 @@
+"""Systems of three nodes on this machine. To the loads a cluster looks like one server whose processes are added up; loads go
+to its leader, which may have changed whenever the nodes were stopped and continued."""
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+
+from systems import READY_SECONDS_MAX, Failed, Process, System, fill, redis_benchmark_argv
+from wire import Wire
+
+NODES = 3
+PEER_PORT_OFFSET = 10000
+
+
+class Unavailable(Exception):
+    """This machine or this build cannot run the system; the text says why, and the others are measured without it."""
+
+
+class Cluster:
+    """`nodes` are Processes; who of them leads is asked anew after each pause."""
+
+    def __init__(self, kind, options):
+        self.kind = kind
+        self.options = options
+        self.nodes = []
+        self.port = None
+
+    def start(self):
+        for node in self.nodes:
+            node.start(wait=False)
+        self.port = self.wait_leader()
+
+    def stop(self):
+        """The first exit status that is not 0, else 0. All are told to end before the first is waited for."""
+        for node in self.nodes:
+            node.resume()
+            node.process.terminate()
+        statuses = [node.stop() for node in self.nodes]
+        return next((status for status in statuses if status != 0), 0)
+
+    def kill(self):
+        for node in self.nodes:
+            node.kill()
+
+    def pause(self):
+        for node in self.nodes:
+            node.pause()
+
+    def resume(self):
+        for node in self.nodes:
+            node.resume()
+        self.port = self.wait_leader()
+
+    def log_tail(self, lines=15):
+        return "\n".join("%s: %s" % (node.kind, node.log_tail(lines)) for node in self.nodes)
+
+    def ask_leader(self):
+        """The port of the leader when all agree on one, else None."""
+        raise NotImplementedError
+
+    def wait_leader(self):
+        """Ask until the answer is the same twice, a moment apart."""
+        end = time.monotonic() + READY_SECONDS_MAX
+        before = None
+        while time.monotonic() < end:
+            for node in self.nodes:
+                if not node.alive():
+                    raise Failed("%s: a node ended with status %s:\n%s" %
+                                 (self.kind, node.process.returncode, node.log_tail()))
+            try:
+                now = self.ask_leader()
+            except (OSError, ValueError, KeyError, Failed):
+                now = None
+            if now is not None and now == before:
+                return now
+            before = now
+            time.sleep(0.1)
+        raise Failed("%s has no leader after %d s:\n%s" % (self.kind, READY_SECONDS_MAX, self.log_tail()))
+
+    def leader(self):
+        return self.wait_leader()
+
+    def load_argv(self, test, clients, pipeline, requests, keys):
+        return redis_benchmark_argv(self.options, self.port, test, clients, pipeline, requests, keys)
+
+    def fill(self, keys):
+        fill(self, keys, self.options.value_bytes)
+
+    def cpu_us(self):
+        return sum(node.cpu_us() for node in self.nodes)
+
+    def written_bytes(self):
+        return sum(node.written_bytes() for node in self.nodes)
+
+    def memory_mib(self):
+        return sum(node.memory_mib() for node in self.nodes)
+
+    def syncs(self):
+        counts = [node.syncs() for node in self.nodes]
+        return None if None in counts else tuple(sum(column) for column in zip(*counts))
+
+    settle = Process.settle
+
+
+def replication_info(port):
+    with Wire(port, 5) as wire:
+        text = wire.call(b"INFO", b"replication").decode()
+    return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+
+
+class Ours(Cluster):
+    """Three of our nodes that know each other's addresses and form their cluster themselves."""
+
+    def __init__(self, kind, options, folder):
+        super().__init__(kind, options)
+        ports = folder.ports(NODES)
+        program = options.server if kind == "ours" else options.other
+        together = ",".join("127.0.0.1:%d" % port for port in ports)
+        for i, port in enumerate(ports):
+            name = "%s-%d" % (kind, i + 1)
+            data = os.path.join(options.folder, name)
+            argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--cluster-nodes", together,
+                    *options.server_args]
+            self.nodes.append(Process(name, argv, port, data, options.syncs))
+
+    def start(self):
+        try:
+            super().start()
+        except Failed as problem:
+            if "cluster-nodes" in str(problem):
+                self.kill()
+                raise Unavailable("this build knows no --cluster-nodes") from None
+            raise
+
+    def ask_leader(self):
+        leader = None
+        for node in self.nodes:
+            info = replication_info(node.port)
+            if info["role"] == "master":
+                if leader not in (None, node.port):
+                    return None
+                leader = node.port
+            elif info["master_link_status"] != "up" or leader not in (None, int(info["master_port"])):
+                return None
+            else:
+                leader = int(info["master_port"])
+        return leader
+
+    def set_read_mode(self, mode):
+        for node in self.nodes:
+            with Wire(node.port, 5) as wire:
+                answer = wire.call(b"CONFIG", b"SET", b"read-mode", mode)
+            if answer != b"+OK":
+                raise Failed("CONFIG SET read-mode %s was answered %r" % (mode.decode(), answer))
+
+
+class Lease:
+    """The same three nodes with read-mode lease: what confirming each turn's reads by a round costs."""
+
+    tests = ("get",)
+
+    def __init__(self, kind, cluster):
+        self.kind = kind
+        self.cluster = cluster
+
+    def resume(self):
+        self.cluster.resume()
+        self.cluster.set_read_mode(b"lease")
+
+    def pause(self):
+        self.cluster.set_read_mode(b"read-index")
+        self.cluster.pause()
+
+    def start(self):
+        if self.cluster.port is None:
+            raise Unavailable("its nodes do not run")
+        self.resume()
+
+    def stop(self):
+        return 0
+
+    def kill(self):
+        pass
+
+    def fill(self, keys):
+        pass
+
+    def __getattr__(self, name):
+        return getattr(self.cluster, name)
+
+
+class Etcd(Cluster):
+    """Debian's etcd as it comes, loaded over gRPC through its leader, which for etcd is the fastest way in."""
+
+    def __init__(self, options, folder):
+        super().__init__("etcd", options)
+        if shutil.which("etcd") is None:
+            raise Unavailable("etcd is not installed (Debian's etcd-server)")
+        if not os.path.exists(options.etcd_load):
+            raise Unavailable("%s is not built" % options.etcd_load)
+        ports = folder.ports(NODES)
+        peers = ["http://127.0.0.1:%d" % (port + PEER_PORT_OFFSET) for port in ports]
+        together = ",".join("etcd-%d=%s" % (i + 1, peer) for i, peer in enumerate(peers))
+        for i, port in enumerate(ports):
+            name = "etcd-%d" % (i + 1)
+            data = os.path.join(options.folder, name)
+            client = "http://127.0.0.1:%d" % port
+            argv = ["etcd", "--name", name, "--data-dir", data, "--listen-client-urls", client,
+                    "--advertise-client-urls", client, "--listen-peer-urls", peers[i],
+                    "--initial-advertise-peer-urls", peers[i], "--initial-cluster", together,
+                    "--initial-cluster-state", "new", "--log-level", "error", "--quota-backend-bytes", str(8 << 30)]
+            # Go programs make their own system calls: nobody counts syncs.
+            self.nodes.append(Process(name, argv, port, data))
+
+    def start(self):
+        # A data folder that others may read is a warning to etcd in each log line.
+        for node in self.nodes:
+            os.chmod(node.folder, 0o700)
+        super().start()
+
+    def stop(self):
+        """A member whose peers have gone ends late and not by its own will; its status says nothing."""
+        self.kill()
+        return 0
+
+    def ask_leader(self):
+        leader, port = None, None
+        for node in self.nodes:
+            request = urllib.request.Request("http://127.0.0.1:%d/v3/maintenance/status" % node.port, data=b"{}")
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                status = json.load(answer)
+            if leader not in (None, status["leader"]):
+                return None
+            leader = status["leader"]
+            if leader == status["header"]["member_id"]:
+                port = node.port
+        return port
+
+    def load(self, what, clients, streams, requests, keys):
+        return [self.options.etcd_load, str(self.port), what, str(requests), str(clients), str(streams), str(keys),
+                str(self.options.value_bytes)]
+
+    def load_argv(self, test, clients, pipeline, requests, keys):
+        return self.load({"set": "put", "get": "get"}[test], clients, pipeline, requests, keys)
+
+    def fill(self, keys):
+        subprocess.run(self.load("fill", 50, 8, keys, keys), stdout=subprocess.DEVNULL, check=True)
+
+
+class Minirepl(Cluster):
+    """minirepl.c: the least that three nodes can do."""
+
+    def __init__(self, options, folder):
+        super().__init__("minirepl", options)
+        if not os.path.exists(options.minirepl):
+            raise Unavailable("%s is not built" % options.minirepl)
+        port = folder.ports(1)[0]
+        peer_port = str(port + PEER_PORT_OFFSET)
+        for i in range(NODES):
+            name = "minirepl-%d" % (i + 1)
+            data = os.path.join(options.folder, name)
+            log = os.path.join(data, "log")
+            argv = ([options.minirepl, "leader", str(port), peer_port, log, str(options.value_bytes)] if i == 0 else
+                    [options.minirepl, "follower", peer_port, log])
+            self.nodes.append(Process(name, argv, port, data, options.syncs))
+        self.nodes[0].answers_ping = lambda: False
+
+    def wait_leader(self):
+        self.nodes[0].wait_ready()
+        return self.nodes[0].port
+
+    def leader(self):
+        return self.port
+
+    def stop(self):
+        """It ends when it is killed and knows no other way."""
+        self.kill()
+        return 0
+
+    def fill(self, keys):
+        pass
+
+
+def make(kinds, options, folder):
+    """The systems of these kinds, in order, not started. What cannot be had here is named and left out."""
+    made = {}
+    for kind in kinds:
+        try:
+            if kind in ("ours", "other"):
+                made[kind] = Ours(kind, options, folder)
+            elif kind in ("lease", "other-lease"):
+                of = "ours" if kind == "lease" else "other"
+                if of not in made:
+                    raise Unavailable("it is %s in another mode; ask for both, %s first" % (of, of))
+                made[kind] = Lease(kind, made[of])
+            elif kind == "etcd":
+                made[kind] = Etcd(options, folder)
+            elif kind == "minirepl":
+                made[kind] = Minirepl(options, folder)
+            else:
+                made[kind] = System(kind, options, folder.ports(1)[0])
+        except Unavailable as why:
+            print("%s: left out: %s" % (kind, why), flush=True)
+    folder.systems += made.values()
+    return list(made.values())
