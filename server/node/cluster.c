@@ -51,7 +51,7 @@ struct cluster {
     size_t next; /* whom to ask to be let in */
     uint64_t list_hash;
     uint64_t asked_at_ms;
-    char told[256]; /* the last thing said in the log about it, to say it once */
+    char told[512]; /* the last thing said in the log about it, to say it once */
     char elsewhere[RAFT_ADDRESS_CAP];
     char reached_at[RAFT_ADDRESS_CAP];
 };
@@ -218,7 +218,7 @@ static bool become(struct node *n, const char *cluster, const struct raft_member
 
 static void answer(struct peer_request *request, int yes, const char *text) {
     struct buf body = {0};
-    buf_add_byte(&body, (char)yes);
+    buf_add_byte(&body, (uint8_t)yes);
     buf_add_str(&body, text);
     peer_request_answer(request, &(struct peer_control){.kind = 0, .body = buf_slice(&body)});
     buf_free(&body);
@@ -868,9 +868,10 @@ static void settle_membership(struct node *n) {
         if (store_identity(n) != RC_OK) n->identity.was_member = false;
     }
     bool removed = !n->is_member && n->identity.was_member;
-    if (removed == n->removed || !removed) return;
-    n->removed = true;
-    node_log("This node was removed from its cluster: it serves no longer");
+    if (removed == n->removed) return;
+    n->removed = removed;
+    node_log(removed ? "This node was removed from its cluster: it serves no longer"
+                     : "This node belongs to its cluster again");
     node_leadership_moved(n, n->readable);
 }
 

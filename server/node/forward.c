@@ -316,7 +316,7 @@ void forward_flushed(struct conn *c) {
 void forward_close(struct conn *c) {
     struct forward *f = c->forward;
     if (f == NULL) return;
-    close_upstream(f);
+    if (f->upstream != NULL) upstream_close(f->upstream);
     c->forward = NULL;
     uint32_t owed = c->forwarded;
     c->forwarded = 0;

@@ -182,8 +182,10 @@ static void host_raft(struct host *h, struct host_raft *out) {
     struct node *n = node_of(h);
     struct raft_status s;
     raft_status(n->raft, &s);
-    static const char *const roles[] = {
-        [RAFT_FOLLOWER] = "follower", [RAFT_CANDIDATE] = "candidate", [RAFT_LEADER] = "leader"};
+    static const char *const roles[] = {[RAFT_FOLLOWER] = "follower",
+                                        [RAFT_PRE_CANDIDATE] = "candidate",
+                                        [RAFT_CANDIDATE] = "candidate",
+                                        [RAFT_LEADER] = "leader"};
     *out = (struct host_raft){
         .role = roles[s.role],
         .node_id = s.id,
@@ -198,40 +200,74 @@ static void host_raft(struct host *h, struct host_raft *out) {
     };
 }
 
-/* One node alone: a cluster of one. */
+static enum cluster_seat seat_of(enum raft_seat seat) {
+    switch (seat) {
+    case RAFT_LEARNER: return CLUSTER_LEARNER;
+    case RAFT_VOTER: return CLUSTER_VOTER;
+    case RAFT_VOTER_IN: return CLUSTER_JOINING;
+    case RAFT_VOTER_OUT:
+    case RAFT_VOTER_DOWN: return CLUSTER_LEAVING;
+    }
+    return CLUSTER_LEARNER;
+}
+
+static void describe_progress(const struct raft_status *s, struct cluster_member *m) {
+    static const enum cluster_progress progress[] = {[RAFT_PROBE] = CLUSTER_PROBE,
+                                                     [RAFT_REPLICATE] = CLUSTER_REPLICATE,
+                                                     [RAFT_SNAPSHOT] = CLUSTER_SNAPSHOT};
+    uint64_t now_us = boot_us();
+    for (size_t i = 0; i < s->peer_count; i++) {
+        const struct raft_peer_status *p = &s->peers[i];
+        if (p->id != m->id) continue;
+        m->match_index = p->match_index;
+        m->progress = progress[p->state];
+        if (p->heard_us != 0) m->heard_ms_ago = (int64_t)(now_us - p->heard_us) / 1000;
+    }
+}
+
 static void host_cluster(struct host *h, struct cluster_state *out) {
     struct node *n = node_of(h);
     struct raft_status s;
+    struct peer_link_info links[RAFT_MEMBERS_MAX];
     raft_status(n->raft, &s);
+    size_t link_count = peer_net_links(n->peers, links, RAFT_MEMBERS_MAX);
     *out = (struct cluster_state){
         .node_id = s.id,
         .leader_id = s.leader_id,
-        .last_leader_id = s.id,
+        .last_leader_id = n->last_leader_id,
         .term = s.term,
         .commit_index = s.commit_index,
         .applied_index = n->applied_index,
+        .members_index = n->members_index,
         .is_leader = s.role == RAFT_LEADER,
         .readable = n->readable,
-        .member_count = 1,
-        .members = {{.id = s.id,
-                     .seat = CLUSTER_VOTER,
-                     .is_self = true,
-                     .is_connected = true,
-                     .heard_ms_ago = 0,
-                     .match_index = s.last_index}},
+        .removed = n->removed,
+        .joining = n->joining,
+        .messages_sent = n->messages_sent,
+        .messages_received = n->messages_received,
+        .member_count = n->members.count,
     };
+    for (size_t i = 0; i < n->members.count; i++) {
+        const struct raft_member *from = &n->members.items[i];
+        struct cluster_member *m = &out->members[i];
+        m->id = from->id;
+        m->seat = seat_of(from->seat);
+        snprintf(m->address, sizeof m->address, "%.*s", (int)strcspn(from->address, "@"), from->address);
+        m->is_self = from->id == n->node_id;
+        m->is_connected = m->is_self;
+        m->heard_ms_ago = m->is_self ? 0 : -1;
+        if (m->is_self) m->match_index = s.stored_index;
+        for (size_t k = 0; k < link_count && k < RAFT_MEMBERS_MAX; k++)
+            if (links[k].id == m->id) m->is_connected = links[k].up;
+        describe_progress(&s, m);
+    }
     for (size_t i = 0; i < sizeof n->cluster_id; i++)
         snprintf(out->cluster_id + 2 * i, 3, "%02x", (unsigned char)n->cluster_id[i]);
 }
 
 static void host_cluster_do(struct host *h, struct session *s, const struct host_request *request,
                             struct reply *reply) {
-    (void)h;
-    (void)s;
-    if (request->kind == HOST_INIT || request->kind == HOST_JOIN)
-        reply_error(reply, "ERR this node is a cluster of its own already");
-    else
-        reply_error(reply, "ERR this node cannot be joined by others yet");
+    node_cluster_do(node_of(h), s, request, reply);
 }
 
 /* --- files --- */

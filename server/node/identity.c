@@ -14,7 +14,7 @@ void identity_encode(const struct identity *identity, struct buf *out) {
     buf_add_u32le(out, VERSION);
     buf_add(out, identity->cluster, sizeof identity->cluster);
     buf_add_u64le(out, identity->id);
-    buf_add_byte(out, (char)identity->stage);
+    buf_add_byte(out, (uint8_t)identity->stage);
     buf_add_byte(out, identity->was_member);
     struct buf members = {0};
     members_encode(&members, &identity->first);

@@ -105,6 +105,7 @@ void node_cut_log(struct node *n) {
     node_step(n, &event);
     struct store_job *s = store_job_new(n);
     s->job.cut = (struct log_mark){.index = index, .term = term};
+    n->jobs_out++;
     log_writer_submit(n->writer, &s->job);
 }
 
@@ -236,8 +237,8 @@ void node_turn(struct node *n) {
     if (n->open && n->wake_seen) {
         n->wake_seen = false;
         node_take_stored(n);
-        node_turn_snapshots(n);
     }
+    if (n->open) node_turn_snapshots(n);
     if (n->open && n->ks != NULL) {
         node_apply(n);
         if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);

@@ -139,6 +139,7 @@ struct node {
     struct proposal *spare;        /* for reuse */
     struct store_job *spare_jobs;
     size_t spare_count;
+    size_t jobs_out;               /* with the log writer */
     uint64_t unapplied_bytes;      /* payload in the tail beyond applied_index */
     uint64_t applied_index, apply_index, commit_index; /* apply_index: up to here is to be applied */
 
@@ -196,6 +197,7 @@ void node_take_stored(struct node *n); /* what the log writer has finished */
 struct store_job *store_job_new(struct node *n);
 void store_job_done(struct node *n, struct store_job *s);
 void node_trim_tail(struct node *n);
+void node_drop_entries(struct node *n, uint64_t index); /* a snapshot took their place: the log goes on behind index */
 
 /* peers.c: the other nodes */
 void node_identity_changed(struct node *n);

@@ -82,10 +82,11 @@ static enum rc find_members(struct node *n, struct raft_config *config) {
     return RC_OK;
 }
 
+/* Known always; used when read-mode says so. */
 static uint64_t lease_us(const struct config *c) {
     enum { DRIFT_SHARE = 10 }; /* clocks may differ by a tenth in speed */
     uint64_t election_us = (uint64_t)c->raft_election_timeout * 1000;
-    return c->read_mode == READ_MODE_LEASE ? election_us - election_us / DRIFT_SHARE : 0;
+    return election_us - election_us / DRIFT_SHARE;
 }
 
 /* The core starts from what both databases say; if they contradict each other, something durable was lost, and a node

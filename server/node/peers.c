@@ -111,7 +111,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
 static void message_cb(void *arg, const struct raft_message *m, const struct slice *payloads) {
     struct node *n = node_of(arg);
     n->messages_received++;
-    if (!n->failed && n->installing == NULL) node_take_message(n, m, payloads);
+    if (n->open && !n->failed) node_take_message(n, m, payloads);
 }
 
 static void link_up_cb(void *arg, uint64_t id) {
@@ -122,7 +122,7 @@ static void link_up_cb(void *arg, uint64_t id) {
 
 static void link_down_cb(void *arg, uint64_t id) {
     struct node *n = node_of(arg);
-    if (n->stopping || n->failed) return;
+    if (!n->open || n->failed) return;
     struct raft_event event = {.type = RAFT_EVENT_UNREACHABLE, .peer = id};
     node_step(n, &event);
 }

@@ -6,7 +6,7 @@
 
 bool node_may_read(struct node *n, const struct conn *c) {
     if (c->confirmed || n->lease_until_us == UINT64_MAX) return true;
-    if (n->lease_until_us == 0) return false;
+    if (n->lease_until_us == 0 || n->server.config.read_mode != READ_MODE_LEASE) return false;
     /* The clock is asked again for each piece of input: the process may have been stopped in between, and another
      * leader may have taken over before this read was sent. */
     if (n->lease_looked_at != n->net.reads || !n->lease_now_known) {

@@ -103,6 +103,7 @@ static void store(struct node *n, const struct raft_update *up, const struct ste
         s->job.hard_state = (struct log_hard_state){.term = up->term, .vote = up->vote};
     }
     if (up->store_first != 0) store_entries(n, s, up, src);
+    n->jobs_out++;
     log_writer_submit(n->writer, &s->job);
 }
 
@@ -180,6 +181,7 @@ void node_take_stored(struct node *n) {
             return;
         }
         uint64_t store_id = s->store_id;
+        n->jobs_out--;
         store_job_done(n, s);
         if (store_id == 0) continue;
         struct raft_event event = {.type = RAFT_EVENT_STORED, .store_id = store_id};
@@ -191,4 +193,15 @@ void node_take_stored(struct node *n) {
 void node_trim_tail(struct node *n) {
     struct proposal *p;
     while ((p = tail_pop_surplus(&n->tail, n->applied_index, n->members.count > 1)) != NULL) proposal_release(n, p);
+}
+
+void node_drop_entries(struct node *n, uint64_t index) {
+    while (n->tail.last_index >= n->tail.first_index) {
+        struct proposal *p = tail_pop_newest(&n->tail);
+        proposal_disappoint(n, p);
+        proposal_release(n, p);
+    }
+    tail_restart(&n->tail, index);
+    n->unapplied_bytes = 0;
+    n->applied_index = n->apply_index = n->commit_index = n->cut_index = index;
 }

@@ -48,15 +48,19 @@ TEST(it_is_never_behind_an_entry) {
 TEST(a_read_is_not_ahead_of_an_entry_on_its_way) {
     static struct node n;
     static struct proposal noop = {.kind = RAFT_ENTRY_NOOP}, first = {.kind = RAFT_ENTRY_COMMANDS};
+    tail_init(&n.tail, 0);
     turn(&n, (int64_t)100 * SECOND_US, 0);
     EXPECT_EQ_INT(node_read_clock_ms(&n), 100 * 1000);
+    noop.index = 1;
+    first.index = 2;
     first.clock_ms = node_clock_ms(&n);
-    noop.next = &first;
-    n.flight = &noop;
+    tail_push(&n.tail, &noop);
+    tail_push(&n.tail, &first);
     EXPECT_EQ_INT(turn(&n, (int64_t)105 * SECOND_US, 5 * SECOND_US), 105 * 1000);
     EXPECT_EQ_INT(node_read_clock_ms(&n), 100 * 1000);
-    n.flight = NULL;
+    n.applied_index = 2;
     EXPECT_EQ_INT(node_read_clock_ms(&n), 105 * 1000);
+    tail_free(&n.tail);
 }
 
 TEST_MAIN
