@@ -12,6 +12,7 @@ from wire import Wire
 
 NODES = 3
 PEER_PORT_OFFSET = 10000
+LONERS_SECONDS_MAX = 20
 
 
 class Unavailable(Exception):
@@ -60,9 +61,9 @@ class Cluster:
         """The port of the leader when all agree on one, else None."""
         raise NotImplementedError
 
-    def wait_leader(self):
+    def wait_leader(self, seconds_max=READY_SECONDS_MAX):
         """Ask until the answer is the same twice, a moment apart."""
-        end = time.monotonic() + READY_SECONDS_MAX
+        end = time.monotonic() + seconds_max
         before = None
         while time.monotonic() < end:
             for node in self.nodes:
@@ -77,7 +78,7 @@ class Cluster:
                 return now
             before = now
             time.sleep(0.1)
-        raise Failed("%s has no leader after %d s:\n%s" % (self.kind, READY_SECONDS_MAX, self.log_tail()))
+        raise Failed("%s has no leader after %d s:\n%s" % (self.kind, seconds_max, self.log_tail()))
 
     def leader(self):
         return self.wait_leader()
@@ -117,22 +118,31 @@ class Ours(Cluster):
         super().__init__(kind, options)
         ports = folder.ports(NODES)
         program = options.server if kind == "ours" else options.other
-        together = ",".join("127.0.0.1:%d" % port for port in ports)
+        together = ["127.0.0.1:%d" % port for port in ports]
         for i, port in enumerate(ports):
             name = "%s-%d" % (kind, i + 1)
             data = os.path.join(options.folder, name)
-            argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--cluster-nodes", together,
-                    *options.server_args]
+            argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, *options.server_args,
+                    "--cluster-nodes", *together]
             self.nodes.append(Process(name, argv, port, data, options.syncs))
 
     def start(self):
+        for node in self.nodes:
+            node.start(wait=False)
         try:
-            super().start()
+            for node in self.nodes:
+                node.wait_ready()
+            self.port = self.wait_leader(LONERS_SECONDS_MAX)
         except Failed as problem:
-            if "cluster-nodes" in str(problem):
+            alive = all(node.alive() for node in self.nodes)
+            if "cluster-nodes" in str(problem) or alive and self.all_lead():
                 self.kill()
-                raise Unavailable("this build knows no --cluster-nodes") from None
+                raise Unavailable("the nodes of this build do not find each other") from None
             raise
+
+    def all_lead(self):
+        """Each for itself: the program is from before there were clusters."""
+        return all(replication_info(node.port)["role"] == "master" for node in self.nodes)
 
     def ask_leader(self):
         leader = None
