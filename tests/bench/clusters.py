@@ -259,6 +259,37 @@ class Etcd(Cluster):
         subprocess.run(self.load("fill", 50, 8, keys, keys), stdout=subprocess.DEVNULL, check=True)
 
 
+class Waiting(Cluster):
+    """Redis as far as it goes: a master and two replicas that all sync each write, and WAIT 1 behind the SETs."""
+
+    tests = ("set",)
+
+    def __init__(self, options, folder):
+        super().__init__("wait", options)
+        if not os.path.exists(options.wait_load):
+            raise Unavailable("%s is not built" % options.wait_load)
+        ports = folder.ports(NODES)
+        for i, port in enumerate(ports):
+            name = "wait-%d" % (i + 1)
+            data = os.path.join(options.folder, name)
+            # What lags or was stopped for a while is not to be sent everything again.
+            argv = [options.redis, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--save", "",
+                    "--appendonly", "yes", "--appendfsync", "always", "--repl-timeout", "3600", "--repl-backlog-size",
+                    "256mb", "--client-output-buffer-limit", "replica 0 0 0"]
+            if i > 0:
+                argv += ["--replicaof", "127.0.0.1", str(ports[0])]
+            self.nodes.append(Process(name, argv, port, data, options.syncs))
+
+    def ask_leader(self):
+        info = replication_info(self.nodes[0].port)
+        synced = [1 for i in range(NODES - 1) if "state=online" in info.get("slave%d" % i, "")]
+        return self.nodes[0].port if len(synced) == NODES - 1 else None
+
+    def load_argv(self, test, clients, pipeline, requests, keys):
+        return [self.options.wait_load, str(self.port), str(requests), str(clients), str(pipeline), str(keys),
+                str(self.options.value_bytes)]
+
+
 class Minirepl(Cluster):
     """minirepl.c: the least that three nodes can do."""
 
@@ -307,6 +338,8 @@ def make(kinds, options, folder):
                 made[kind] = Lease(kind, made[of])
             elif kind == "etcd":
                 made[kind] = Etcd(options, folder)
+            elif kind == "wait":
+                made[kind] = Waiting(options, folder)
             elif kind == "minirepl":
                 made[kind] = Minirepl(options, folder)
             else:
