@@ -1,5 +1,6 @@
 /* The keyspace's insides, shared by keyspace.c (keys and databases), table.c (finding objects), expiry.c (deadlines),
- * scan.c (order), writeback.c (to disk), and the type_*.c files (values). Nobody else includes this. */
+ * scan.c (order), writeback.c (to disk), snapshot*.c (its meta row), and the type_*.c files (values). Nobody else
+ * includes this. */
 #ifndef STORAGE_KEYSPACE_INTERNAL_H
 #define STORAGE_KEYSPACE_INTERNAL_H
 

@@ -434,6 +434,22 @@ enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error) {
     return rc;
 }
 
+enum rc kv_peek(const char *path, struct slice key, struct buf *value, struct kv_error *error) {
+    enum { PEEK_CACHE_BYTES = 8 << 20 };
+    struct kv_options o = {.profile = KV_STATE, .background_threads = 1};
+    struct kv kv = {.profile = KV_STATE, .cache = state_cache(PEEK_CACHE_BYTES)};
+    kv.options = state_options(&o, kv.cache);
+    kv.read = rocksdb_readoptions_create();
+    char *err = NULL;
+    kv.db = rocksdb_open_for_read_only(kv.options, path, 0, &err);
+    enum rc rc = err == NULL ? kv_get(&kv, key, value, error) : take_error(err, error);
+    if (err == NULL) rocksdb_close(kv.db);
+    rocksdb_readoptions_destroy(kv.read);
+    rocksdb_options_destroy(kv.options);
+    rocksdb_cache_destroy(kv.cache);
+    return rc;
+}
+
 enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error) {
     char *err = NULL;
     rocksdb_checkpoint_t *c = rocksdb_checkpoint_object_create(kv->db, &err);

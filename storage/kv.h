@@ -77,6 +77,9 @@ void kv_sst_abandon(struct kv_sst *s);
  * database is opened again. */
 MUST_USE enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error);
 
+/* kv_get in a KV_STATE database that nobody has open, which is left as it is. */
+MUST_USE enum rc kv_peek(const char *path, struct slice key, struct buf *value, struct kv_error *error);
+
 /* Hard links of a consistent state under a new folder. */
 MUST_USE enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error);
 /* Drops the oldest files, oldest first, while all rows of each are below `to`; rows in the remaining files

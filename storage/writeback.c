@@ -3,6 +3,7 @@
 #include "writeback.h"
 
 #include "keyspace_internal.h"
+#include "snapshot.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +36,7 @@ struct chunk {
 };
 
 struct job {
-    enum { JOB_STORE, JOB_FREE } kind;
+    enum { JOB_STORE, JOB_FREE, JOB_SNAPSHOT } kind;
     struct job *next;
     struct ks_applied applied;
     struct packed_row *rows;
@@ -44,6 +45,7 @@ struct job {
     uint32_t *dropped_ids; /* databases whose rows go */
     size_t dropped_count;
     struct db *free_dbs; /* JOB_FREE */
+    char *folder;        /* JOB_SNAPSHOT */
     /* results */
     enum rc rc;
     struct kv_error error;
@@ -63,6 +65,8 @@ struct writeback {
     bool retry; /* the job failed and waits to be tried again */
     uint32_t retry_at_s;
     struct writeback_stats stats;
+    bool snapshot_begun;  /* and not asked for */
+    struct job *snapshot; /* ended */
     char ingest_dir[PATH_CAP];
     void (*wake)(void *arg);
     void *wake_arg;
@@ -282,8 +286,10 @@ static void *storage_thread(void *arg) {
         pthread_mutex_unlock(&wb->mutex);
         if (job->kind == JOB_STORE)
             store(wb, job);
-        else
+        else if (job->kind == JOB_FREE)
             free_dbs(job);
+        else
+            job->rc = snapshot_make(wb->kv, job->folder, &job->error);
         job->next = NULL;
         pthread_mutex_lock(&wb->mutex);
         *wb->done_tail = job;
@@ -331,6 +337,7 @@ static void job_free(struct job *job) {
     }
     mem_free(job->rows);
     mem_free(job->dropped_ids);
+    mem_free(job->folder);
     mem_free(job);
 }
 
@@ -412,8 +419,10 @@ void ks_turn(struct keyspace *ks, size_t steps) {
         next = job->next;
         if (job->kind == JOB_STORE)
             stored(ks, job);
-        else
+        else if (job->kind == JOB_FREE)
             freed(ks, job);
+        else
+            wb->snapshot = job;
     }
     retry_if_failed(ks);
     if (wb->state == WB_PACKING) {
@@ -541,6 +550,7 @@ void ks_close(struct keyspace *ks) {
         if (job != wb->job) job_free(job);
     }
     if (wb->job != NULL) job_free(wb->job);
+    if (wb->snapshot != NULL) job_free(wb->snapshot);
     kv_close(ks->kv);
     for (int i = 0; i < KS_DB_COUNT; i++) free_db(ks->dbs[i]);
     free_dropped(ks->dropped);
@@ -594,6 +604,31 @@ uint64_t ks_kv_memory(const struct keyspace *ks) {
 }
 uint64_t ks_level0_files(const struct keyspace *ks) {
     return kv_property(ks->kv, "num-files-at-level0");
+}
+
+bool ks_snapshot_begin(struct keyspace *ks, const char *folder) {
+    struct writeback *wb = ks->writeback;
+    if (wb->snapshot_begun) return false;
+    wb->snapshot_begun = true;
+    size_t size = strlen(folder) + 1;
+    struct job *job = mem_calloc(1, sizeof *job);
+    job->kind = JOB_SNAPSHOT;
+    job->folder = memcpy(mem_alloc(size), folder, size);
+    submit(wb, job);
+    return true;
+}
+
+enum rc ks_snapshot_poll(struct keyspace *ks, struct kv_error *error) {
+    struct writeback *wb = ks->writeback;
+    struct job *job = wb->snapshot;
+    CHECK(wb->snapshot_begun);
+    if (job == NULL) return RC_BUSY;
+    enum rc rc = job->rc;
+    if (rc != RC_OK) *error = job->error;
+    wb->snapshot = NULL;
+    wb->snapshot_begun = false;
+    job_free(job);
+    return rc;
 }
 
 enum rc ks_checkpoint(struct keyspace *ks, const char *path, struct kv_error *error) {

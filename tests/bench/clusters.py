@@ -12,6 +12,7 @@ from wire import Wire
 
 NODES = 3
 PEER_PORT_OFFSET = 10000
+LONERS_SECONDS_MAX = 20
 
 
 class Unavailable(Exception):
@@ -60,9 +61,9 @@ class Cluster:
         """The port of the leader when all agree on one, else None."""
         raise NotImplementedError
 
-    def wait_leader(self):
+    def wait_leader(self, seconds_max=READY_SECONDS_MAX):
         """Ask until the answer is the same twice, a moment apart."""
-        end = time.monotonic() + READY_SECONDS_MAX
+        end = time.monotonic() + seconds_max
         before = None
         while time.monotonic() < end:
             for node in self.nodes:
@@ -77,7 +78,7 @@ class Cluster:
                 return now
             before = now
             time.sleep(0.1)
-        raise Failed("%s has no leader after %d s:\n%s" % (self.kind, READY_SECONDS_MAX, self.log_tail()))
+        raise Failed("%s has no leader after %d s:\n%s" % (self.kind, seconds_max, self.log_tail()))
 
     def leader(self):
         return self.wait_leader()
@@ -117,22 +118,31 @@ class Ours(Cluster):
         super().__init__(kind, options)
         ports = folder.ports(NODES)
         program = options.server if kind == "ours" else options.other
-        together = ",".join("127.0.0.1:%d" % port for port in ports)
+        together = ["127.0.0.1:%d" % port for port in ports]
         for i, port in enumerate(ports):
             name = "%s-%d" % (kind, i + 1)
             data = os.path.join(options.folder, name)
-            argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--cluster-nodes", together,
-                    *options.server_args]
+            argv = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, *options.server_args,
+                    "--cluster-nodes", *together]
             self.nodes.append(Process(name, argv, port, data, options.syncs))
 
     def start(self):
+        for node in self.nodes:
+            node.start(wait=False)
         try:
-            super().start()
+            for node in self.nodes:
+                node.wait_ready()
+            self.port = self.wait_leader(LONERS_SECONDS_MAX)
         except Failed as problem:
-            if "cluster-nodes" in str(problem):
+            alive = all(node.alive() for node in self.nodes)
+            if "cluster-nodes" in str(problem) or alive and self.all_lead():
                 self.kill()
-                raise Unavailable("this build knows no --cluster-nodes") from None
+                raise Unavailable("the nodes of this build do not find each other") from None
             raise
+
+    def all_lead(self):
+        """Each for itself: the program is from before there were clusters."""
+        return all(replication_info(node.port)["role"] == "master" for node in self.nodes)
 
     def ask_leader(self):
         leader = None
@@ -249,6 +259,37 @@ class Etcd(Cluster):
         subprocess.run(self.load("fill", 50, 8, keys, keys), stdout=subprocess.DEVNULL, check=True)
 
 
+class Waiting(Cluster):
+    """Redis as far as it goes: a master and two replicas that all sync each write, and WAIT 1 behind the SETs."""
+
+    tests = ("set",)
+
+    def __init__(self, options, folder):
+        super().__init__("wait", options)
+        if not os.path.exists(options.wait_load):
+            raise Unavailable("%s is not built" % options.wait_load)
+        ports = folder.ports(NODES)
+        for i, port in enumerate(ports):
+            name = "wait-%d" % (i + 1)
+            data = os.path.join(options.folder, name)
+            # What lags or was stopped for a while is not to be sent everything again.
+            argv = [options.redis, "--port", str(port), "--bind", "127.0.0.1", "--dir", data, "--save", "",
+                    "--appendonly", "yes", "--appendfsync", "always", "--repl-timeout", "3600", "--repl-backlog-size",
+                    "256mb", "--client-output-buffer-limit", "replica 0 0 0"]
+            if i > 0:
+                argv += ["--replicaof", "127.0.0.1", str(ports[0])]
+            self.nodes.append(Process(name, argv, port, data, options.syncs))
+
+    def ask_leader(self):
+        info = replication_info(self.nodes[0].port)
+        synced = [1 for i in range(NODES - 1) if "state=online" in info.get("slave%d" % i, "")]
+        return self.nodes[0].port if len(synced) == NODES - 1 else None
+
+    def load_argv(self, test, clients, pipeline, requests, keys):
+        return [self.options.wait_load, str(self.port), str(requests), str(clients), str(pipeline), str(keys),
+                str(self.options.value_bytes)]
+
+
 class Minirepl(Cluster):
     """minirepl.c: the least that three nodes can do."""
 
@@ -297,6 +338,8 @@ def make(kinds, options, folder):
                 made[kind] = Lease(kind, made[of])
             elif kind == "etcd":
                 made[kind] = Etcd(options, folder)
+            elif kind == "wait":
+                made[kind] = Waiting(options, folder)
             elif kind == "minirepl":
                 made[kind] = Minirepl(options, folder)
             else:

@@ -23,7 +23,7 @@ LOADS = {
     "p64": (50, 64, 200000),
 }
 NAMES = {"ours": "ours", "other": "ours, other build", "lease": "ours, read-mode lease",
-         "other-lease": "other build, read-mode lease", "etcd": "etcd", "always": "Redis, appendfsync always",
+         "other-lease": "other build, read-mode lease", "etcd": "etcd", "wait": "Redis, 2 replicas, WAIT 1", "always": "Redis, appendfsync always",
          "none": "Redis, no persistence", "minirepl": "minirepl (ceiling)", "echo": "echo (ceiling)"}
 # What the columns of ratios compare with.
 RATIOS = {1: ("always", "none"), 3: ("always", "etcd", "minirepl")}

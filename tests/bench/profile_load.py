@@ -1,0 +1,100 @@
+"""Where the time of our server goes under one load: CPU by process and thread, and perf's list of functions for the leader and
+one follower (with one node, for the node)."""
+import os
+import shutil
+import subprocess
+import time
+
+import clusters
+from systems import TICK_US, Failed, Folder
+from throughput import KEYS, LOADS, benchmark
+
+
+def threads(pid):
+    """{thread id: (name, CPU microseconds)}"""
+    found = {}
+    for thread in os.listdir("/proc/%d/task" % pid):
+        try:
+            with open("/proc/%d/task/%s/stat" % (pid, thread)) as f:
+                text = f.read()
+        except FileNotFoundError:
+            continue
+        fields = text.rsplit(")", 1)[1].split()
+        found[thread] = (text[text.index("(") + 1:text.rindex(")")], (int(fields[11]) + int(fields[12])) * TICK_US)
+    return found
+
+
+def switches(pid):
+    """Context switches of all threads: (for want of work, for want of a core)."""
+    total = [0, 0]
+    for thread in os.listdir("/proc/%d/task" % pid):
+        try:
+            with open("/proc/%d/task/%s/status" % (pid, thread)) as f:
+                for line in f:
+                    if line.startswith("voluntary_ctxt"):
+                        total[0] += int(line.split()[1])
+                    elif line.startswith("nonvoluntary_ctxt"):
+                        total[1] += int(line.split()[1])
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def functions(data, lines):
+    """The first lines of perf's report, busiest first."""
+    out = subprocess.run(["perf", "report", "-i", data, "--no-children", "--stdio", "-g", "none", "--percent-limit", "0.4",
+                          "--sort", "comm,symbol"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                         stdin=subprocess.DEVNULL, check=False).stdout.decode(errors="replace")
+    return [line.rstrip() for line in out.splitlines() if line.strip() and not line.startswith("#")][:lines]
+
+
+def run(options):
+    if shutil.which("perf") is None:
+        raise Failed("perf is not installed (Debian's linux-perf)")
+    seconds = options.seconds or 5
+    with Folder(options) as folder:
+        options.syncs = None
+        try:
+            system = clusters.make(["ours"], options, folder)[0] if options.nodes == 3 else folder.system("ours")
+            system.start()
+        except clusters.Unavailable as why:
+            raise Failed(str(why)) from None
+        system.fill(KEYS)
+        system.settle()
+        nodes = {"the node": system} if options.nodes == 1 else {
+            "leader": next(n for n in system.nodes if n.port == system.port),
+            "follower": next(n for n in system.nodes if n.port != system.port)}
+        for test in options.tests.split(","):
+            for load in options.loads.split(","):
+                count = max(2000, int(seconds * benchmark(system, test, *LOADS[load])[0]))
+                look(options, system, nodes, test, load, count)
+        system.stop()
+    return 0
+
+
+def look(options, system, nodes, test, load, count):
+    clients, pipeline, _ = LOADS[load]
+    before = {name: (threads(node.process.pid), switches(node.process.pid)) for name, node in nodes.items()}
+    recorders = {}
+    for name, node in nodes.items():
+        data = os.path.join(options.folder, "perf-%s.data" % name.replace(" ", "-"))
+        recorders[name] = data, subprocess.Popen(
+            ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(node.process.pid)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    time.sleep(0.3)
+    ops = benchmark(system, test, clients, pipeline, count)[0]
+    print("\n%s %s: %.1f kops/s" % (test.upper(), load, ops / 1000))
+    for name, node in nodes.items():
+        data, recorder = recorders[name]
+        recorder.terminate()
+        recorder.wait()
+        had, idle = before[name]
+        now = threads(node.process.pid)
+        used = sorted(((cpu - had.get(i, (0, 0))[1], text) for i, (text, cpu) in now.items()), reverse=True)
+        waits = [b - a for a, b in zip(idle, switches(node.process.pid))]
+        print("\n%s: %.2f CPU us/op; %s; switches/op: %.3f waiting, %.3f crowded out" %
+              (name, sum(cpu for cpu, _ in used) / count,
+               ", ".join("%s %.2f" % (text, cpu / count) for cpu, text in used if cpu / count >= 0.01),
+               waits[0] / count, waits[1] / count))
+        for line in functions(data, 40):
+            print("   " + line)
