@@ -74,6 +74,7 @@ struct peer {
     bool is_paused;      /* PROBE: a probe is on its way */
     bool snapshot_asked; /* snapshot_to was given, SNAPSHOT_SENT has not come */
     uint64_t since_us, heard_us;
+    uint64_t moved_us;  /* when match rose, or what waits for an answer was sent; 0: may be asked at once */
     uint64_t round_min; /* replies of lower rounds are from an earlier membership of this node */
     uint64_t round, sent_us;
     uint64_t told_commit;

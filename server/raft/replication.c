@@ -103,6 +103,7 @@ static bool inflight_is_full(const struct raft *r, const struct peer *p) {
 
 static void inflight_add(struct raft *r, struct peer *p, uint64_t last_index, uint64_t bytes) {
     CHECK(!inflight_is_full(r, p));
+    if (p->inflight_count == 0) p->moved_us = r->now_us;
     size_t at = (p->inflight_first + p->inflight_count++) % RAFT_INFLIGHT_MAX;
     p->inflight[at] = (struct inflight){last_index, bytes};
     p->inflight_bytes += bytes;
@@ -132,6 +133,7 @@ static void become_probe(struct peer *p, uint64_t next) {
     p->state = RAFT_PROBE;
     p->next = next;
     p->is_paused = false;
+    p->moved_us = 0;
     inflight_reset(p);
 }
 
@@ -217,6 +219,7 @@ void send_appends(struct raft *r, struct peer *p, bool even_empty) {
         send_message(r, &m);
         if (p->state == RAFT_PROBE) {
             p->is_paused = true;
+            p->moved_us = r->now_us;
         } else if (count > 0) {
             inflight_add(r, p, prev_index + count, bytes);
             p->next += count;
@@ -263,6 +266,16 @@ void leader_append(struct raft *r, enum raft_entry_kind kind, size_t size,
     for (size_t i = 0; i < r->peer_count; i++) send_appends(r, &r->peers[i], false);
 }
 
+/* A commit index travels with the next append or heartbeat. When there is nothing left to append, it goes out with the
+ * next tick: by then a client that waits for each answer has sent its next write, and nothing needs to be said. */
+static void tell_commit(struct raft *r) {
+    if (r->commit_index != r->log.last_index) return;
+    for (size_t i = 0; i < r->peer_count; i++) {
+        struct peer *p = &r->peers[i];
+        if (p->match == r->log.last_index && p->told_commit < r->commit_index) send_heartbeat(r, p);
+    }
+}
+
 void leader_tick(struct raft *r) {
     bool has_quorum = r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
     if (!has_quorum || disk_is_stalled(r)) { /* pitfalls E15, D9 */
@@ -270,7 +283,10 @@ void leader_tick(struct raft *r) {
         return;
     }
     transfer_tick(r);
-    if (r->now_us < r->heartbeat_due_us) return;
+    if (r->now_us < r->heartbeat_due_us) {
+        tell_commit(r);
+        return;
+    }
     r->heartbeat_due_us = r->now_us + r->config.heartbeat_us;
     broadcast_heartbeat(r);
 }
@@ -294,21 +310,11 @@ static void advance_commit(struct raft *r) {
     commit_to(r, index);
 }
 
-/* A commit index travels with the next append. When there is nothing left to append, it goes out by itself. */
-static void tell_commit(struct raft *r) {
-    if (r->commit_index != r->log.last_index) return;
-    for (size_t i = 0; i < r->peer_count; i++) {
-        struct peer *p = &r->peers[i];
-        if (p->match == r->log.last_index && p->told_commit < r->commit_index) send_heartbeat(r, p);
-    }
-}
-
 void leader_finish(struct raft *r) {
     advance_commit(r);
     change_finish(r);
     if (r->role != RAFT_LEADER) return;
     advance_commit(r); /* a configuration that was appended may need fewer (pitfall C10) */
-    tell_commit(r);
     reads_confirm(r);
 }
 
@@ -338,6 +344,7 @@ static void on_rejection(struct raft *r, struct peer *p, const struct raft_messa
 static void on_match(struct raft *r, struct peer *p, const struct raft_message *m) {
     uint64_t match = min_u64(m->match_index, r->log.last_index); /* pitfall L12 */
     if (match < p->match) return;
+    if (match > p->match) p->moved_us = r->now_us;
     p->match = match;
     p->next = max_u64(p->next, match + 1);
     switch (p->state) {
@@ -360,13 +367,16 @@ void on_append_reply(struct raft *r, const struct raft_message *m) {
     if (p->id == r->transfer_to) transfer_go_on(r);
 }
 
-/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15). */
+/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15): when nothing
+ * has moved for as long as from one heartbeat to the next, one more append goes out, be it empty, be the window full. */
 void on_heartbeat_reply(struct raft *r, const struct raft_message *m) {
     struct peer *p = hear(r, m);
-    if (p == NULL) return;
+    if (p == NULL || (p->match == r->log.last_index && p->state == RAFT_REPLICATE)) return;
+    if (p->moved_us != 0 && r->now_us - p->moved_us < r->config.heartbeat_us) return;
+    p->moved_us = r->now_us;
     if (p->state == RAFT_PROBE) p->is_paused = false;
     if (p->state == RAFT_REPLICATE && inflight_is_full(r, p)) inflight_pop(p);
-    if (p->match < r->log.last_index || p->state == RAFT_PROBE) send_appends(r, p, true);
+    send_appends(r, p, true);
 }
 
 void on_unreachable(struct raft *r, uint64_t id) {
