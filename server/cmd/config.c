@@ -332,22 +332,41 @@ static bool text_replicaof(struct config *c, int argc, const struct slice *argv,
     return wrong(why, "nodes replicate through the Raft log; there is nothing to set up here");
 }
 
-/* Addresses of nodes' client ports, each once. */
+struct address_list {
+    char items[CLUSTER_MEMBERS_MAX][CLUSTER_ADDRESS_CAP];
+    int count;
+};
+
+/* NULL, or what is wrong with it. */
+static const char *add_address(struct address_list *list, struct slice text) {
+    char host[CLUSTER_HOST_CAP], address[CLUSTER_ADDRESS_CAP];
+    int port;
+    if (!cluster_split_address(text, host, &port) || !cluster_join_address(slice_of(host), port, address))
+        return "argument(s) must be addresses, as host:port";
+    for (int i = 0; i < list->count; i++)
+        if (strcmp(list->items[i], address) == 0) return "an address is there twice";
+    if (list->count == CLUSTER_MEMBERS_MAX) return "too many addresses";
+    memcpy(list->items[list->count++], address, sizeof address);
+    return NULL;
+}
+
+/* Addresses of nodes' client ports, each once, separated by commas or spaces. */
 static bool text_nodes(struct config *c, int argc, const struct slice *argv, struct buf *out, char *why) {
+    struct address_list list = {.count = 0};
     (void)c;
     if (argc == 1 && argv[0].len == 0) return true; /* the default */
-    if (argc > CLUSTER_MEMBERS_MAX) return wrong(why, "too many addresses");
     for (int i = 0; i < argc; i++) {
-        char host[CLUSTER_HOST_CAP], address[CLUSTER_ADDRESS_CAP];
-        int port;
-        if (!cluster_split_address(argv[i], host, &port) ||
-            !cluster_join_address(slice_of(host), port, address))
-            return wrong(why, "argument(s) must be addresses, as host:port");
-        for (int k = 0; k < i; k++) {
-            if (slice_eq(argv[i], argv[k])) return wrong(why, "an address is there twice");
+        struct slice rest = argv[i];
+        while (rest.len > 0) {
+            const char *comma = memchr(rest.data, ',', rest.len);
+            size_t len = comma != NULL ? (size_t)(comma - rest.data) : rest.len;
+            const char *error = add_address(&list, slice_make(rest.data, len));
+            if (error != NULL) return wrong(why, error);
+            size_t used = len + (comma != NULL);
+            rest = slice_make(rest.data + used, rest.len - used);
         }
-        buf_printf(out, "%s%s", i > 0 ? " " : "", address);
     }
+    for (int i = 0; i < list.count; i++) buf_printf(out, "%s%s", i > 0 ? " " : "", list.items[i]);
     return true;
 }
 

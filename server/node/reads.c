@@ -22,8 +22,11 @@ void node_await_read(struct node *n, struct conn *c) {
     list_push_back(&n->read_waiters, &c->held_link);
 }
 
+/* Offered again, and sent where a leader is; who is parked once more goes to the end and waits for the next turn. */
 static void unpark_all(struct list *parked) {
-    while (!list_empty(parked)) {
+    size_t count = 0;
+    LIST_FOR_EACH(it, parked) count++;
+    for (; count > 0 && !list_empty(parked); count--) {
         struct conn *c = container_of(parked->next, struct conn, held_link);
         list_unlink(&c->held_link);
         conn_unpark(c, false);
@@ -35,7 +38,7 @@ void node_start_reads(struct node *n) {
     struct raft_event event = {.type = RAFT_EVENT_READ};
     struct raft_update up;
     if (node_ask(n, &event, &up) != RAFT_TAKEN) {
-        unpark_all(&n->read_waiters); /* they are offered again, and sent where a leader is */
+        unpark_all(&n->read_waiters);
         return;
     }
     while (!list_empty(&n->read_waiters)) {
