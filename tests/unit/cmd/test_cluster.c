@@ -2,6 +2,9 @@
  * requests that reach the host. Shapes are Redis 7.0's. Nodes 1, 2 and 3 are at 10.0.0.<id>:7000. */
 #include "server_support.h"
 
+#include <time.h>
+#include <unistd.h>
+
 #define NAME(digit) "000000000000000" digit "00112233445566778899aabb"
 
 /* Three voters that all see each other. */
@@ -295,6 +298,16 @@ TEST(slots_stay_where_they_are) {
     server_close();
 }
 
+TEST(hello_tells_the_role) {
+    struct session *s = cluster_open(1, 2);
+    cluster_mode();
+    client_check_has(s, "hello 3", "$4 mode $7 cluster $4 role $7 replica ");
+    server_close();
+    s = cluster_open(2, 2);
+    client_check_has(s, "hello 3", "$4 mode $10 standalone $4 role $6 master ");
+    server_close();
+}
+
 /* --- who is master: ROLE, INFO, SENTINEL --- */
 
 TEST(role_of_a_leader_and_of_a_follower) {
@@ -438,6 +451,77 @@ TEST(wait_counts_who_has_it) {
     client_check(s, "wait 1 100", ":1");
     client_check(s, "wait x 100", "-ERR value is not an integer or out of range");
     client_check(s, "wait 1 -1", "-ERR timeout is negative");
+    server_close();
+}
+
+/* --- whatever a node knows, its answers agree with each other --- */
+
+static void random_state(struct rng *rng) {
+    struct cluster_state *s = &world.cluster;
+    *s = (struct cluster_state){.cluster_id = "00112233445566778899aabbccddeeff",
+                                .node_id = 1 + rng_next(rng) % 6};
+    s->member_count = rng_next(rng) % 6;
+    s->leader_id = rng_next(rng) % 7; /* nobody, a member, or one that is no member (yet) */
+    s->last_leader_id = s->leader_id != 0 ? s->leader_id : rng_next(rng) % 7;
+    s->is_leader = s->leader_id == s->node_id;
+    for (size_t i = 0; i < s->member_count; i++) {
+        struct cluster_member *m = &s->members[i];
+        *m = (struct cluster_member){.id = i + 1,
+                                     .seat = (enum cluster_seat)(rng_next(rng) % 4),
+                                     .is_self = i + 1 == s->node_id,
+                                     .is_connected = i + 1 == s->node_id || rng_next(rng) % 2 == 0,
+                                     .heard_ms_ago = (int64_t)(rng_next(rng) % 30000) - 1,
+                                     .match_index = rng_next(rng) % 50,
+                                     .progress = (enum cluster_progress)(rng_next(rng) % 4)};
+        snprintf(m->address, sizeof m->address, "10.0.0.%d:%d", (int)m->id, 7000 + (int)m->id);
+    }
+}
+
+static int occurrences(const char *text, const char *part) {
+    int count = 0;
+    for (const char *p = text; (p = strstr(p, part)) != NULL; p += strlen(part)) count++;
+    return count;
+}
+
+static void check_agreement(struct session *c, uint64_t seed) {
+    const struct cluster_state *s = &world.cluster;
+    char role[1024], slots[2048], nodes[2048], port[32];
+    snprintf(role, sizeof role, "%s", client_run(c, "role"));
+    snprintf(slots, sizeof slots, "%s", client_run(c, "cluster slots"));
+    snprintf(nodes, sizeof nodes, "%s", client_run(c, "cluster nodes"));
+    bool is_master = strncmp(role, "*3 $6 master ", 13) == 0;
+    bool knows_leader = s->leader_id >= 1 && s->leader_id <= s->member_count;
+    EXPECT_NOTE(is_master || strncmp(role, "*5 $5 slave ", 12) == 0, "seed %" PRIu64, seed);
+    client_check_has(c, "info replication", is_master ? "role:master " : "role:slave ");
+    EXPECT_NOTE(!is_master || s->is_leader || s->member_count == 1, "seed %" PRIu64, seed);
+    EXPECT_NOTE(occurrences(nodes, "myself,") == 1, "seed %" PRIu64 ": %s", seed, nodes);
+    EXPECT_NOTE(occurrences(nodes, " 0-16383\n") == (strcmp(slots, "*0") != 0), "seed %" PRIu64, seed);
+    /* Whoever asks in the way of sentinels' clients finds whom the others find. */
+    snprintf(port, sizeof port, "$4 %d", 7000 + (int)s->leader_id);
+    const char *master = client_run(c, "sentinel get-master-addr-by-name x");
+    EXPECT_NOTE((strcmp(master, "*-1") != 0) == knows_leader, "seed %" PRIu64 ": %s", seed, master);
+    if (!knows_leader) return;
+    EXPECT_NOTE(strstr(master, port) != NULL, "seed %" PRIu64 ": %s", seed, master);
+    snprintf(port, sizeof port, " :%d ", 7000 + (int)s->leader_id);
+    const char *first = strstr(slots, " *4 $8 10.0.0.");
+    EXPECT_NOTE(first != NULL && strncmp(first + 15, port, 7) == 0, "seed %" PRIu64 ": %s", seed, slots);
+    if (!is_master) EXPECT_NOTE(strstr(role, port) != NULL, "seed %" PRIu64 ": %s", seed, role);
+    if (is_master && s->member_count > 1)
+        EXPECT_NOTE(s->leader_id == s->node_id, "seed %" PRIu64 ": two masters", seed);
+}
+
+TEST(answers_agree) {
+    const char *given = getenv("CLUSTER_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 1000003 ^ (uint64_t)time(NULL);
+    fprintf(stderr, "    CLUSTER_SEED=%" PRIu64 " unit_cmd_cluster answers_agree\n", seed);
+    server_open();
+    struct session *c = client_open("127.0.0.1:1");
+    cluster_mode();
+    for (int i = 0; i < 2000; i++) {
+        struct rng rng = {seed + (uint64_t)i};
+        random_state(&rng);
+        check_agreement(c, seed + (uint64_t)i);
+    }
     server_close();
 }
 
