@@ -25,8 +25,9 @@ enum {
     PEER_CLUSTER_ID_SIZE = 16,
     PEER_NONCE_SIZE = 32,
     PEER_MAC_SIZE = 32,
-    PEER_TEXT_MAX = 1024,            /* of REFUSED and SNAPSHOT_FAILED */
-    PEER_NAME_MAX = 4096,            /* each of a forwarded client's names */
+    PEER_TEXT_MAX = 1024, /* of REFUSED and SNAPSHOT_FAILED */
+    PEER_CLIENT_ADDRESS_MAX = 63,
+    PEER_NAME_MAX = 2048,            /* each of a forwarded client's names */
     PEER_HELLO_FRAME_MAX = 16 << 10, /* no frame of a handshake is longer: what a stranger can make us hold */
     PEER_APPEND_ENTRY_SIZE = 24,     /* what an entry takes in a RAFT_APPEND beside its payload */
     PEER_APPEND_FIXED_SIZE = 48,     /* what a RAFT_APPEND takes beside header and entries */
@@ -140,7 +141,7 @@ enum peer_link_kind {
 /* Of PEER_LINK_FORWARD: whose commands come. */
 struct peer_client {
     uint64_t id;                                    /* at the initiator */
-    struct slice address, local_address;            /* "127.0.0.1:1234"; below 64 bytes each */
+    struct slice address, local_address;            /* "127.0.0.1:1234" */
     struct slice name, lib_name, lib_version, user; /* at most PEER_NAME_MAX each */
     uint32_t db;
     uint8_t resp; /* 2 or 3 */
@@ -181,10 +182,8 @@ enum peer_refusal {
 };
 
 struct peer_refused {
-    uint32_t code; /* enum peer_refusal, or one that a later version has */
-    struct slice
-        text; /* at most PEER_TEXT_MAX, printable ASCII after reading (what is not, arrives as '?') */
-    char store[PEER_TEXT_MAX];
+    uint32_t code;                /* enum peer_refusal, or one that a later version has */
+    char text[PEER_TEXT_MAX + 1]; /* printable ASCII: whatever is not, arrives as '?' */
 };
 
 void peer_write_hello(struct buf *out, const struct peer_hello *hello);

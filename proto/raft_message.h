@@ -26,8 +26,7 @@ enum raft_seat {
 struct raft_member {
     uint64_t id; /* random, never 0, never reused */
     enum raft_seat seat;
-    char address
-        [RAFT_ADDRESS_CAP]; /* where clients reach it; its peers, 10000 ports further. Opaque to the core */
+    char address[RAFT_ADDRESS_CAP]; /* of its clients; peers: 10000 ports further. Opaque to the core */
 };
 
 struct raft_members {
