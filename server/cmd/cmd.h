@@ -40,6 +40,7 @@ enum cmd_flag {
     CMD_ONLY_SENTINEL = 1 << 20,
     CMD_SENTINEL = 1 << 21,
     /* Ours, not shown. */
+    CMD_LEADER = 1 << 24,   /* neither WRITE nor READONLY, and for the leader all the same */
     CMD_GUARDED = 1 << 25,  /* DEBUG: enable-debug-command says who may */
     CMD_HIDDEN = 1 << 26,   /* answered, but COMMAND does not show it */
     CMD_INTERNAL = 1 << 27, /* only this server proposes it; to clients it is an unknown command */
@@ -53,6 +54,9 @@ enum cmd_flag {
      * already holds those commands. */
     CMD_ALONE = 1 << 29,
 };
+
+/* Only the leader can answer these; they never look at what another node has. */
+enum { CMD_NEEDS_LEADER = CMD_WRITE | CMD_READONLY | CMD_LEADER };
 
 /* Categories of ACLs, as COMMAND INFO shows them. commands.def names those that do not follow from the
  * flags. */
@@ -144,6 +148,11 @@ int command_keys(const struct command *cmd, int argc, struct key_position *out, 
 
 #include "errors.h"
 
+/* How much of what the client said an error repeats, for printf's %.*s. */
+enum { CMD_QUOTED_MAX = 128 };
+static inline int cmd_quoted(struct slice s) {
+    return (int)(s.len < CMD_QUOTED_MAX ? s.len : CMD_QUOTED_MAX);
+}
 static inline struct slice cmd_arg(const struct cmd_ctx *c, int i) {
     return c->argv[i];
 }

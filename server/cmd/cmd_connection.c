@@ -53,7 +53,7 @@ static void reply_greeting(struct cmd_ctx *c) {
     reply_bulk_str(r, "mode");
     reply_bulk_str(r, c->server->config.cluster_enabled ? "cluster" : "standalone");
     reply_bulk_str(r, "role");
-    reply_bulk_str(r, "master");
+    reply_bulk_str(r, c->server->leadership == LEADERSHIP_HERE ? "master" : "replica");
     reply_bulk_str(r, "modules");
     reply_array(r, 0);
 }

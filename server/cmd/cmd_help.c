@@ -150,6 +150,108 @@ void cmd_latency_help(struct cmd_ctx *c) {
     help(c, lines);
 }
 
+void cmd_cluster_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "ADDSLOTS <slot> [<slot> ...]",
+        "ADDSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
+        "DELSLOTS <slot> [<slot> ...]",
+        "DELSLOTSRANGE <start slot> <end slot> [<start slot> <end slot> ...]",
+        "FLUSHSLOTS",
+        "    Refused: all slots belong to the leader.",
+        "BUMPEPOCH",
+        "    The epoch, which is Raft's term; it stays.",
+        "COUNT-FAILURE-REPORTS <node-id>",
+        "    1 for a node that is out of reach, as far as this one can tell.",
+        "COUNTKEYSINSLOT <slot>",
+        "    How many keys a slot has.",
+        "FAILOVER [FORCE|TAKEOVER]",
+        "    Make this node the leader: with the help of the one there is, or by an election.",
+        "FORGET <node-id>",
+        "    Remove a node from the cluster.",
+        "GETKEYSINSLOT <slot> <count>",
+        "    Some of the keys of a slot.",
+        "INFO",
+        "    The state of the cluster in numbers.",
+        "KEYSLOT <key>",
+        "    The slot of a key.",
+        "LINKS",
+        "    This node's links to others.",
+        "MEET <host> <port> [<bus-port>]",
+        "    Take a node into the cluster; the bus port is 10000 more than the port.",
+        "MYID",
+        "    The name of this node.",
+        "NODES",
+        "    A line for each node:",
+        "    <id> <ip:port@bus-port> <flags> <master> <pings> <pongs> <epoch> <link> <slots>",
+        "REPLICAS <node-id>",
+        "    The replicas of the master.",
+        "REPLICATE <node-id>",
+        "    Accepted for the master.",
+        "RESET [HARD|SOFT]",
+        "    Refused: a node leaves by FORGET.",
+        "SAVECONFIG",
+        "    Accepted; members are in the log.",
+        "SET-CONFIG-EPOCH <epoch>",
+        "    Refused: elections set the epoch.",
+        "SETSLOT <slot> (IMPORTING <node-id>|MIGRATING <node-id>|STABLE|NODE <node-id>)",
+        "    STABLE, and NODE with the master, are accepted; the rest is refused.",
+        "SHARDS",
+        "    The slots and the nodes that have them.",
+        "SLOTS",
+        "    The same in an older form.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_raft_cluster_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "INIT",
+        "    Begin a cluster with this fresh node.",
+        "JOIN <host:port> [<host:port> ...]",
+        "    Ask members of a cluster to let this fresh node in.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_raft_node_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "ADD [<node-id>|0|auto] <host:port>",
+        "    Take a node into the cluster, as a learner until it has caught up.",
+        "ADDRESS <node-id> <host:port>",
+        "    Say where a member is from now on.",
+        "PROMOTE <node-id>",
+        "    Give a learner its vote.",
+        "REMOVE (<node-id>|<host:port>)",
+        "    Remove a node from the cluster.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_sentinel_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CKQUORUM <master-name>",
+        "    Whether a majority of nodes is there.",
+        "FAILOVER <master-name>",
+        "    Hand the leadership over.",
+        "GET-MASTER-ADDR-BY-NAME <master-name>",
+        "    Where the leader is; nothing while there is none.",
+        "MASTER <master-name>",
+        "MASTERS",
+        "    The leader, by the name asked for, or by those of sentinel-master-name.",
+        "MYID",
+        "    The name of this node.",
+        "REPLICAS <master-name>",
+        "    The followers.",
+        "SENTINELS <master-name>",
+        "    The other nodes.",
+        NULL,
+    };
+    help(c, lines);
+}
+
 /* DEBUG has no rows for its subcommands; cmd_debug.c calls this. */
 void cmd_debug_help(struct cmd_ctx *c) {
     static const char *const lines[] = {

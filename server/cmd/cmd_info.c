@@ -1,5 +1,5 @@
 /* INFO: the server in numbers, with Redis's sections and names, then ours: raft and storage. */
-#include "cmd.h"
+#include "cmd_topology.h"
 #include "handlers.h"
 #include "mem.h"
 #include "server.h"
@@ -13,6 +13,7 @@ struct facts {
     const struct server *server;
     struct host_usage usage;
     struct host_raft raft;
+    struct topology topology;
     struct ks_stats ks;
 };
 
@@ -236,13 +237,65 @@ static void section_stats(const struct facts *f, struct buf *out) {
     add_zeros(out, buffers);
 }
 
+/* Redis's word for how a follower is doing. */
+static const char *attachment(const struct cluster_member *m) {
+    return m->progress == CLUSTER_SNAPSHOT ? "send_bulk"
+           : m->progress == CLUSTER_PROBE  ? "wait_bgsave"
+                                           : "online";
+}
+
+static void add_followers(const struct facts *f, struct buf *out) {
+    size_t count = 0;
+    const struct cluster_view *view = &f->topology.view;
+    for (size_t i = 0; i < view->count && f->topology.is_master; i++)
+        count += topology_is_attached(&view->nodes[i]);
+    add_u64(out, "connected_slaves", count);
+    for (size_t i = 0, shown = 0; shown < count; i++) {
+        const struct cluster_node *node = &view->nodes[i];
+        const struct cluster_member *m = node->member;
+        if (!topology_is_attached(node)) continue;
+        buf_printf(out, "slave%zu:ip=%s,port=%d,state=%s,offset=%llu,lag=%lld\r\n", shown, node->host,
+                   node->port, attachment(m), (unsigned long long)m->match_index,
+                   (long long)(m->heard_ms_ago > 0 ? m->heard_ms_ago / 1000 : 0));
+        shown++;
+    }
+}
+
+static void add_master(const struct facts *f, struct buf *out) {
+    const struct topology *t = &f->topology;
+    const struct cluster_node *master = t->master;
+    int64_t heard_ms = t->leader != NULL ? t->leader->member->heard_ms_ago : -1;
+    add_text(out, "master_host", master != NULL ? master->host : "");
+    add_u64(out, "master_port", master != NULL ? (uint64_t)master->port : 0);
+    add_text(out, "master_link_status", t->leader != NULL ? "up" : "down");
+    buf_printf(out, "master_last_io_seconds_ago:%lld\r\n", (long long)(heard_ms < 0 ? -1 : heard_ms / 1000));
+    add_u64(out, "master_sync_in_progress", 0);
+    add_u64(out, "slave_read_repl_offset", t->state.commit_index);
+    add_u64(out, "slave_repl_offset", t->state.applied_index);
+    if (t->leader == NULL) add_text(out, "master_link_down_since_seconds", "-1");
+    add_u64(out, "slave_priority", (uint64_t)f->server->config.replica_priority);
+    add_u64(out, "slave_read_only", 1);
+    add_u64(out, "replica_announced", 1);
+}
+
+/* The history that all nodes share goes by the cluster's id; a node's own by its run. */
+static void add_history_id(const struct facts *f, struct buf *out) {
+    const struct cluster_state *s = &f->topology.state;
+    if (s->cluster_id[0] != '\0')
+        buf_printf(out, "master_replid:%s00000000\r\n", s->cluster_id);
+    else
+        add_text(out, "master_replid", f->server->run_id);
+}
+
 static void section_replication(const struct facts *f, struct buf *out) {
-    add_text(out, "role", "master");
-    add_u64(out, "connected_slaves", 0);
+    const struct topology *t = &f->topology;
+    add_text(out, "role", t->is_master ? "master" : "slave");
+    if (!t->is_master) add_master(f, out);
+    add_followers(f, out);
     add_text(out, "master_failover_state", "no-failover");
-    add_text(out, "master_replid", f->server->run_id);
+    add_history_id(f, out);
     add_text(out, "master_replid2", "0000000000000000000000000000000000000000");
-    add_u64(out, "master_repl_offset", f->raft.commit_index);
+    add_u64(out, "master_repl_offset", t->is_master ? t->state.commit_index : t->state.applied_index);
     add_text(out, "second_repl_offset", "-1");
     add_u64(out, "repl_backlog_active", 0);
     add_u64(out, "repl_backlog_size", (uint64_t)f->server->config.repl_backlog_size);
@@ -324,11 +377,56 @@ static void section_keyspace(const struct facts *f, struct buf *out) {
     }
 }
 
+static const char *seat_name(enum cluster_seat seat) {
+    static const char *const names[] = {[CLUSTER_VOTER] = "voter",
+                                        [CLUSTER_LEARNER] = "learner",
+                                        [CLUSTER_JOINING] = "joining",
+                                        [CLUSTER_LEAVING] = "leaving"};
+    return names[seat];
+}
+
+static const char *progress_name(enum cluster_progress progress) {
+    static const char *const names[] = {[CLUSTER_PROGRESS_UNKNOWN] = "unknown",
+                                        [CLUSTER_PROBE] = "probe",
+                                        [CLUSTER_REPLICATE] = "replicate",
+                                        [CLUSTER_SNAPSHOT] = "snapshot"};
+    return names[progress];
+}
+
+/* One line each, by id. What only a leader knows (match, lag, state) is shown by the leader. */
+static void add_members(const struct facts *f, struct buf *out) {
+    const struct cluster_state *s = &f->topology.state;
+    add_u64(out, "raft_members", s->member_count);
+    for (size_t i = 0; i < s->member_count; i++) {
+        const struct cluster_member *m = &s->members[i];
+        uint64_t match = m->is_self && s->is_leader ? f->raft.last_index : m->match_index;
+        buf_printf(out,
+                   "raft_member%zu:id=%016llx,addr=%s,seat=%s,role=%s,self=%d,connected=%d,heard_ms=%lld", i,
+                   (unsigned long long)m->id, m->address, seat_name(m->seat),
+                   m->id == s->leader_id ? "leader" : "follower", m->is_self, m->is_connected,
+                   (long long)m->heard_ms_ago);
+        if (s->is_leader)
+            buf_printf(out, ",match=%llu,lag=%llu,state=%s", (unsigned long long)match,
+                       (unsigned long long)(f->raft.last_index > match ? f->raft.last_index - match : 0),
+                       m->is_self ? "replicate" : progress_name(m->progress));
+        buf_add_str(out, "\r\n");
+    }
+}
+
 static void section_raft(const struct facts *f, struct buf *out) {
     const struct host_raft *r = &f->raft;
+    const struct cluster_state *s = &f->topology.state;
+    const struct cluster_node *leader = f->topology.leader;
+    add_text(out, "raft_state", s->removed ? "removed" : s->joining ? "joining" : "up");
+    add_text(out, "raft_cluster_id", s->cluster_id);
     add_text(out, "raft_role", r->role != NULL ? r->role : "unknown");
     buf_printf(out, "raft_node_id:%016llx\r\nraft_leader_id:%016llx\r\n", (unsigned long long)r->node_id,
                (unsigned long long)r->leader_id);
+    if (leader != NULL)
+        buf_printf(out, "raft_leader_address:%s:%d\r\n", leader->host, leader->port);
+    else
+        add_text(out, "raft_leader_address", "");
+    add_u64(out, "raft_readable", s->readable);
     add_u64(out, "raft_current_term", r->term);
     add_u64(out, "raft_num_voting_nodes", r->voters);
     add_u64(out, "raft_first_index", r->first_index);
@@ -336,9 +434,14 @@ static void section_raft(const struct facts *f, struct buf *out) {
     add_u64(out, "raft_commit_index", r->commit_index);
     add_u64(out, "raft_last_applied_index", r->applied_index);
     add_u64(out, "raft_durable_applied_index", r->durable_applied_index);
+    add_u64(out, "raft_log_window", r->last_index >= r->first_index ? r->last_index - r->first_index + 1 : 0);
     add_u64(out, "raft_log_bytes", f->usage.log_bytes);
     add_u64(out, "raft_log_entries", f->usage.log_entries);
     add_u64(out, "raft_log_syncs", f->usage.log_syncs);
+    add_u64(out, "raft_messages_sent", s->messages_sent);
+    add_u64(out, "raft_messages_received", s->messages_received);
+    add_u64(out, "raft_members_index", s->members_index);
+    add_members(f, out);
 }
 
 static void section_storage(const struct facts *f, struct buf *out) {
@@ -399,6 +502,7 @@ void cmd_info(struct cmd_ctx *c) {
     struct host *host = c->server->host;
     host->usage(host, &f.usage);
     host->raft(host, &f.raft);
+    topology_load(c, &f.topology);
     ks_stats(c->ks, &f.ks);
     struct buf out = {0};
     for (int i = 0; i < SECTION_COUNT; i++) {

@@ -1,6 +1,6 @@
 /* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by
  * itself. */
-#include "cmd.h"
+#include "cmd_topology.h"
 #include "handlers.h"
 #include "server.h"
 
@@ -10,25 +10,59 @@ void cmd_time(struct cmd_ctx *c) {
     reply_bulk_int(c->reply, c->now_us % 1000000);
 }
 
-void cmd_role(struct cmd_ctx *c) {
-    struct host_raft raft = {0};
-    c->server->host->raft(c->server->host, &raft);
+static void reply_master_role(struct cmd_ctx *c, const struct topology *t) {
     reply_array(c->reply, 3);
     reply_bulk_str(c->reply, "master");
-    reply_int(c->reply, (int64_t)raft.commit_index);
-    reply_array(c->reply, 0);
+    reply_int(c->reply, (int64_t)t->state.commit_index);
+    size_t mark = reply_defer(c->reply), count = 0;
+    for (size_t i = 0; i < t->view.count; i++) {
+        const struct cluster_node *node = &t->view.nodes[i];
+        if (!topology_is_attached(node) || !cluster_is_replica(node)) continue;
+        reply_array(c->reply, 3);
+        reply_bulk_str(c->reply, node->host);
+        reply_bulk_int(c->reply, node->port);
+        reply_bulk_int(c->reply, (int64_t)node->member->match_index);
+        count++;
+    }
+    reply_close_array(c->reply, mark, count);
 }
 
-/* There are no replicas in Redis's sense, and what was answered is already where it has to be. */
+void cmd_role(struct cmd_ctx *c) {
+    struct topology t;
+    topology_load(c, &t);
+    if (t.is_master) {
+        reply_master_role(c, &t);
+        return;
+    }
+    reply_array(c->reply, 5);
+    reply_bulk_str(c->reply, "slave");
+    reply_bulk_str(c->reply, t.master != NULL ? t.master->host : "");
+    reply_int(c->reply, t.master != NULL ? t.master->port : 0);
+    reply_bulk_str(c->reply, t.leader != NULL ? "connected" : "connect");
+    reply_int(c->reply, (int64_t)t.state.applied_index);
+}
+
+/* What was answered is on a majority already: on so many others than the leader at least, and on those that have said
+ * so. Nothing is waited for, as nothing that this connection wrote is still on its way. */
 void cmd_wait(struct cmd_ctx *c) {
     int64_t replicas = 0, timeout_ms = 0;
+    struct topology t;
     if (!cmd_arg_i64(c, c->argv[1], &replicas, NULL)) return;
     if (!cmd_arg_i64(c, c->argv[2], &timeout_ms, "ERR timeout is not an integer or out of range")) return;
     if (timeout_ms < 0) {
         reply_error(c->reply, "ERR timeout is negative");
-    } else {
-        reply_int(c->reply, 0);
+        return;
     }
+    topology_load(c, &t);
+    int64_t voters = 0, reached = 0;
+    for (size_t i = 0; i < t.view.count; i++) {
+        const struct cluster_node *node = &t.view.nodes[i];
+        if (node->is_learner) continue;
+        voters++;
+        reached += !node->member->is_self && node->member->match_index >= t.state.commit_index;
+    }
+    int64_t certain = voters / 2; /* a majority without the leader */
+    reply_int(c->reply, reached > certain ? reached : certain);
 }
 
 void cmd_lolwut(struct cmd_ctx *c) {

@@ -1,6 +1,7 @@
 /* See dispatch.h. */
 #include "dispatch.h"
 
+#include "hash.h"
 #include "mem.h"
 #include "server.h"
 
@@ -77,6 +78,33 @@ static bool is_held(const struct server *server, const struct command *cmd, int6
     return !server->pause_writes_only || (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0;
 }
 
+/* Where a cluster client finds the leader, which has all slots. Others are told nothing: they are forwarded. */
+static enum gate refuse_moved(struct server *server, const struct command *cmd, struct slice key,
+                              struct reply *reply) {
+    char host[CLUSTER_HOST_CAP];
+    int port;
+    if (!cluster_split_address(slice_of(server->leader_address), host, &port)) return GATE_NO_LEADER;
+    bool says_host = server->config.cluster_preferred_endpoint_type != ENDPOINT_UNKNOWN;
+    reply_errorf(reply, "MOVED %d %s:%d", key_slot(key), says_host ? host : "", port);
+    return refused(server, cmd, reply);
+}
+
+/* What becomes of a command that only the leader can answer, on a node that is not. Commands without a key have no slot
+ * to be moved by, so they are forwarded for cluster clients, too. */
+static enum gate away_from_leader(struct server *server, const struct command *cmd, int argc,
+                                  const struct slice *argv, struct reply *reply) {
+    struct key_position first;
+    switch (server->leadership) {
+    case LEADERSHIP_REMOVED: reply_error(reply, ERR_REMOVED); return refused(server, cmd, reply);
+    case LEADERSHIP_NOBODY: return GATE_NO_LEADER;
+    case LEADERSHIP_THERE: break;
+    case LEADERSHIP_HERE: CHECK(false);
+    }
+    if (server->config.cluster_enabled && command_keys(cmd, argc, &first, 1) > 0)
+        return refuse_moved(server, cmd, argv[first.at], reply);
+    return GATE_FORWARD;
+}
+
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
                    int64_t now_ms, struct reply *reply, const struct command **found) {
     const struct command *cmd = command_lookup(argc, argv);
@@ -108,6 +136,8 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
         return refused(server, cmd, reply);
     }
     if (is_held(server, cmd, now_ms)) return GATE_HOLD;
+    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE)
+        return away_from_leader(server, cmd, argc, argv, reply);
     if (cmd->flags & CMD_WRITE) {
         if (server->refuse_writes) {
             reply_errorf(reply, "MISCONF writes are refused: %s", server->refuse_reason);

@@ -235,6 +235,12 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     }
 }
 
+void conn_take(struct conn *c, struct slice bytes) {
+    buf_add_slice(&c->in, bytes);
+    c->net->bytes_in += bytes.len;
+    if (bytes.len > 0) process_kept(c);
+}
+
 static void start_reading(struct conn *c) {
     if (c->is_reading || c->ended || c->draining || c->closing) return;
     c->is_reading = uv_read_start(&c->uv.stream, alloc_cb, read_cb) == 0;

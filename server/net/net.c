@@ -4,6 +4,7 @@
 
 #include "config.h"
 #include "mem.h"
+#include "peer_frame.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,7 +37,7 @@ void net_init(struct net *net, uv_loop_t *loop, const struct config *config, str
     net->scratch = mem_alloc(NET_SCRATCH_SIZE);
 }
 
-static void name_address(const struct sockaddr_storage *addr, char *out, size_t cap) {
+void net_name_address(const struct sockaddr_storage *addr, char *out, size_t cap) {
     char ip[INET6_ADDRSTRLEN] = "?";
     if (addr->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
@@ -63,10 +64,10 @@ static void name_conn(struct conn *c, const struct listener *l) {
     struct sockaddr_storage addr;
     int len = sizeof addr;
     if (uv_tcp_getpeername(&c->uv.tcp, (struct sockaddr *)&addr, &len) == 0)
-        name_address(&addr, s->peer, sizeof s->peer);
+        net_name_address(&addr, s->peer, sizeof s->peer);
     len = sizeof addr;
     if (uv_tcp_getsockname(&c->uv.tcp, (struct sockaddr *)&addr, &len) == 0)
-        name_address(&addr, s->local, sizeof s->local);
+        net_name_address(&addr, s->local, sizeof s->local);
 }
 
 static void turn_away(struct conn *c, char *text) {
@@ -129,6 +130,63 @@ static void accept_cb(uv_stream_t *server, int status) {
     conn_start(c);
 }
 
+static void copy_address(char out[64], struct slice text) {
+    size_t len = text.len < 63 ? text.len : 63;
+    memcpy(out, text.data, len);
+    out[len] = '\0';
+}
+
+static void name_forwarded(struct conn *c, const struct peer_client *client) {
+    struct session *s = &c->session;
+    uv_os_fd_t fd = -1;
+    uv_fileno(&c->uv.handle, &fd);
+    s->fd = fd;
+    s->forwarded = true;
+    copy_address(s->peer, client->address);
+    copy_address(s->local, client->local_address);
+}
+
+/* Nobody without the password gets as far as being forwarded: the other node has seen to that. */
+static void take_over_session(struct session *s, const struct peer_client *client) {
+    struct buf *texts[] = {&s->name, &s->lib_name, &s->lib_version, &s->user};
+    const struct slice said[] = {client->name, client->lib_name, client->lib_version, client->user};
+    s->authenticated = true;
+    s->db = (int)client->db;
+    s->resp = client->resp;
+    s->no_evict = client->no_evict;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        buf_clear(texts[i]);
+        buf_add_slice(texts[i], said[i]);
+    }
+}
+
+struct conn *net_adopt(struct net *net, int fd, struct slice leftover, const struct peer_client *client) {
+    struct conn *c = conn_new(net);
+    uv_tcp_init(net->loop, &c->uv.tcp);
+    c->uv.handle.data = c;
+    if (uv_tcp_open(&c->uv.tcp, fd) != 0) {
+        close(fd);
+        conn_abandon(c);
+        return NULL;
+    }
+    net->accepted++;
+    if (net->stopping || (int64_t)net->conn_count > net->config->maxclients) {
+        refuse(c);
+        return NULL;
+    }
+    if ((int64_t)client->db >= net->config->databases) {
+        static char text[] = "-ERR DB index is out of range\r\n";
+        turn_away(c, text);
+        return NULL;
+    }
+    name_forwarded(c, client);
+    conn_start(c);
+    if (c->closing) return NULL;
+    take_over_session(&c->session, client);
+    conn_take(c, leftover);
+    return c;
+}
+
 static struct listener *listener_new(struct net *net, bool is_pipe) {
     struct listener *l = mem_calloc(1, sizeof *l);
     l->net = net;
@@ -142,14 +200,15 @@ static struct listener *listener_new(struct net *net, bool is_pipe) {
     return l;
 }
 
-/* As Redis: what has no colon is an IPv4 address, or the name of one. */
-static int find_address(struct net *net, const char *host, int port, struct sockaddr_storage *out) {
+int net_find_address(uv_loop_t *loop, const char *host, int port, struct sockaddr_storage *out) {
+    if (strcmp(host, "*") == 0) host = "0.0.0.0";
+    if (strcmp(host, "::*") == 0) host = "::";
     if (strchr(host, ':') != NULL) return uv_ip6_addr(host, port, (struct sockaddr_in6 *)(void *)out);
     struct sockaddr_in *in = (struct sockaddr_in *)(void *)out;
     if (uv_ip4_addr(host, port, in) == 0) return 0;
     struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
     uv_getaddrinfo_t query;
-    int rc = uv_getaddrinfo(net->loop, &query, NULL, host, NULL, &hints);
+    int rc = uv_getaddrinfo(loop, &query, NULL, host, NULL, &hints);
     if (rc != 0) return rc;
     memcpy(in, query.addrinfo->ai_addr, sizeof *in);
     in->sin_port = htons((uint16_t)port);
@@ -162,12 +221,11 @@ static int listen_tcp(struct net *net, const char *address, struct listener **ou
     int port = (int)net->config->port;
     struct sockaddr_storage addr;
     bool is_v6 = strchr(address, ':') != NULL;
-    const char *host = strcmp(address, "*") == 0 ? "0.0.0.0" : strcmp(address, "::*") == 0 ? "::" : address;
-    int rc = find_address(net, host, port, &addr);
+    int rc = net_find_address(net->loop, address, port, &addr);
     if (rc != 0) return rc;
     struct listener *l = listener_new(net, false);
     *out = l;
-    name_address(&addr, l->name, sizeof l->name);
+    net_name_address(&addr, l->name, sizeof l->name);
     rc = uv_tcp_bind(&l->uv.tcp, (const struct sockaddr *)&addr, is_v6 ? UV_TCP_IPV6ONLY : 0);
     if (rc == 0) rc = uv_listen(&l->uv.stream, (int)net->config->tcp_backlog, accept_cb);
     return rc;

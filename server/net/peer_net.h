@@ -66,7 +66,7 @@ struct peer_net_handler {
     /* A Raft message arrived. m->from is who the link's HELLO said, m->to is this node, the cluster is ours.
      * payloads[i] belongs to m->entries[i]. All borrowed until the call returns. */
     void (*message)(void *arg, const struct raft_message *m, const struct slice *payloads);
-    /* Our RAFT link to the peer came up, or is no longer (also when a refusal keeps it from coming up: once). */
+    /* Our RAFT link to the peer came up, or is no longer. Nothing is told of peers that peer_net_set_peers took away. */
     void (*link_up)(void *arg, uint64_t id);
     void (*link_down)(void *arg, uint64_t id);
     /* The peer refuses our RAFT link (it is tried again all the same): for INFO, and to notice that one was removed. */
@@ -93,7 +93,8 @@ int peer_net_port(const struct peer_net *pn); /* 0: does not listen */
 /* What cluster-port and port mean together: cluster_port, or port + PEER_PORT_OFFSET; 0 when that is no port. */
 int peer_port_of(int port, int cluster_port);
 
-/* After forming, joining or leaving: who we are from now on. Links that were opened or let in as somebody else close. */
+/* After forming, joining or leaving: who we are from now on. RAFT and SNAPSHOT links that were opened or let in as
+ * somebody else close, and are opened anew; CONTROL and FORWARD links go on. */
 void peer_net_set_identity(struct peer_net *pn, uint64_t id, const struct peer_origin *origin);
 void peer_net_set_address(struct peer_net *pn, const char *address);
 /* CONFIG SET cluster-secret: for handshakes from now on; links that are up stay. */
@@ -138,8 +139,11 @@ size_t peer_net_links(const struct peer_net *pn, struct peer_link_info *out, siz
 
 /* --- control: one request, one response --- */
 
-/* rc: RC_OK and *response (borrowed); RC_INVALID refused, with code and text; RC_IO not reached or broken off, with text;
- * RC_STOPPED timed out or closing: whether the request was seen is unknown. */
+/* RC_OK       *response is the answer (borrowed), responder_id and *responder say whose it is
+ * RC_INVALID  refused, by either side: `code` is an enum peer_refusal, `text` says more. The request was not seen
+ * RC_IO       not reached: the request was not seen
+ * RC_STOPPED  timed out, or broken off: whether the request was seen is unknown
+ * `responder` is NULL unless RC_OK. */
 typedef void peer_control_cb(void *arg, enum rc rc, uint32_t code, const char *text,
                              const struct peer_control *response, uint64_t responder_id,
                              const struct peer_origin *responder);

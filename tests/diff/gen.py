@@ -641,6 +641,24 @@ class Gen:
                           [b"FUNCTION", b"FLUSH", b"ASYNC"], [b"FUNCTION", b"FLUSH", b"x"],
                           [b"FUNCTION", b"FLUSH", b"SYNC", b"x"], [b"FUNCTION"]])
 
+    def cluster(self):
+        """What a server without cluster mode says. REPLICAOF is left out: an altered one would make Redis a replica."""
+        return self.pick([[b"CLUSTER", b"INFO"], [b"CLUSTER", b"NODES"], [b"CLUSTER", b"SLOTS"],
+                          [b"CLUSTER", b"SHARDS"], [b"CLUSTER", b"LINKS"], [b"CLUSTER", b"KEYSLOT", self.key()],
+                          [b"CLUSTER", b"KEYSLOT"], [b"CLUSTER", b"COUNTKEYSINSLOT", self.index()],
+                          [b"CLUSTER", b"GETKEYSINSLOT", self.index(), self.index()],
+                          [b"CLUSTER", b"REPLICAS", b"x"], [b"CLUSTER", b"SLAVES", b"x"],
+                          [b"CLUSTER", b"COUNT-FAILURE-REPORTS", b"x"], [b"CLUSTER", b"ADDSLOTS", self.index()],
+                          [b"CLUSTER", b"DELSLOTSRANGE", b"0", b"1"], [b"CLUSTER", b"SETSLOT", b"1", b"STABLE"],
+                          [b"CLUSTER", b"FLUSHSLOTS"], [b"CLUSTER", b"SAVECONFIG"], [b"CLUSTER", b"BUMPEPOCH"],
+                          [b"CLUSTER", b"RESET"], [b"CLUSTER", b"BOGUS"], [b"CLUSTER"], [b"CLUSTER", b"SLOTS", b"x"],
+                          [b"CLUSTER", b"MEET", b"h"], [b"READONLY"], [b"READWRITE"], [b"ASKING"],
+                          [b"READONLY", b"x"], [b"FAILOVER"], [b"FAILOVER", b"ABORT"], [b"FAILOVER", b"BOGUS"],
+                          [b"FAILOVER", b"TO", b"h", b"1"], [b"FAILOVER", b"TO", b"h", self.index()],
+                          [b"FAILOVER", b"FORCE"], [b"FAILOVER", b"TIMEOUT", self.index()],
+                          [b"FAILOVER", b"TO", b"h", b"1", b"FORCE", b"TIMEOUT", b"10"],
+                          [b"FAILOVER", b"ABORT", b"TIMEOUT", b"1"], [b"FAILOVER", b"TO", b"h"]])
+
     def unknown(self):
         name = self.pick([
             b"NOSUCH", b"", b"gett", b"sett", b"foo|bar", b"\x00\x01", b"x" * 200, b"nosuch\r\n", b"get ",
@@ -718,6 +736,7 @@ class Gen:
             (2, "slowlog", self.slowlog),
             (2, "latency", self.latency),
             (3, "misc", self.misc),
+            (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
         ]
 

@@ -843,6 +843,11 @@ client|unpause client|help config|get config|set config|resetstat config|rewrite
 command|list command|info command|docs command|getkeys command|getkeysandflags command|help memory|usage
 memory|doctor memory|stats memory|purge memory|help slowlog|get slowlog|len slowlog|reset slowlog|help
 latency|latest latency|history latency|reset latency|doctor latency|graph latency|histogram latency|help
+cluster cluster|info cluster|nodes cluster|slots cluster|shards cluster|links cluster|myid cluster|keyslot
+cluster|countkeysinslot cluster|getkeysinslot cluster|replicas cluster|slaves cluster|count-failure-reports cluster|meet
+cluster|forget cluster|failover cluster|reset cluster|replicate cluster|addslots cluster|addslotsrange cluster|delslots
+cluster|delslotsrange cluster|flushslots cluster|setslot cluster|saveconfig cluster|bumpepoch cluster|set-config-epoch
+cluster|help readonly readwrite asking replicaof slaveof failover
 """.split()
 
 

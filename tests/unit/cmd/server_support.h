@@ -144,6 +144,20 @@ __attribute__((unused)) static void server_open(void) {
                                     .random = world_random,
                                     .now_us = world_now_us,
                                     .log = world_log}};
+    /* A leader alone, as every server begins. */
+    world.cluster = (struct cluster_state){
+        .cluster_id = "00112233445566778899aabbccddeeff",
+        .node_id = 1,
+        .leader_id = 1,
+        .last_leader_id = 1,
+        .term = 7,
+        .commit_index = 42,
+        .applied_index = 42,
+        .is_leader = true,
+        .readable = true,
+        .member_count = 1,
+        .members = {{.id = 1, .is_self = true, .is_connected = true, .match_index = 42}},
+    };
     desk_open();
     config_free(&desk.server.config);
     server_init(&desk.server, &world.host, desk.ks);

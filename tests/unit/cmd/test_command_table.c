@@ -84,6 +84,45 @@ TEST(keys_of_arguments) {
                   99); /* told even when there is no room */
 }
 
+static bool is_any_nodes(const char *name) {
+    /* What every node answers by itself, containers with all they hold. A command that is not here is passed on to the
+     * leader, which is the safe side: a new one that may be answered anywhere has to be entered, after some thought. */
+    static const char *const local[] = {
+        "ping",          "echo",           "hello",
+        "auth",          "quit",           "reset",
+        "select",        "client",         "info",
+        "config",        "command",        "time",
+        "shutdown",      "debug",          "slowlog",
+        "latency",       "save",           "bgsave",
+        "lastsave",      "bgrewriteaof",   "role",
+        "cluster",       "readonly",       "readwrite",
+        "asking",        "replicaof",      "slaveof",
+        "raft.cluster",  "raft.node|help", "sentinel",
+        "memory|doctor", "memory|stats",   "memory|malloc-stats",
+        "memory|purge",  "memory|help",    "object|help",
+    };
+    static const char *const leaders[] = {"cluster|meet", "cluster|forget", "cluster|countkeysinslot",
+                                          "cluster|getkeysinslot", "sentinel|failover"};
+    for (size_t i = 0; i < sizeof leaders / sizeof leaders[0]; i++) {
+        if (strcmp(name, leaders[i]) == 0) return false;
+    }
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        size_t len = strlen(local[i]);
+        if (strncmp(name, local[i], len) == 0 && (name[len] == '\0' || name[len] == '|')) return true;
+    }
+    return false;
+}
+
+TEST(what_is_not_the_leaders_is_listed) {
+    for (int id = 0; id < command_stat_count(); id++) {
+        const struct command *cmd = command_by_id(id);
+        char name[COMMAND_NAME_CAP];
+        command_full_name(cmd, name, sizeof name);
+        if (cmd->subcommand_count > 0) continue; /* only ever an error */
+        EXPECT_NOTE(((cmd->flags & CMD_NEEDS_LEADER) == 0) == is_any_nodes(name), "%s", name);
+    }
+}
+
 /* Whoever writes a row of commands.def writes one of command_docs.def, too, and its notation can be read. */
 TEST(everything_shown_is_documented) {
     struct buf out = {0};

@@ -18,6 +18,8 @@ static _Atomic long disk_steps_left = LONG_MAX; /* LONG_MAX: it does not stop */
 static _Atomic int disk_errno = EIO;
 static _Atomic long long disk_free_bytes = -1; /* what statvfs says; -1: the truth */
 
+static _Atomic bool disk_holds; /* pwrite waits */
+
 static bool disk_stops(void) {
     if (atomic_load(&disk_steps_left) == LONG_MAX || atomic_fetch_sub(&disk_steps_left, 1) > 0) return false;
     errno = atomic_load(&disk_errno);
@@ -45,6 +47,7 @@ ssize_t write(int fd, const void *data, size_t len) {
 }
 
 ssize_t pwrite(int fd, const void *data, size_t len, off_t at) {
+    while (atomic_load(&disk_holds)) usleep(500);
     if (disk_stops()) return -1;
     return syscall(SYS_pwrite64, fd, data, len, at);
 }

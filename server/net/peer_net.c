@@ -1,0 +1,493 @@
+/* Listeners on the peer port, the RAFT links kept to the peers, who is let in. One connection is peer_link.c's; see
+ * peer_net.h. */
+#include "mem.h"
+#include "net_internal.h"
+#include "peer_net_internal.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    FRAME_BYTES_MAX = 1 << 30,
+    OUT_BYTES_MAX = 64 << 20,
+    GREETING_MS = 5000,
+    STEADY_MS = 1000, /* a link that lasted so long was a good one: the next is tried soon */
+    KEEP_OUT_MAX = 1 << 20,
+};
+
+struct peer_listener {
+    struct list link;
+    struct peer_net *pn;
+    uv_tcp_t tcp;
+    int port;
+};
+
+/* One that RAFT links are kept to. */
+struct peer {
+    struct peer_net *pn;
+    uint64_t id;
+    char address[RAFT_ADDRESS_CAP];
+    struct link *out; /* NULL while it waits for the timer */
+    struct link *in;  /* its RAFT link to us, if there is one */
+    uv_timer_t timer; /* until the next attempt */
+    uint64_t backoff_ms;
+    uint64_t up_ms;
+    bool up; /* and link_up was said */
+    uint32_t refused_code;
+    uint64_t frames_out, bytes_out, frames_in, bytes_in, dropped, connects;
+};
+
+static const struct link_ops raft_out_ops, raft_in_ops;
+
+/* --- the log --- */
+
+static void host_of(const char *address, char out[64]) {
+    const char *colon = strrchr(address, ':');
+    size_t len = colon != NULL ? (size_t)(colon - address) : strlen(address);
+    snprintf(out, 64, "%.*s", (int)len, address);
+}
+
+/* The slot of this pair, or the one to forget for it: the oldest. */
+static struct complaint *find_complaint(struct peer_net *pn, const char *host, uint32_t code) {
+    struct complaint *oldest = &pn->complaints[0];
+    for (size_t i = 0; i < PEER_COMPLAINTS_MAX; i++) {
+        struct complaint *c = &pn->complaints[i];
+        if (c->code == code && strcmp(c->host, host) == 0) return c;
+        if (c->ms < oldest->ms) oldest = c;
+    }
+    *oldest = (struct complaint){.code = code};
+    snprintf(oldest->host, sizeof oldest->host, "%s", host);
+    return oldest;
+}
+
+void peer_net_complain(struct peer_net *pn, const char *address, uint32_t code, const char *format, ...) {
+    char host[64], line[512];
+    uint64_t now = uv_now(pn->loop);
+    host_of(address, host);
+    struct complaint *c = find_complaint(pn, host, code);
+    if (c->ms != 0 && now - c->ms < PEER_COMPLAINT_MS) return;
+    c->ms = now > 0 ? now : 1;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    pn->handler.log(pn->handler.arg, line);
+}
+
+/* --- beginning and end --- */
+
+static char *copy_text(const char *text) {
+    if (text == NULL || *text == '\0') return NULL;
+    size_t size = strlen(text) + 1;
+    return memcpy(mem_alloc(size), text, size);
+}
+
+struct peer_net *peer_net_new(uv_loop_t *loop, const struct peer_net_options *options,
+                              const struct peer_net_handler *handler) {
+    struct peer_net *pn = mem_calloc(1, sizeof *pn);
+    pn->loop = loop;
+    pn->handler = *handler;
+    pn->id = options->id;
+    pn->origin = options->origin;
+    pn->secret = copy_text(options->secret);
+    pn->frame_bytes_max = options->frame_bytes_max ? options->frame_bytes_max : FRAME_BYTES_MAX;
+    pn->out_bytes_max = options->out_bytes_max ? options->out_bytes_max : OUT_BYTES_MAX;
+    pn->greeting_ms = options->greeting_ms ? options->greeting_ms : GREETING_MS;
+    pn->rng.state = options->seed;
+    list_init(&pn->listeners);
+    list_init(&pn->links);
+    list_init(&pn->strangers);
+    list_init(&pn->to_flush);
+    pn->scratch = mem_alloc(PEER_SCRATCH_SIZE);
+    peer_net_set_address(pn, options->address);
+    return pn;
+}
+
+static void listener_closed_cb(uv_handle_t *handle) {
+    struct peer_listener *l = handle->data;
+    l->pn->handles_open--;
+    mem_free(l);
+}
+
+static void peer_closed_cb(uv_handle_t *handle) {
+    struct peer *p = handle->data;
+    p->pn->handles_open--;
+    mem_free(p);
+}
+
+/* Its last words still go out. */
+static void peer_remove(struct peer *p) {
+    if (p->out != NULL) {
+        p->out->owner = NULL;
+        link_finish(p->out, 0, "no longer a peer");
+    }
+    uv_close((uv_handle_t *)&p->timer, peer_closed_cb);
+}
+
+static void close_links(struct list *links, const char *why) {
+    LIST_FOR_EACH_SAFE(it, links) link_close(container_of(it, struct link, link), 0, "%s", why);
+}
+
+void peer_net_close_all(struct peer_net *pn) {
+    pn->closing = true;
+    while (!list_empty(&pn->listeners)) {
+        struct peer_listener *l = container_of(pn->listeners.next, struct peer_listener, link);
+        list_unlink(&l->link);
+        uv_close((uv_handle_t *)&l->tcp, listener_closed_cb);
+    }
+    for (size_t i = 0; i < pn->peer_count; i++) {
+        struct peer *p = pn->peers[i];
+        if (p->out != NULL) p->out->owner = NULL;
+        uv_close((uv_handle_t *)&p->timer, peer_closed_cb);
+    }
+    pn->peer_count = 0;
+    close_links(&pn->links, "stopping");
+    close_links(&pn->strangers, "stopping");
+}
+
+void peer_net_free(struct peer_net *pn) {
+    CHECK(pn->handles_open == 0);
+    CHECK(pn->links_open == 0);
+    peer_append_store_free(&pn->store);
+    mem_free(pn->peers);
+    mem_free(pn->secret);
+    mem_free(pn->scratch);
+    mem_free(pn);
+}
+
+void peer_net_set_address(struct peer_net *pn, const char *address) {
+    snprintf(pn->address, sizeof pn->address, "%s", address != NULL ? address : "");
+}
+
+void peer_net_set_secret(struct peer_net *pn, const char *secret) {
+    mem_free(pn->secret);
+    pn->secret = copy_text(secret);
+}
+
+void peer_net_set_identity(struct peer_net *pn, uint64_t id, const struct peer_origin *origin) {
+    bool is_same = pn->id == id && memcmp(&pn->origin, origin, sizeof *origin) == 0;
+    pn->id = id;
+    pn->origin = *origin;
+    if (is_same) return;
+    LIST_FOR_EACH_SAFE(it, &pn->links) {
+        struct link *l = container_of(it, struct link, link);
+        if (l->ops->kind == PEER_LINK_RAFT || l->ops->kind == PEER_LINK_SNAPSHOT)
+            link_close(l, 0, "this node has a new identity");
+    }
+}
+
+/* --- listening --- */
+
+static void accept_cb(uv_stream_t *server, int status) {
+    struct peer_listener *listener = server->data;
+    struct peer_net *pn = listener->pn;
+    if (status < 0) return;
+    struct link *l = link_new_stranger(pn);
+    if (uv_accept(server, (uv_stream_t *)&l->tcp) != 0) {
+        link_close(l, 0, "cannot be accepted");
+        return;
+    }
+    link_start_stranger(l);
+    if (pn->stranger_count <= PEER_STRANGERS_MAX) return;
+    /* Who is honest says hello at once; who has been silent for longest is the least likely to be. */
+    struct link *oldest = container_of(pn->strangers.next, struct link, link);
+    link_close(oldest, COMPLAINT_TOO_MANY, "too many are there that do not say who they are");
+}
+
+static int listen_on(struct peer_net *pn, const char *host, int port, int backlog) {
+    struct sockaddr_storage addr;
+    int rc = net_find_address(pn->loop, host, port, &addr);
+    if (rc != 0) return rc;
+    struct peer_listener *l = mem_calloc(1, sizeof *l);
+    l->pn = pn;
+    list_init(&l->link);
+    CHECK(uv_tcp_init(pn->loop, &l->tcp) == 0);
+    l->tcp.data = l;
+    pn->handles_open++;
+    unsigned flags = addr.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
+    int len = sizeof addr;
+    rc = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&addr, flags);
+    if (rc == 0) rc = uv_listen((uv_stream_t *)&l->tcp, backlog, accept_cb);
+    if (rc == 0) rc = uv_tcp_getsockname(&l->tcp, (struct sockaddr *)&addr, &len);
+    if (rc != 0) {
+        uv_close((uv_handle_t *)&l->tcp, listener_closed_cb);
+        return rc;
+    }
+    l->port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&addr)->sin6_port
+                                               : ((struct sockaddr_in *)(void *)&addr)->sin_port);
+    list_push_back(&pn->listeners, &l->link);
+    return 0;
+}
+
+enum rc peer_net_listen(struct peer_net *pn, const char *bind, int port, int backlog, char *error,
+                        size_t cap) {
+    char addresses[1024];
+    snprintf(addresses, sizeof addresses, "%s", bind);
+    char *rest = addresses;
+    for (char *word; (word = strsep(&rest, " ")) != NULL;) {
+        if (*word == '\0') continue;
+        bool optional = *word == '-';
+        int rc = listen_on(pn, word + optional, port, backlog);
+        if (rc == 0 || (optional && (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT))) continue;
+        snprintf(error, cap, "Failed listening on peer port %d (%.64s): %s", port, word + optional,
+                 uv_strerror(rc));
+        return RC_IO;
+    }
+    return RC_OK;
+}
+
+int peer_net_port(const struct peer_net *pn) {
+    return list_empty(&pn->listeners) ? 0
+                                      : container_of(pn->listeners.next, struct peer_listener, link)->port;
+}
+
+const struct link_ops *peer_net_ops_for(enum peer_link_kind kind) {
+    switch (kind) {
+    case PEER_LINK_RAFT: return &raft_in_ops;
+    case PEER_LINK_SNAPSHOT: return &accepted_stream_ops;
+    case PEER_LINK_CONTROL: return &accepted_control_ops;
+    case PEER_LINK_FORWARD: break;
+    }
+    CHECK(!"a link that has no frames");
+    return NULL;
+}
+
+/* --- links to the peers --- */
+
+static struct peer *find_peer(const struct peer_net *pn, uint64_t id) {
+    for (size_t i = 0; i < pn->peer_count; i++)
+        if (pn->peers[i]->id == id) return pn->peers[i];
+    return NULL;
+}
+
+static void peer_connect(struct peer *p) {
+    CHECK(p->out == NULL);
+    uv_timer_stop(&p->timer);
+    struct link_target target = {.address = p->address, .id = p->id, .timeout_ms = p->pn->greeting_ms};
+    p->connects++;
+    p->out = link_open(p->pn, &raft_out_ops, p, &target);
+}
+
+static void retry_cb(uv_timer_t *timer) {
+    peer_connect(timer->data);
+}
+
+/* Three quarters to five quarters of the back-off, which doubles. */
+static void connect_later(struct peer *p) {
+    uint64_t wait_ms = p->backoff_ms - p->backoff_ms / 4 + rng_below(&p->pn->rng, p->backoff_ms / 2 + 1);
+    p->backoff_ms = p->backoff_ms * 2 < PEER_BACKOFF_MS_MAX ? p->backoff_ms * 2 : PEER_BACKOFF_MS_MAX;
+    if (wait_ms > PEER_BACKOFF_MS_MAX) wait_ms = PEER_BACKOFF_MS_MAX;
+    uv_timer_start(&p->timer, retry_cb, wait_ms, 0);
+}
+
+static void raft_out_up(struct link *l) {
+    struct peer *p = l->owner;
+    p->up = true;
+    p->up_ms = uv_now(p->pn->loop);
+    p->refused_code = 0;
+    p->pn->handler.link_up(p->pn->handler.arg, p->id);
+}
+
+static void raft_out_closed(struct link *l) {
+    struct peer *p = l->owner;
+    struct peer_net *pn = p->pn;
+    uint64_t now = uv_now(pn->loop), id = p->id;
+    bool was_up = p->up;
+    p->out = NULL;
+    p->bytes_out += l->bytes_out;
+    p->refused_code = l->code;
+    if (was_up && now - p->up_ms >= STEADY_MS) p->backoff_ms = PEER_BACKOFF_MS_MIN;
+    if (was_up) p->up_ms = now;
+    p->up = false;
+    connect_later(p);
+    const char *what = l->was_refused_by_peer ? "refuses our link"
+                       : was_up               ? "is no longer linked"
+                                              : "is not linked";
+    peer_net_complain(pn, l->address, l->code ? l->code : COMPLAINT_UNREACHABLE, "Node %016llx at %s %s: %s",
+                      (unsigned long long)id, l->address, what, l->why);
+    if (was_up) pn->handler.link_down(pn->handler.arg, id);
+    if (l->code != 0) pn->handler.refused(pn->handler.arg, id, l->code, l->why);
+}
+
+/* Nothing comes back on it. */
+static void raft_out_frame(struct link *l, const struct peer_frame *f) {
+    link_close(l, PEER_UNEXPECTED, "a frame of kind %s came back on it", peer_frame_name(f->kind));
+}
+
+static const struct link_ops raft_out_ops = {.kind = PEER_LINK_RAFT,
+                                             .keep_bytes = KEEP_OUT_MAX,
+                                             .queue_max = SIZE_MAX,
+                                             .up = raft_out_up,
+                                             .frame = raft_out_frame,
+                                             .closed = raft_out_closed};
+
+/* --- links from the peers --- */
+
+static bool is_raft_from(const struct link *l, uint64_t id) {
+    return l->ops == &raft_in_ops && l->peer_id == id;
+}
+
+/* A peer that connects anew has lost its old connection, whether or not we have noticed. And it can be reached. */
+static void raft_in_up(struct link *l) {
+    struct peer_net *pn = l->pn;
+    LIST_FOR_EACH_SAFE(it, &pn->links) {
+        struct link *other = container_of(it, struct link, link);
+        if (other != l && is_raft_from(other, l->peer_id)) link_close(other, 0, "a newer one has come");
+    }
+    struct peer *p = find_peer(pn, l->peer_id);
+    if (p == NULL) return;
+    p->in = l;
+    p->backoff_ms = PEER_BACKOFF_MS_MIN;
+    if (p->out == NULL) peer_connect(p);
+}
+
+static void raft_in_closed(struct link *l) {
+    struct peer *p = find_peer(l->pn, l->peer_id);
+    if (p != NULL && p->in == l) p->in = NULL;
+}
+
+static void raft_in_frame(struct link *l, const struct peer_frame *f) {
+    struct peer_net *pn = l->pn;
+    struct raft_message m;
+    if (f->source != l->peer_id || f->target != pn->id ||
+        memcmp(&f->origin, &l->peer_origin, sizeof f->origin) != 0) {
+        link_close(l, PEER_WRONG_TARGET, "a frame of somebody else's, or for somebody else");
+        return;
+    }
+    if (peer_read_message(f, &pn->store, &m) != RC_OK) {
+        peer_net_complain(pn, l->address, PEER_UNEXPECTED, "Closing the link from %s: its %s makes no sense",
+                          l->address, peer_frame_name(f->kind));
+        link_close(l, PEER_UNEXPECTED, "malformed");
+        return;
+    }
+    struct peer *p = find_peer(pn, l->peer_id);
+    if (p != NULL) {
+        p->frames_in++;
+        p->bytes_in += PEER_HEADER_SIZE + f->body.len;
+    }
+    pn->handler.message(pn->handler.arg, &m, pn->store.payloads);
+}
+
+static const struct link_ops raft_in_ops = {.kind = PEER_LINK_RAFT,
+                                            .queue_max = SIZE_MAX,
+                                            .up = raft_in_up,
+                                            .frame = raft_in_frame,
+                                            .closed = raft_in_closed};
+
+/* --- whom links are kept to --- */
+
+static struct peer *peer_new(struct peer_net *pn, uint64_t id) {
+    struct peer *p = mem_calloc(1, sizeof *p);
+    p->pn = pn;
+    p->id = id;
+    p->backoff_ms = PEER_BACKOFF_MS_MIN;
+    p->up_ms = uv_now(pn->loop);
+    CHECK(uv_timer_init(pn->loop, &p->timer) == 0);
+    p->timer.data = p;
+    pn->handles_open++;
+    LIST_FOR_EACH(it, &pn->links) {
+        struct link *l = container_of(it, struct link, link);
+        if (is_raft_from(l, id)) p->in = l;
+    }
+    return p;
+}
+
+/* The attempt that is going on, or the link that is up, leads to the old address. */
+static void peer_set_address(struct peer *p, const char *address) {
+    if (strcmp(p->address, address) == 0) return;
+    snprintf(p->address, sizeof p->address, "%s", address);
+    p->backoff_ms = PEER_BACKOFF_MS_MIN;
+    if (p->out == NULL)
+        peer_connect(p);
+    else
+        link_close(p->out, 0, "it has a new address");
+}
+
+/* Takes the peer out of the old array, so that what is left there is to be removed. */
+static struct peer *take_peer(struct peer **old, size_t count, uint64_t id) {
+    for (size_t i = 0; i < count; i++) {
+        struct peer *p = old[i];
+        if (p == NULL || p->id != id) continue;
+        old[i] = NULL;
+        return p;
+    }
+    return NULL;
+}
+
+void peer_net_set_peers(struct peer_net *pn, const struct peer_address *peers, size_t count) {
+    CHECK(!pn->closing);
+    struct peer **old = pn->peers;
+    size_t old_count = pn->peer_count;
+    pn->peers = mem_calloc(count + 1, sizeof *pn->peers);
+    pn->peer_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (peers[i].id == pn->id || find_peer(pn, peers[i].id) != NULL) continue;
+        struct peer *p = take_peer(old, old_count, peers[i].id);
+        pn->peers[pn->peer_count++] = p != NULL ? p : peer_new(pn, peers[i].id);
+    }
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i] != NULL) peer_remove(old[i]);
+    mem_free(old);
+    for (size_t i = 0; i < count; i++) {
+        struct peer *p = find_peer(pn, peers[i].id);
+        if (p != NULL) peer_set_address(p, peers[i].address);
+    }
+}
+
+/* --- messages --- */
+
+struct buf *peer_net_out(struct peer_net *pn, uint64_t id) {
+    struct peer *p = find_peer(pn, id);
+    if (p == NULL) return NULL;
+    if (!link_is_up(p->out) || link_unsent(p->out) > pn->out_bytes_max) {
+        p->dropped++;
+        return NULL;
+    }
+    return link_out(p->out);
+}
+
+void peer_net_sent(struct peer_net *pn, uint64_t id) {
+    struct peer *p = find_peer(pn, id);
+    CHECK(p != NULL);
+    p->frames_out++;
+    if (p->out != NULL) link_touch(p->out);
+}
+
+void peer_net_flush(struct peer_net *pn) {
+    while (!list_empty(&pn->to_flush)) link_flush(container_of(pn->to_flush.next, struct link, flush_link));
+}
+
+size_t peer_net_unsent(const struct peer_net *pn, uint64_t id) {
+    const struct peer *p = find_peer(pn, id);
+    return p != NULL && link_is_up(p->out) ? link_unsent(p->out) : 0;
+}
+
+bool peer_net_is_receiving(const struct peer_net *pn, uint64_t id, uint64_t within_ms) {
+    LIST_FOR_EACH(it, &pn->links) {
+        const struct link *l = container_of(it, struct link, link);
+        if (is_raft_from(l, id) && l->in.len > 0 && uv_now(pn->loop) - l->heard_ms <= within_ms) return true;
+    }
+    return false;
+}
+
+size_t peer_net_links(const struct peer_net *pn, struct peer_link_info *out, size_t cap) {
+    for (size_t i = 0; i < pn->peer_count && i < cap; i++) {
+        const struct peer *p = pn->peers[i];
+        out[i] = (struct peer_link_info){.id = p->id,
+                                         .up = p->up,
+                                         .heard = p->in != NULL,
+                                         .up_ms = p->up_ms,
+                                         .frames_out = p->frames_out,
+                                         .bytes_out = p->bytes_out + (p->out != NULL ? p->out->bytes_out : 0),
+                                         .frames_in = p->frames_in,
+                                         .bytes_in = p->bytes_in,
+                                         .dropped = p->dropped,
+                                         .connects = p->connects,
+                                         .unsent = peer_net_unsent(pn, p->id),
+                                         .refused_code = p->refused_code};
+        memcpy(out[i].address, p->address, sizeof p->address);
+    }
+    return pn->peer_count;
+}
