@@ -24,9 +24,10 @@ static bool members_are_equal(const struct raft_members *a, const struct raft_me
 static enum raft_refusal refuse_change(const struct raft *r, const struct raft_event *e) {
     if (r->role != RAFT_LEADER) return RAFT_NOT_LEADER;
     if (r->transfer_to != 0) return RAFT_TRANSFERRING;
-    if (!has_own_commit(r)) return RAFT_NOT_YET;
+    if (!has_own_commit(r) && !MUTANT(36)) return RAFT_NOT_YET;
     const struct log_config *newest = log_newest_config(&r->log);
-    if (newest->index > r->commit_index || members_are_joint(&newest->members)) return RAFT_CHANGING;
+    if (newest->index > r->commit_index && !MUTANT(37)) return RAFT_CHANGING;
+    if (members_are_joint(&newest->members)) return RAFT_CHANGING;
     if (e->index != newest->index) return RAFT_CHANGING;
     if (!is_plain(e->members) || members_are_equal(e->members, &newest->members)) return RAFT_SENSELESS;
     return can_store(r) ? RAFT_TAKEN : RAFT_TOO_MUCH;
@@ -58,10 +59,10 @@ static void resign(struct raft *r) {
 /* What the newest configuration asks of the leader once it is committed. */
 void change_finish(struct raft *r) {
     const struct log_config *newest = log_newest_config(&r->log);
-    if (newest->index > r->commit_index || !has_own_commit(r)) return;
+    if ((newest->index > r->commit_index && !MUTANT(54)) || !has_own_commit(r)) return;
     if (members_are_joint(&newest->members)) {
         /* Any leader finishes what another began (pitfall M9); not while it hands over: then the next one does. */
-        if (r->has_appended || r->transfer_to != 0 || !can_store(r)) return;
+        if (r->has_appended || r->transfer_to != 0 || !can_store(r) || MUTANT(40)) return;
         struct raft_members next;
         members_leave(&newest->members, &next);
         leader_append(r, RAFT_ENTRY_MEMBERS, 0, &next);
@@ -69,7 +70,7 @@ void change_finish(struct raft *r) {
     }
     peers_drop_leaving(r);
     const struct raft_member *self = members_find(&newest->members, r->config.id);
-    if (self == NULL || self->seat != RAFT_VOTER) resign(r);
+    if ((self == NULL || self->seat != RAFT_VOTER) && !MUTANT(38)) resign(r);
 }
 
 /* --- transfer --- */
@@ -132,7 +133,7 @@ void transfer_go_on(struct raft *r) {
     if (r->transfer_to == 0) return;
     struct peer *p = peer_find(r, r->transfer_to);
     CHECK(p != NULL);
-    if (p->match == r->log.last_index) send_timeout_now(r, p);
+    if (p->match == r->log.last_index || MUTANT(46)) send_timeout_now(r, p);
 }
 
 /* Leadership stays here; a lease must be earned by messages sent from now on (pitfall R7). */

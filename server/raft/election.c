@@ -22,6 +22,7 @@ void reset_election(struct raft *r) {
 }
 
 bool is_sticky(const struct raft *r) {
+    if (MUTANT(12)) return false;
     if (r->role == RAFT_LEADER) return r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
     return r->now_us < r->sticky_until_us;
 }
@@ -31,15 +32,23 @@ static bool votes_in(const struct raft_members *m, uint64_t id) {
     return self != NULL && (seat_votes_old(self->seat) || seat_votes_new(self->seat));
 }
 
-/* Voters of the newest configuration campaign. So does a node that has written itself out of a configuration which is
- * not committed: it may be the only one whose log is long enough to finish the change (pitfall M7). */
+/* Who votes in any configuration that may be the one in force for the others: from the committed one, as far as this node
+ * knows, to the newest in its log. A node that has written itself out may be the only one whose log is long enough to
+ * finish the change, and after a restart it may have forgotten how much of it was committed (pitfall M7). Votes are
+ * counted by the newest configuration all the same. */
+static bool may_campaign_for(const struct raft *r) {
+    const struct log_view *l = &r->log;
+    const struct log_config *oldest = log_config_at(l, r->commit_index);
+    for (const struct log_config *c = log_newest_config(l); c >= oldest; c--) {
+        if (votes_in(&c->members, r->config.id)) return true;
+        if (MUTANT(51)) return false;
+    }
+    return false;
+}
+
 bool is_promotable(const struct raft *r) {
-    if (r->is_installing || !can_store(r) || disk_is_stalled(r)) return false;
-    const struct log_config *newest = log_newest_config(&r->log);
-    if (newest->members.count == 0) return false;
-    if (votes_in(&newest->members, r->config.id)) return true;
-    if (newest->index <= r->commit_index) return false;
-    return votes_in(&log_config_at(&r->log, r->commit_index)->members, r->config.id);
+    if ((r->is_installing && !MUTANT(14)) || !can_store(r) || disk_is_stalled(r)) return false;
+    return members_now(r)->count > 0 && may_campaign_for(r);
 }
 
 void become_follower(struct raft *r, uint64_t term, uint64_t leader_id) {
@@ -48,7 +57,7 @@ void become_follower(struct raft *r, uint64_t term, uint64_t leader_id) {
     if (r->role == RAFT_LEADER) leader_end(r);
     if (term > r->term) {
         r->term = term;
-        r->vote = 0;
+        if (!MUTANT(8)) r->vote = 0;
     }
     r->held_count = 0;
     r->role = RAFT_FOLLOWER;
@@ -83,7 +92,7 @@ static void grant(struct raft *r, uint64_t id) {
  * tells of the stored part only, a vote waits for its own store, which is behind all earlier ones (pitfall E7). */
 static void request_votes(struct raft *r) {
     bool pre_vote = r->role == RAFT_PRE_CANDIDATE;
-    uint64_t last_index = pre_vote ? r->log.stored_index : r->log.last_index;
+    uint64_t last_index = pre_vote && !MUTANT(7) ? r->log.stored_index : r->log.last_index;
     const struct raft_members *m = members_now(r);
     for (size_t i = 0; i < m->count; i++) {
         const struct raft_member *to = &m->items[i];
@@ -95,7 +104,9 @@ static void request_votes(struct raft *r) {
                                                .pre_vote = pre_vote,
                                                .is_transfer = !pre_vote && r->is_transfer,
                                                .last_index = last_index,
-                                               .last_term = log_term_at(&r->log, last_index)});
+                                               .last_term = MUTANT(6) && last_index == r->log.mark_index
+                                                                ? 0
+                                                                : log_term_at(&r->log, last_index)});
     }
     r->resend_due_us = r->now_us + r->config.heartbeat_us;
 }
@@ -105,9 +116,9 @@ static void campaign_for_term(struct raft *r, bool is_transfer) {
     r->role = RAFT_CANDIDATE;
     r->vote = r->config.id;
     r->is_transfer = is_transfer;
-    memset(r->granted, 0, sizeof r->granted);
-    request_votes(
-        r); /* held until the vote for itself is durable, and only then that one counts (pitfall E1) */
+    if (!MUTANT(11)) memset(r->granted, 0, sizeof r->granted);
+    /* Held until the vote for itself is durable; only then that one counts (pitfall E1). */
+    request_votes(r);
 }
 
 void campaign(struct raft *r) {
@@ -175,10 +186,11 @@ void on_vote(struct raft *r, const struct raft_message *m) {
     if (!m->pre_vote && m->term > r->term) become_follower(r, m->term, 0);
     bool is_free = m->term > r->term || r->vote == m->from || (r->vote == 0 && r->leader_id == 0);
     uint64_t last_term = log_term_at(&r->log, r->log.last_index);
+    if (MUTANT(5)) last_term = m->last_term;
     bool is_up_to_date =
         m->last_term > last_term || (m->last_term == last_term && m->last_index >= r->log.last_index);
     bool is_granted = is_free && is_up_to_date;
-    if (is_granted && !m->pre_vote) {
+    if (is_granted && (!m->pre_vote || MUTANT(9))) {
         r->vote = m->from;
         reset_election(r);
     }
@@ -188,12 +200,13 @@ void on_vote(struct raft *r, const struct raft_message *m) {
 /* Refusals are not counted: whoever is refused hears a higher term, or tries again after its time-out. */
 void on_vote_reply(struct raft *r, const struct raft_message *m) {
     if (m->rejected) return;
-    if (m->pre_vote) {
+    if (m->pre_vote && !(MUTANT(4) && r->role == RAFT_CANDIDATE)) {
         if (r->role != RAFT_PRE_CANDIDATE || m->term != r->term + 1) return;
         grant(r, m->from);
         if (has_won(r)) campaign_for_term(r, false);
     } else {
-        if (r->role != RAFT_CANDIDATE || m->term != r->term || !hard_state_is_durable(r)) return;
+        if (r->role != RAFT_CANDIDATE || (m->term != r->term && !MUTANT(3)) || !hard_state_is_durable(r))
+            return;
         grant(r, m->from);
         if (has_won(r)) become_leader(r);
     }

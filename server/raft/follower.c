@@ -2,10 +2,13 @@
  * leader has cut what is missing here. */
 #include "raft_internal.h"
 
+#define ENTRY_SIZE_MAX (UINT64_C(1) << 40) /* so that sums of sizes mean something */
+
 /* --- what may be believed --- */
 
 static bool entry_is_sound(const struct raft_entry *e, uint64_t index, uint64_t term_min, uint64_t term_max) {
-    if (e->index != index || e->term < term_min || e->term > term_max) return false;
+    if (e->index != index || e->term < term_min || e->term > term_max || e->size > ENTRY_SIZE_MAX)
+        return false;
     if (e->kind < RAFT_ENTRY_NOOP || e->kind > RAFT_ENTRY_MEMBERS) return false;
     if (e->kind != RAFT_ENTRY_MEMBERS) return e->members == NULL;
     return e->members != NULL && members_are_sound(e->members);
@@ -46,7 +49,7 @@ static void follow(struct raft *r, const struct raft_message *m) {
 
 /* Never beyond what is known to be the leader's log: a longer log of one's own may hold anything (pitfall C4). */
 static void follow_commit(struct raft *r, uint64_t leader_commit_index) {
-    uint64_t index = min_u64(leader_commit_index, r->verified_index);
+    uint64_t index = min_u64(leader_commit_index, MUTANT(25) ? r->log.last_index : r->verified_index);
     if (index > r->commit_index) commit_to(r, index);
 }
 
@@ -81,7 +84,7 @@ static size_t entries_here(const struct raft *r, const struct raft_message *m) {
 
 static void truncate_from(struct raft *r, uint64_t first_index) {
     CHECK(first_index > r->commit_index); /* what is committed stays (pitfall L2) */
-    CHECK(first_index > r->verified_index);
+    CHECK(first_index > r->verified_index || MUTANT(15));
     for (uint64_t i = first_index; i <= r->log.last_index; i++) {
         CHECK(r->uncommitted_bytes >= log_size_at(&r->log, i));
         r->uncommitted_bytes -= log_size_at(&r->log, i);
@@ -102,11 +105,13 @@ static void take_entries(struct raft *r, const struct raft_entry *entries, size_
 void on_append(struct raft *r, const struct raft_message *m) {
     follow(r, m);
     if (r->is_installing) return;
-    if (m->prev_index > r->verified_index && !log_has(&r->log, m->prev_index, m->prev_term)) {
+    if (m->prev_index > (MUTANT(16) ? 0 : r->verified_index) &&
+        !log_has(&r->log, m->prev_index, m->prev_term)) {
         reject(r, m);
         return;
     }
-    size_t here = entries_here(r, m);
+    size_t here = MUTANT(15) ? 0 : entries_here(r, m);
+    while (MUTANT(15) && here < m->entry_count && m->entries[here].index <= r->commit_index) here++;
     if (here < m->entry_count) {
         /* Behind something verified, terms that fall: not a leader's log. */
         if (m->entries[here].term < log_term_at(&r->log, m->entries[here].index - 1)) return;
@@ -130,6 +135,7 @@ void on_heartbeat(struct raft *r, const struct raft_message *m) {
  * (pitfall E10). Nothing in the reply can be taken for an answer in the new term. */
 void on_lower_term_leader(struct raft *r, const struct raft_message *m) {
     bool is_append = m->kind == RAFT_APPEND;
+    if (MUTANT(10)) return;
     send_message(r, &(struct raft_message){.kind = is_append ? RAFT_APPEND_REPLY : RAFT_HEARTBEAT_REPLY,
                                            .from = r->config.id,
                                            .to = m->from,
@@ -140,7 +146,8 @@ void on_lower_term_leader(struct raft *r, const struct raft_message *m) {
 /* What is both the leader's and on this disk is told as soon as it grows, be it by a message or by the disk. The term
  * and the log of the moment decide, not those of when the store was asked (pitfall L11). */
 void follower_finish(struct raft *r) {
-    uint64_t match = min_u64(r->verified_index, r->log.stored_index);
+    uint64_t match = min_u64(MUTANT(18) ? r->log.last_index : r->verified_index, r->log.stored_index);
+    if (MUTANT(53)) match = r->verified_index;
     if (r->leader_id == 0 || r->is_installing || (match <= r->told_index && !r->reply_due)) return;
     r->reply_due = false;
     r->told_index = max_u64(r->told_index, match);
@@ -158,8 +165,9 @@ void on_snapshot(struct raft *r, const struct raft_event *e) {
     if (e->term > r->term && !can_store(r)) return;
     if (e->term > r->term || r->role != RAFT_FOLLOWER) become_follower(r, e->term, e->peer);
     r->reply_due = true;
-    if (e->index <= r->commit_index) return;
-    if (log_has(&r->log, e->index, e->snapshot_term)) { /* the log goes on behind it (pitfall S2) */
+    if (e->index <= r->commit_index && !MUTANT(32)) return;
+    if (!MUTANT(33) &&
+        log_has(&r->log, e->index, e->snapshot_term)) { /* the log goes on behind it (pitfall S2) */
         r->verified_index = max_u64(r->verified_index, e->index);
         commit_to(r, e->index);
         return;

@@ -18,7 +18,7 @@ static struct store *store_at(struct raft *r, uint64_t store_id) {
 
 /* A disk that has not answered for two time-outs: this node cannot lead (pitfall D9). */
 bool disk_is_stalled(const struct raft *r) {
-    if (r->store_done + 1 == r->store_next) return false;
+    if (r->store_done + 1 == r->store_next || MUTANT(31)) return false;
     return r->now_us - r->stores[(r->store_done + 1) % STORES_MAX].asked_us > 2 * r->config.election_us;
 }
 
@@ -37,7 +37,7 @@ void store_entries(struct raft *r, uint64_t first_index) {
 void stores_truncate(struct raft *r, uint64_t first_index) {
     for (uint64_t id = r->store_done + 1; id < r->store_next; id++) {
         struct store *s = store_at(r, id);
-        s->last_index = min_u64(s->last_index, first_index - 1);
+        if (!MUTANT(17)) s->last_index = min_u64(s->last_index, first_index - 1);
     }
 }
 
@@ -81,7 +81,7 @@ static void hold(struct raft *r, const struct raft_message *m) {
 void send_message(struct raft *r, const struct raft_message *m) {
     CHECK(m->from == r->config.id);
     CHECK(m->to != r->config.id);
-    if (hard_state_is_durable(r))
+    if (hard_state_is_durable(r) || MUTANT(1))
         push(r, m);
     else
         hold(r, m);

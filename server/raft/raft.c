@@ -51,7 +51,8 @@ static void start(struct raft *r) {
     CHECK(r->log.last_index >= r->applied_index);
     r->is_started = true;
     bool is_alone = is_lone_voter(r) && log_newest_config(&r->log)->index <= r->applied_index;
-    r->sticky_until_us = r->term == 0 || is_alone ? r->now_us : r->now_us + r->config.election_us;
+    r->sticky_until_us =
+        r->term == 0 || is_alone || MUTANT(49) ? r->now_us : r->now_us + r->config.election_us;
     reset_election(r);
 }
 
@@ -114,7 +115,7 @@ static bool event_is_sound(const struct raft *r, const struct raft_event *e) {
 static void on_propose(struct raft *r, size_t size) {
     if (r->role != RAFT_LEADER)
         r->refused = RAFT_NOT_LEADER;
-    else if (r->transfer_to != 0)
+    else if (r->transfer_to != 0 && !MUTANT(45))
         r->refused = RAFT_TRANSFERRING; /* pitfall T1 */
     else if (!can_store(r))
         r->refused = RAFT_TOO_MUCH;
@@ -155,8 +156,8 @@ static void on_lower_term(struct raft *r, const struct raft_message *m) {
 
 static void on_message(struct raft *r, const struct raft_message *m) {
     if (is_deaf_to(r, m)) return;
-    if (is_reply(m) && !is_known(r, m->from)) return; /* pitfall X2 */
-    if (m->term < r->term) {
+    if (is_reply(m) && !is_known(r, m->from) && !MUTANT(48)) return; /* pitfall X2 */
+    if (m->term < r->term && !(MUTANT(3) && m->kind == RAFT_VOTE_REPLY)) {
         on_lower_term(r, m);
         return;
     }
@@ -184,7 +185,7 @@ static void on_tick(struct raft *r) {
 
 /* A node that hears a leader would break its promise to it by voting for itself. */
 static void on_campaign(struct raft *r) {
-    if (r->role != RAFT_LEADER && is_promotable(r) && !is_sticky(r)) campaign(r);
+    if (r->role != RAFT_LEADER && is_promotable(r) && (!is_sticky(r) || MUTANT(52))) campaign(r);
 }
 
 static void dispatch(struct raft *r, const struct raft_event *e) {
@@ -218,7 +219,7 @@ static void begin(struct raft *r, const struct raft_event *e) {
 }
 
 static uint64_t apply_index(const struct raft *r) {
-    return min_u64(r->commit_index, r->log.stored_index);
+    return MUTANT(27) ? r->commit_index : min_u64(r->commit_index, r->log.stored_index);
 }
 
 static void finish(struct raft *r, struct raft_update *out) {

@@ -14,6 +14,13 @@ enum {
 };
 #define TERM_MAX (UINT64_C(1) << 62) /* a term beyond this is a lie: nobody can count so far */
 
+/* A build for the tests' tests: with -DRAFT_MUTANT=n, rule n of mutants.def is broken, and some test must notice. */
+#ifdef RAFT_MUTANT
+#define MUTANT(n) (RAFT_MUTANT == (n))
+#else
+#define MUTANT(n) 0
+#endif
+
 /* --- log_view.c: the log without its bytes --- */
 
 struct term_run {

@@ -7,7 +7,7 @@ bool has_own_commit(const struct raft *r) {
 }
 
 void on_read(struct raft *r) {
-    if (!has_own_commit(r)) {
+    if (!has_own_commit(r) && !(MUTANT(41) && r->role == RAFT_LEADER)) {
         r->refused = r->role == RAFT_LEADER ? RAFT_NOT_YET : RAFT_NOT_LEADER; /* pitfall R1 */
         return;
     }
@@ -17,8 +17,9 @@ void on_read(struct raft *r) {
     }
     r->read_id = ++r->read_counter;
     size_t at = (r->read_first + r->read_count++) % READS_MAX;
+    if (!MUTANT(42)) r->round++;
     r->reads[at] =
-        (struct read){r->read_id, r->commit_index, ++r->round}; /* answers to what went before do not count */
+        (struct read){r->read_id, r->commit_index, r->round}; /* answers to what went before do not count */
     if (!is_lone_voter(r)) broadcast_heartbeat(r);
 }
 
@@ -42,7 +43,8 @@ void reads_lose(struct raft *r) {
 /* From the sending of what a majority answered (pitfall R6): since then none of them has voted for anybody else, nor
  * will until the time-out. Nothing of it holds once a node was told to campaign regardless (R7). */
 uint64_t lease_until_us(const struct raft *r) {
-    if (r->config.lease_us == 0 || r->transfer_to != 0 || r->lease_forfeited) return 0;
+    if (r->config.lease_us == 0) return 0;
+    if ((r->transfer_to != 0 || r->lease_forfeited) && !MUTANT(44)) return 0;
     if (!has_own_commit(r) || r->applied_index < r->term_start) return 0;
     if (is_lone_voter(r)) return UINT64_MAX;
     uint64_t sent_us = leader_quorum(r, QUORUM_SENT);

@@ -58,7 +58,7 @@ void peers_drop_leaving(struct raft *r) {
 static uint64_t peer_value(const struct raft *r, uint64_t id, enum quorum_of what) {
     if (id == r->config.id) {
         switch (what) {
-        case QUORUM_MATCH: return r->log.stored_index;
+        case QUORUM_MATCH: return MUTANT(29) ? r->log.last_index : r->log.stored_index;
         case QUORUM_HEARD:
         case QUORUM_SENT: return r->now_us;
         case QUORUM_ROUND: return r->round;
@@ -84,9 +84,10 @@ uint64_t leader_quorum(const struct raft *r, enum quorum_of what) {
     size_t old_count = 0, new_count = 0;
     for (size_t i = 0; i < m->count; i++) {
         enum raft_seat seat = m->items[i].seat;
+        if (seat == RAFT_LEARNER && MUTANT(28)) seat = RAFT_VOTER;
         if (seat == RAFT_LEARNER) continue;
         uint64_t value = peer_value(r, m->items[i].id, what);
-        if (seat_votes_old(seat)) old_values[old_count++] = value;
+        if (MUTANT(39) ? seat_votes_new(seat) : seat_votes_old(seat)) old_values[old_count++] = value;
         if (seat_votes_new(seat)) new_values[new_count++] = value;
     }
     CHECK(old_count > 0);
@@ -202,7 +203,7 @@ static bool may_send(const struct raft *r, const struct peer *p) {
 void send_appends(struct raft *r, struct peer *p, bool even_empty) {
     while (may_send(r, p)) {
         uint64_t prev_index = p->next - 1;
-        if (prev_index < r->log.mark_index) { /* its term is cut away (pitfall L6) */
+        if (prev_index < r->log.mark_index && !MUTANT(47)) { /* its term is cut away (pitfall L6) */
             become_snapshot(p);
             return;
         }
@@ -277,7 +278,7 @@ static void tell_commit(struct raft *r) {
 }
 
 void leader_tick(struct raft *r) {
-    bool has_quorum = r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
+    bool has_quorum = MUTANT(13) || r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
     if (!has_quorum || disk_is_stalled(r)) { /* pitfalls E15, D9 */
         become_follower(r, r->term, 0);
         return;
@@ -305,8 +306,8 @@ void commit_to(struct raft *r, uint64_t index) {
  * paper; pitfalls C1, C2). */
 static void advance_commit(struct raft *r) {
     uint64_t index = leader_quorum(r, QUORUM_MATCH);
-    if (index <= r->commit_index || index < r->term_start) return;
-    CHECK(log_term_at(&r->log, index) == r->term);
+    if (index <= r->commit_index || (index < r->term_start && !MUTANT(24))) return;
+    CHECK(log_term_at(&r->log, index) == r->term || MUTANT(24));
     commit_to(r, index);
 }
 
@@ -324,10 +325,10 @@ void leader_finish(struct raft *r) {
 static struct peer *hear(struct raft *r, const struct raft_message *m) {
     if (r->role != RAFT_LEADER) return NULL;
     struct peer *p = peer_find(r, m->from);
-    if (p == NULL || m->round < p->round_min) return NULL;
+    if (p == NULL || (m->round < p->round_min && !MUTANT(50))) return NULL;
     p->heard_us = r->now_us;
-    p->round = max_u64(p->round, min_u64(m->round, r->round));
-    p->sent_us = max_u64(p->sent_us, min_u64(m->sent_us, r->now_us));
+    if (m->round <= r->round) p->round = max_u64(p->round, m->round);
+    if (m->sent_us <= r->now_us) p->sent_us = max_u64(p->sent_us, MUTANT(43) ? r->now_us : m->sent_us);
     return p;
 }
 
@@ -335,22 +336,23 @@ static struct peer *hear(struct raft *r, const struct raft_message *m) {
  * hint_term: at most one probe for each term (pitfall L13). An answer to anything but the last probe is stale (L9). */
 static void on_rejection(struct raft *r, struct peer *p, const struct raft_message *m) {
     if (p->state == RAFT_SNAPSHOT || m->prev_index <= p->match) return;
-    if (p->state == RAFT_PROBE && p->next != m->prev_index + 1) return;
+    if (p->state == RAFT_PROBE && p->next != m->prev_index + 1 && !MUTANT(21)) return;
     if (p->state == RAFT_REPLICATE && m->prev_index >= p->next) return;
     uint64_t agrees = min_u64(log_find_by_term(&r->log, m->hint_index, m->hint_term), m->prev_index - 1);
+    if (MUTANT(23)) agrees = m->prev_index - 1;
     become_probe(p, max_u64(agrees, p->match) + 1);
 }
 
 static void on_match(struct raft *r, struct peer *p, const struct raft_message *m) {
-    uint64_t match = min_u64(m->match_index, r->log.last_index); /* pitfall L12 */
-    if (match < p->match) return;
+    uint64_t match = MUTANT(19) ? m->match_index : min_u64(m->match_index, r->log.last_index); /* L12 */
+    if (match < p->match && !MUTANT(20)) return;
     if (match > p->match) p->moved_us = r->now_us;
     p->match = match;
     p->next = max_u64(p->next, match + 1);
     switch (p->state) {
     case RAFT_PROBE: become_replicate(r, p, m->hint_index); break;
     case RAFT_SNAPSHOT: /* however it got there, the log connects (pitfalls S9, S10) */
-        if (p->match >= r->log.mark_index) become_replicate(r, p, m->hint_index);
+        if (p->match >= r->log.mark_index && !MUTANT(35)) become_replicate(r, p, m->hint_index);
         break;
     case RAFT_REPLICATE: inflight_answered(p, match); break;
     }
@@ -375,7 +377,7 @@ void on_heartbeat_reply(struct raft *r, const struct raft_message *m) {
     if (p->moved_us != 0 && r->now_us - p->moved_us < r->config.heartbeat_us) return;
     p->moved_us = r->now_us;
     if (p->state == RAFT_PROBE) p->is_paused = false;
-    if (p->state == RAFT_REPLICATE && inflight_is_full(r, p)) inflight_pop(p);
+    if (p->state == RAFT_REPLICATE && inflight_is_full(r, p) && !MUTANT(22)) inflight_pop(p);
     send_appends(r, p, true);
 }
 

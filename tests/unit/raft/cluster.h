@@ -734,7 +734,11 @@ static void sim_settle(struct sim *s) {
         bool is_everywhere = true;
         for (size_t m = 0; m < leader->members.count; m++)
             is_everywhere &= s->nodes[leader->members.items[m].id].state.applied >= proposed;
-        if (is_everywhere) return;
+        if (!is_everywhere) continue;
+        const struct raft_member *self = members_find(&leader->members, leader->id);
+        EXPECT(self != NULL);
+        EXPECT(self->seat == RAFT_VOTER);
+        return;
     }
     sim_print(s);
     EXPECT(!"settled");
