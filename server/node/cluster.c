@@ -185,7 +185,7 @@ bool node_open_identity(struct node *n) {
         return false;
     }
     if (n->identity.stage == IDENTITY_RUNNING && !node_has_log(n)) {
-        node_log("The log of this node is gone from %s, and with it perhaps what it has acknowledged. Restore it, or "
+        node_log("The log of this node is missing from %s, and with it perhaps what it has acknowledged. Restore it, or "
                  "remove %s as well, and the node from its cluster, and let it join anew",
                  n->server.config.dir, path);
         return false;

@@ -74,12 +74,10 @@ static enum rc restore_entry(void *arg, const struct log_entry *e) {
     return RC_OK;
 }
 
-/* In force when the state was stored; before the first change, as the cluster was formed. */
+/* In force when the state was stored; none in a node that is being let in and has heard nothing yet. */
 static enum rc find_members(struct node *n, struct raft_config *config) {
     struct slice bytes = ks_members(n->ks, &config->members_index);
-    if (config->members_index != 0) return members_decode(bytes, &config->members);
-    config->members = n->identity.first;
-    return RC_OK;
+    return config->members_index != 0 ? members_decode(bytes, &config->members) : RC_OK;
 }
 
 /* Known always; used when read-mode says so. */
@@ -170,6 +168,29 @@ static bool open_state(struct node *n) {
     return false;
 }
 
+/* A cluster begins with its first configuration as entry 1, applied and cut, the same on all nodes it was formed of:
+ * whoever comes later needs a snapshot, and has the configuration from there. Each step may be found done already. */
+static bool begin_log(struct node *n) {
+    struct kv_error error = {.text = ""};
+    enum rc rc = RC_OK;
+    if (n->identity.stage != IDENTITY_FORMED || n->identity.first.count == 0) return true;
+    if (ks_applied(n->ks).index == 0) {
+        struct buf members = {0};
+        members_encode(&members, &n->identity.first);
+        ks_begin_entry(n->ks);
+        ks_set_members(n->ks, 1, buf_slice(&members));
+        ks_set_applied(n->ks, (struct ks_applied){.index = 1, .term = 1});
+        buf_free(&members);
+        rc = ks_store_all(n->ks, &error);
+    }
+    if (rc == RC_OK && raft_log_mark(n->log).index == 0) {
+        struct log_hard_state hard = {.term = 1};
+        rc = raft_log_reset(n->log, (struct log_mark){.index = 1, .term = 1}, &hard, &error);
+    }
+    if (rc != RC_OK) node_log("The log cannot be begun (%s): %s", rc_name(rc), error.text);
+    return rc == RC_OK;
+}
+
 /* The log and the state are there from now on; whoever finds them gone has lost something. */
 static bool note_running(struct node *n) {
     if (n->identity.stage == IDENTITY_RUNNING) return true;
@@ -186,7 +207,7 @@ bool node_open_group(struct node *n) {
         raft_log_close(n->log);
         return false;
     }
-    if (!open_raft(n) || !note_running(n)) {
+    if (!begin_log(n) || !open_raft(n) || !note_running(n)) {
         ks_close(n->ks);
         raft_log_close(n->log);
         return false;

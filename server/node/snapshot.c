@@ -168,9 +168,8 @@ static void sender_up_cb(void *arg) {
     struct peer_snapshot_begin begin = {.index = m->applied.index,
                                         .term = m->applied.term,
                                         .members_index = m->members_index,
-                                        .members = s->node->identity.first,
                                         .files = snapshot_source_manifest(s->source)};
-    if (m->members_index != 0 && members_decode(buf_slice(&m->members), &begin.members) != RC_OK) {
+    if (members_decode(buf_slice(&m->members), &begin.members) != RC_OK) {
         rest(s, "its configuration makes no sense");
         return;
     }
