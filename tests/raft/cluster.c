@@ -525,6 +525,7 @@ static void take_update(struct cluster *c, struct cl_node *n, const struct raft_
                              .leader_id = n->leader_id,
                              .commit_index = n->commit_index,
                              .members_index = n->members_index,
+                             .members = n->members,
                              .readable = n->readable,
                              .read_done_id = n->read_done_id,
                              .read_lost_id = n->read_lost_id};

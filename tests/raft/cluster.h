@@ -248,6 +248,7 @@ void text_parcel(struct buf *b, const struct cl_parcel *p);
 void text_log(struct buf *b, const struct cl_log *log);
 void say_update(struct cluster *c, struct cl_node *n, const struct raft_update *up,
                 const struct cl_node *before);
+void say_status(struct cluster *c, const struct cl_node *n);
 const char *role_name(enum raft_role role);
 const char *refusal_name(enum raft_refusal refusal);
 

@@ -302,11 +302,24 @@ static void check_members(struct cluster *c, struct cl_node *n) {
     }
 }
 
+/* A joint configuration is left only when both majorities have it. */
+static void check_change(struct cluster *c, struct cl_node *n, const struct cl_node *before) {
+    if (c->options.puppets || before->role != RAFT_LEADER || before->term != n->term) return;
+    if (n->members_index <= before->members_index || before->members_index <= n->log.mark_index) return;
+    struct copies copies = {c, before->members_index, chain_at(n, before->members_index)};
+    if (!members_quorum(before->members, has_durably, &copies)) {
+        cluster_violation(
+            c, "leader %" PRIu64 " changes the configuration of %" PRIu64 " before it is committed", n->id,
+            before->members_index);
+    }
+}
+
 void observe_update(struct cluster *c, struct cl_node *n, const struct raft_update *up,
                     const struct cl_node *before) {
     bool was_leader = before->role == RAFT_LEADER;
     uint64_t old_term = before->term;
     check_commit(c, n, before);
+    check_change(c, n, before);
     if (n->term < old_term || n->term < n->disk.term) {
         cluster_violation(c, "the term of node %" PRIu64 " falls from %" PRIu64 " to %" PRIu64, n->id,
                           old_term, n->term);

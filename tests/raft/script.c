@@ -287,30 +287,6 @@ static void run_say(struct cluster *c, struct words *w) {
 
 /* --- what one sees --- */
 
-static void say_status(struct cluster *c, const struct cl_node *n) {
-    struct raft_status s;
-    if (!n->up) {
-        say(c, "%" PRIu64 " down\n", n->id);
-        return;
-    }
-    raft_status(n->raft, &s);
-    struct buf b = {0};
-    text_members(&b, n->members);
-    say(c,
-        "%" PRIu64 " %s t%" PRIu64 " vote=%" PRIu64 " leader=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
-        " stored=%" PRIu64 " log=%" PRIu64 "..%" PRIu64 " %.*s%s%s\n",
-        n->id, role_name(s.role), s.term, s.vote, s.leader_id, s.commit_index, s.applied_index,
-        s.stored_index, s.first_index, s.last_index, (int)b.len, b.data,
-        s.is_promotable ? "" : " not promotable", s.transfer_to != 0 ? " transferring" : "");
-    buf_free(&b);
-    static const char *states[] = {"probe", "replicate", "snapshot"};
-    for (size_t i = 0; i < s.peer_count; i++) {
-        const struct raft_peer_status *p = &s.peers[i];
-        say(c, "  %" PRIu64 " %s match=%" PRIu64 " next=%" PRIu64 " inflight=%zu\n", p->id, states[p->state],
-            p->match_index, p->next_index, p->inflight_count);
-    }
-}
-
 static void say_log(struct cluster *c, uint64_t id, const struct cl_log *log) {
     struct buf b = {0};
     text_log(&b, log);

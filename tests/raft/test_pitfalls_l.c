@@ -55,8 +55,9 @@ TEST(l5_a_prev_that_was_cut_here_is_no_conflict) {
     leave(c);
 }
 TEST(l6_a_leader_that_has_cut_the_entry_before_sends_a_snapshot) {
-    struct cluster *c = play("nodes 3; elect 1; crash 3; propose 1 4; quiet settle; cut 1 5; cut 2 5; "
-                             "restart 3; pass 100; settle");
+    struct cluster *c =
+        play("nodes 3; elect 1; crash 3; propose 1 4; quiet settle; quiet run 200; cut 1 5; cut 2 5; "
+             "restart 3; pass 100; settle");
     EXPECT_SAID(c, "1>3 snapshot t1 of 5/1");
     EXPECT_NOT_SAID(c, "prev=0/0");
     leave(c);

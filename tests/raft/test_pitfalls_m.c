@@ -96,6 +96,20 @@ TEST(m7_a_node_outside_its_newest_configuration_may_finish_what_it_alone_has) {
     EXPECT(leads(c, 2));
     leave(c);
 }
+TEST(m7_also_after_a_restart_that_forgot_what_is_committed) {
+    /* 2 was a learner at what it knows to be committed, then the only voter, then (not committed) a learner again. */
+    struct cluster *c = play("nodes 1 learners 1; tick; settle; quiet run 200; flush 2; change 1 : 1l 2; "
+                             "quiet settle; quiet run 3000;"
+                             "change 2 : 1 2l; deliver 2>1; quiet store 1; quiet store 2; deliver 1>2; quiet "
+                             "store 2; crash 2; drop;"
+                             "restart 2");
+    EXPECT_EQ_STR(members_of(c, 1), "{1+ 2~}");
+    EXPECT_EQ_STR(members_of(c, 2), "{1 2l}");
+    more(c, "quiet run 20000");
+    EXPECT_EQ_STR(members_of(c, 1), "{1 2l}");
+    EXPECT(leads(c, 1));
+    leave(c);
+}
 TEST(m8_a_truncated_configuration_is_out_of_force) {
     struct cluster *c = play(
         "nodes 3 puppets; given 1 t1 log 1; say 2>1 append t1 prev=1/1 commit=1 [2/1{1 2 3-} 3/1]; store 1");

@@ -2,7 +2,8 @@
 #include "play.h"
 
 /* 3 has missed everything after entry 1, and 1 has cut its log behind 6. */
-#define BEHIND "nodes 3; elect 1; crash 3; propose 1 5; quiet settle; cut 1 6; cut 2 6; restart 3;"
+#define BEHIND                                                                                               \
+    "nodes 3; elect 1; crash 3; propose 1 5; quiet settle; quiet run 200; cut 1 6; cut 2 6; restart 3;"
 
 TEST(s1_a_snapshot_behind_the_commit_index_is_ignored_and_answered) {
     struct cluster *c = play("nodes 3 puppets; given 1 t1 log 1 1 1; say 2>1 append t1 prev=3/1 commit=3;"
@@ -111,9 +112,10 @@ TEST(s10_a_failed_snapshot_is_sent_again) {
     leave(c);
 }
 TEST(s11_cutting_below_a_slow_follower_while_it_is_sent_to) {
-    struct cluster *c = play("nodes 3; elect 1; slow 3; propose 1 4; quiet settle; cut 1 5; cut 2 5; propose "
-                             "1; quiet settle; drop *>3;"
-                             "quiet run 300; fast 3; quiet run 1000");
+    struct cluster *c =
+        play("nodes 3; elect 1; slow 3; propose 1 4; quiet settle; quiet run 200; cut 1 5; cut 2 5; propose "
+             "1; quiet settle; drop *>3;"
+             "quiet run 300; fast 3; quiet run 1000");
     EXPECT_EQ_INT(commit_of(c, 3), 6);
     EXPECT_EQ_INT(peer_of(c, 1, 3)->match_index, 6);
     leave(c);

@@ -172,3 +172,27 @@ void say_update(struct cluster *c, struct cl_node *n, const struct raft_update *
         buf_free(&m);
     }
 }
+
+void say_status(struct cluster *c, const struct cl_node *n) {
+    struct raft_status s;
+    if (!n->up) {
+        say(c, "%" PRIu64 " down\n", n->id);
+        return;
+    }
+    raft_status(n->raft, &s);
+    struct buf b = {0};
+    text_members(&b, n->members);
+    say(c,
+        "%" PRIu64 " %s t%" PRIu64 " vote=%" PRIu64 " leader=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
+        " stored=%" PRIu64 " log=%" PRIu64 "..%" PRIu64 " %.*s%s%s\n",
+        n->id, role_name(s.role), s.term, s.vote, s.leader_id, s.commit_index, s.applied_index,
+        s.stored_index, s.first_index, s.last_index, (int)b.len, b.data,
+        s.is_promotable ? "" : " not promotable", s.transfer_to != 0 ? " transferring" : "");
+    buf_free(&b);
+    static const char *states[] = {"probe", "replicate", "snapshot"};
+    for (size_t i = 0; i < s.peer_count; i++) {
+        const struct raft_peer_status *p = &s.peers[i];
+        say(c, "  %" PRIu64 " %s match=%" PRIu64 " next=%" PRIu64 " inflight=%zu\n", p->id, states[p->state],
+            p->match_index, p->next_index, p->inflight_count);
+    }
+}

@@ -420,6 +420,9 @@ static void recover(struct walker *w, const struct walk_options *o) {
         }
         if (wanted != UINT64_MAX && is_well(w, wanted)) return;
     }
+    for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
+        if (c->nodes[id].exists) say_status(c, &c->nodes[id]);
+    }
     flush_trace(w, o);
     cluster_violation(c, "the cluster does not recover");
 }
