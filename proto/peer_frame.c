@@ -100,7 +100,7 @@ void peer_frame_write(struct buf *out, const struct peer_frame *frame) {
 
 enum rc peer_frame_read(struct slice input, size_t bytes_max, struct peer_frame *out, size_t *size) {
     struct wire_header wire = {0};
-    memcpy(&wire, input.data, input.len < sizeof wire ? input.len : sizeof wire);
+    if (input.len > 0) memcpy(&wire, input.data, input.len < sizeof wire ? input.len : sizeof wire);
     if (input.len >= sizeof wire.size && (wire.size < PEER_HEADER_SIZE || wire.size > bytes_max))
         return RC_INVALID;
     if (input.len >= MAGIC_FORMAT_END && wire.magic_format != (FRAME_MAGIC | (uint32_t)FRAME_FORMAT << 24))

@@ -188,9 +188,10 @@ static void hand_over(struct link *l) {
         link_close(l, PEER_UNEXPECTED, "it cannot be answered");
         return;
     }
+    char host[RAFT_ADDRESS_CAP];
     int fd = link_take_socket(l);
     if (fd < 0)
-        peer_net_complain(pn, l->address, COMPLAINT_BROKEN,
+        peer_net_complain(pn, link_host(l, host), COMPLAINT_BROKEN,
                           "Cannot take a client from %s: no file descriptor left", l->address);
     else
         pn->handler.forward(pn->handler.arg, fd, l->rest, &l->hello);

@@ -15,7 +15,7 @@
 enum {
     READ_SIZE = PEER_SCRATCH_SIZE,
     READ_SIZE_MAX = 4 << 20, /* a frame that announces a gigabyte has to come before we believe it */
-    KEEP_INPUT_MAX = 256 << 10,
+    KEEP_INPUT_MAX = 1 << 20,
     LINGER_MS = 2000,
     KEEPALIVE_SECONDS = 10,
     UNACKNOWLEDGED_MS = 10000, /* a machine that is gone is noticed after so long */
@@ -60,13 +60,22 @@ static void close_quietly(struct link *l) {
     uv_close((uv_handle_t *)&l->timer, handle_closed_cb);
 }
 
+const char *link_host(const struct link *l, char host[RAFT_ADDRESS_CAP]) {
+    const char *colon = strrchr(l->address, ':');
+    size_t len = colon != NULL ? (size_t)(colon - l->address) : strlen(l->address);
+    memcpy(host, l->address, len);
+    host[len] = '\0';
+    return host;
+}
+
 /* A stranger has nobody else to tell. */
 static void note_reason(struct link *l, uint32_t code, const char *format, va_list args) {
     if (l->why[0] != '\0') return;
     l->code = code;
     vsnprintf(l->why, sizeof l->why, format, args);
-    if (l->ops == NULL && code != 0)
-        peer_net_complain(l->pn, l->address, code, "Refused a link from %s: %s", l->address, l->why);
+    char host[RAFT_ADDRESS_CAP];
+    if (l->ops != NULL || code == 0) return;
+    peer_net_complain(l->pn, link_host(l, host), code, "Refused a link from %s: %s", l->address, l->why);
 }
 
 void link_close(struct link *l, uint32_t code, const char *format, ...) {
@@ -345,11 +354,15 @@ static struct link *link_new(struct peer_net *pn) {
 }
 
 static void set_options(struct link *l) {
-    uv_os_fd_t fd = -1;
-    unsigned unacknowledged_ms = UNACKNOWLEDGED_MS;
     uv_tcp_nodelay(&l->tcp, 1);
     uv_tcp_keepalive(&l->tcp, 1, KEEPALIVE_SECONDS);
-    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
+}
+
+/* Only where the other side always reads: the kernel would also end a connection whose reader pauses for so long. */
+static void notice_silence(struct link *l) {
+    uv_os_fd_t fd = -1;
+    unsigned unacknowledged_ms = UNACKNOWLEDGED_MS;
+    if (l->ops->kind == PEER_LINK_RAFT && uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
 }
 
@@ -417,17 +430,28 @@ static void resolve(struct link *l) {
     if (rc != 0) link_close(l, 0, "%s", uv_strerror(rc));
 }
 
-/* The client's names have to outlive the call: the HELLO is written when the connection is there. */
+/* The client's names have to outlive the call: the HELLO is written when the connection is there. A client may call itself
+ * what it likes, but not for so long that the HELLO would be refused. */
 static void keep_client(struct link *l, const struct peer_client *client) {
-    struct slice *parts[] = {&l->hello.client.address,     &l->hello.client.local_address,
-                             &l->hello.client.name,        &l->hello.client.lib_name,
-                             &l->hello.client.lib_version, &l->hello.client.user};
-    l->hello.client = *client;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) buf_add_slice(&l->transcript, *parts[i]);
+    struct peer_client *c = &l->hello.client;
+    struct {
+        struct slice *text;
+        size_t len_max;
+    } parts[] = {{&c->address, PEER_CLIENT_ADDRESS_MAX},
+                 {&c->local_address, PEER_CLIENT_ADDRESS_MAX},
+                 {&c->name, PEER_NAME_MAX},
+                 {&c->lib_name, PEER_NAME_MAX},
+                 {&c->lib_version, PEER_NAME_MAX},
+                 {&c->user, PEER_NAME_MAX}};
+    *c = *client;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (parts[i].text->len > parts[i].len_max) parts[i].text->len = parts[i].len_max;
+        buf_add_slice(&l->transcript, *parts[i].text);
+    }
     size_t at = 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        parts[i]->data = l->transcript.data + at;
-        at += parts[i]->len;
+        parts[i].text->data = l->transcript.data + at;
+        at += parts[i].text->len;
     }
 }
 
@@ -477,6 +501,7 @@ void link_rise(struct link *l) {
         list_push_back(&l->pn->links, &l->link);
     }
     l->state = LINK_UP;
+    notice_silence(l);
     if (!l->ops->is_timed_whole) uv_timer_stop(&l->timer);
     buf_add_slice(&l->out, buf_slice(&l->early));
     buf_free(&l->early);

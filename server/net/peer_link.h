@@ -116,6 +116,8 @@ void link_close(struct link *l, uint32_t code, const char *format, ...) __attrib
 /* Ends the link's part in a connection that goes on elsewhere: a duplicate of the socket, or -1. */
 int link_take_socket(struct link *l);
 
+/* Where it comes from, without the port, which is another one each time. */
+const char *link_host(const struct link *l, char host[RAFT_ADDRESS_CAP]);
 struct peer_frame link_header(const struct link *l, uint64_t term);
 
 /* The handshake is done: what waited is sent, and its owner told. An accepted one has got its ops and owner before. */

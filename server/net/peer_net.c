@@ -15,9 +15,11 @@ enum {
     GREETING_MS = 5000,
     STEADY_MS = 1000, /* a link that lasted so long was a good one: the next is tried soon */
     KEEP_OUT_MAX = 1 << 20,
+    LISTENER_MAGIC = 0x4c495354,
 };
 
 struct peer_listener {
+    uint32_t magic; /* net.c looks for its connections among all TCP handles by theirs, in the same place */
     struct list link;
     struct peer_net *pn;
     uv_tcp_t tcp;
@@ -43,30 +45,23 @@ static const struct link_ops raft_out_ops, raft_in_ops;
 
 /* --- the log --- */
 
-static void host_of(const char *address, char out[64]) {
-    const char *colon = strrchr(address, ':');
-    size_t len = colon != NULL ? (size_t)(colon - address) : strlen(address);
-    snprintf(out, 64, "%.*s", (int)len, address);
-}
-
 /* The slot of this pair, or the one to forget for it: the oldest. */
-static struct complaint *find_complaint(struct peer_net *pn, const char *host, uint32_t code) {
+static struct complaint *find_complaint(struct peer_net *pn, const char *whom, uint32_t code) {
     struct complaint *oldest = &pn->complaints[0];
     for (size_t i = 0; i < PEER_COMPLAINTS_MAX; i++) {
         struct complaint *c = &pn->complaints[i];
-        if (c->code == code && strcmp(c->host, host) == 0) return c;
+        if (c->code == code && strcmp(c->whom, whom) == 0) return c;
         if (c->ms < oldest->ms) oldest = c;
     }
     *oldest = (struct complaint){.code = code};
-    snprintf(oldest->host, sizeof oldest->host, "%s", host);
+    snprintf(oldest->whom, sizeof oldest->whom, "%s", whom);
     return oldest;
 }
 
-void peer_net_complain(struct peer_net *pn, const char *address, uint32_t code, const char *format, ...) {
-    char host[64], line[512];
+void peer_net_complain(struct peer_net *pn, const char *whom, uint32_t code, const char *format, ...) {
+    char line[512];
     uint64_t now = uv_now(pn->loop);
-    host_of(address, host);
-    struct complaint *c = find_complaint(pn, host, code);
+    struct complaint *c = find_complaint(pn, whom, code);
     if (c->ms != 0 && now - c->ms < PEER_COMPLAINT_MS) return;
     c->ms = now > 0 ? now : 1;
     va_list args;
@@ -74,6 +69,11 @@ void peer_net_complain(struct peer_net *pn, const char *address, uint32_t code, 
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     pn->handler.log(pn->handler.arg, line);
+}
+
+void peer_net_forget_complaints(struct peer_net *pn, const char *whom) {
+    for (size_t i = 0; i < PEER_COMPLAINTS_MAX; i++)
+        if (strcmp(pn->complaints[i].whom, whom) == 0) pn->complaints[i] = (struct complaint){0};
 }
 
 /* --- beginning and end --- */
@@ -201,6 +201,7 @@ static int listen_on(struct peer_net *pn, const char *host, int port, int backlo
     int rc = net_find_address(pn->loop, host, port, &addr);
     if (rc != 0) return rc;
     struct peer_listener *l = mem_calloc(1, sizeof *l);
+    l->magic = LISTENER_MAGIC;
     l->pn = pn;
     list_init(&l->link);
     CHECK(uv_tcp_init(pn->loop, &l->tcp) == 0);
@@ -248,9 +249,9 @@ const struct link_ops *peer_net_ops_for(enum peer_link_kind kind) {
     case PEER_LINK_RAFT: return &raft_in_ops;
     case PEER_LINK_SNAPSHOT: return &accepted_stream_ops;
     case PEER_LINK_CONTROL: return &accepted_control_ops;
-    case PEER_LINK_FORWARD: break;
+    case PEER_LINK_FORWARD: break; /* has no frames: it was handed over */
     }
-    CHECK(!"a link that has no frames");
+    CHECK(kind != PEER_LINK_FORWARD);
     return NULL;
 }
 
@@ -298,7 +299,10 @@ static void raft_out_closed(struct link *l) {
     p->out = NULL;
     p->bytes_out += l->bytes_out;
     p->refused_code = l->code;
-    if (was_up && now - p->up_ms >= STEADY_MS) p->backoff_ms = PEER_BACKOFF_MS_MIN;
+    if (was_up && now - p->up_ms >= STEADY_MS) {
+        p->backoff_ms = PEER_BACKOFF_MS_MIN;
+        peer_net_forget_complaints(pn, l->address);
+    }
     if (was_up) p->up_ms = now;
     p->up = false;
     connect_later(p);
@@ -357,8 +361,10 @@ static void raft_in_frame(struct link *l, const struct peer_frame *f) {
         return;
     }
     if (peer_read_message(f, &pn->store, &m) != RC_OK) {
-        peer_net_complain(pn, l->address, PEER_UNEXPECTED, "Closing the link from %s: its %s makes no sense",
-                          l->address, peer_frame_name(f->kind));
+        char host[RAFT_ADDRESS_CAP];
+        peer_net_complain(pn, link_host(l, host), PEER_UNEXPECTED,
+                          "Closing the link from %s: its %s makes no sense", l->address,
+                          peer_frame_name(f->kind));
         link_close(l, PEER_UNEXPECTED, "malformed");
         return;
     }
@@ -417,7 +423,7 @@ static struct peer *take_peer(struct peer **old, size_t count, uint64_t id) {
 }
 
 void peer_net_set_peers(struct peer_net *pn, const struct peer_address *peers, size_t count) {
-    CHECK(!pn->closing);
+    if (pn->closing) return;
     struct peer **old = pn->peers;
     size_t old_count = pn->peer_count;
     pn->peers = mem_calloc(count + 1, sizeof *pn->peers);

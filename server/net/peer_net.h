@@ -20,7 +20,7 @@
  * Bounds: strangers by PEER_STRANGERS_MAX (more are closed at once), accepted links by PEER_ACCEPTED_MAX, a frame by
  * frame_bytes_max (the link closes), a RAFT link's unsent bytes by out_bytes_max (peer_net_out says NULL), a snapshot's
  * by PEER_STREAM_QUEUE (not `writable`), control requests by their time-out.
- * What is refused is logged once a minute for each (address, reason). */
+ * What is refused or cannot be reached is logged once a minute for each (address, reason). */
 #ifndef NET_PEER_NET_H
 #define NET_PEER_NET_H
 

@@ -14,7 +14,7 @@ enum {
 
 /* Why a line was logged, to whom: not again within a minute. */
 struct complaint {
-    char host[64];
+    char whom[RAFT_ADDRESS_CAP];
     uint32_t code;
     uint64_t ms;
 };
@@ -45,11 +45,13 @@ struct peer_net {
     struct complaint complaints[PEER_COMPLAINTS_MAX];
 };
 
-/* A line in the log, unless it was logged for this address and reason within the last minute. `code` is an
+/* A line in the log, unless one was logged for this address and reason within the last minute. `code` is an
  * enum peer_refusal or one of these. */
 enum { COMPLAINT_UNREACHABLE = 1000, COMPLAINT_SILENT, COMPLAINT_BROKEN, COMPLAINT_TOO_MANY };
-void peer_net_complain(struct peer_net *pn, const char *address, uint32_t code, const char *format, ...)
+void peer_net_complain(struct peer_net *pn, const char *whom, uint32_t code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* It was well with him since: what comes next is news. */
+void peer_net_forget_complaints(struct peer_net *pn, const char *whom);
 
 /* The ops of an accepted link, once it is let in. */
 const struct link_ops *peer_net_ops_for(enum peer_link_kind kind);

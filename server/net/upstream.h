@@ -33,9 +33,9 @@ struct upstream_handler {
 
 enum { UPSTREAM_QUEUE = 4 << 20 /* the caller pauses its client above it */ };
 
-/* Connects to the node `target` at `address` (as in struct raft_member). `client` goes into the HELLO; copied. The first
- * `swallow` replies (pushes do not count, and pass) are not handed on: those to what the caller sends ahead of the
- * client's own commands. */
+/* Connects to the node `target` at `address` (as in struct raft_member). `client` goes into the HELLO: copied, names longer
+ * than PEER_NAME_MAX cut. The first `swallow` replies (pushes do not count, and pass) are not handed on: those to what the
+ * caller sends ahead of the client's own commands. */
 struct upstream *upstream_open(struct peer_net *pn, const char *address, uint64_t target,
                                const struct peer_client *client, size_t swallow,
                                const struct upstream_handler *handler);

@@ -177,6 +177,31 @@ TEST(with_a_secret) {
     nodes_end();
 }
 
+/* A client may call itself what it likes. */
+TEST(names_that_are_too_long_are_cut) {
+    nodes_begin();
+    struct node *a = node_start(1, NULL), *b = node_start(2, NULL);
+    struct told_upstream t = {0};
+    struct upstream_handler h = {.arg = &t, .up = on_up, .replies = on_replies, .down = on_down};
+    char *name = mem_calloc(1, 1 << 20);
+    memset(name, 'n', 1 << 20);
+    struct slice long_name = slice_make(name, 1 << 20);
+    struct peer_client client = {.address = long_name,
+                                 .local_address = long_name,
+                                 .name = long_name,
+                                 .lib_name = long_name,
+                                 .lib_version = long_name,
+                                 .user = long_name,
+                                 .resp = 2};
+    struct upstream *u = upstream_open(a->pn, b->address, b->id, &client, 0, &h);
+    mem_free(name);
+    WAIT_FOR(t.ups == 1 && b->forwards == 1);
+    EXPECT_EQ_INT(b->client_name.len, PEER_NAME_MAX);
+    upstream_close(u);
+    close(b->forward_fd);
+    nodes_end();
+}
+
 TEST(what_is_not_resp_ends_it) {
     nodes_begin();
     struct node *a = node_start(1, NULL), *b = node_start(2, NULL);
@@ -345,6 +370,25 @@ TEST(a_forwarded_client_is_a_client) {
     upstream_close(u);
     WAIT_FOR((turn_both(), closed == 1));
     EXPECT_EQ_INT(net.conn_count, 0);
+    told_free(&t);
+    net_end();
+    nodes_end();
+}
+
+/* The databases of the two nodes may not be equally many. */
+TEST(a_database_that_is_not_here) {
+    nodes_begin();
+    net_begin();
+    struct node *a = node_start(1, NULL), *b = node_start(2, NULL);
+    struct told_upstream t;
+    struct peer_client client = CLIENT;
+    client.db = 16;
+    struct upstream *u = open_to(a, b->address, b->id, 0, &t);
+    WAIT_FOR(b->forwards == 1);
+    EXPECT(net_adopt(&net, b->forward_fd, SLICE(""), &client) == NULL);
+    WAIT_FOR(t.downs == 1);
+    EXPECT_EQ_SLICE(buf_slice(&t.bytes), SLICE("-ERR DB index is out of range\r\n"));
+    upstream_close(u);
     told_free(&t);
     net_end();
     nodes_end();

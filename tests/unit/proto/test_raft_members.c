@@ -61,9 +61,10 @@ TEST(as_many_and_as_long_as_may_be) {
     members_encode(&b, &m);
     EXPECT_EQ_INT(members_decode(buf_slice(&b), &again), RC_OK);
     expect_equal(&again, &m);
-    b.data[1]++; /* one more than there may be, and its bytes */
-    m.items[0].id = RAFT_MEMBERS_MAX + 1;
-    buf_add(&b, b.data + 2, (b.len - 2) / RAFT_MEMBERS_MAX);
+    b.data[1]++; /* one more than there may be, in order and whole */
+    buf_add_u64le(&b, RAFT_MEMBERS_MAX + 1);
+    buf_add_str(&b, "\x02\x01"
+                    "a");
     EXPECT_EQ_INT(members_decode(buf_slice(&b), &again), RC_INVALID);
     buf_free(&b);
 }

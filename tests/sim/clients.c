@@ -1,0 +1,355 @@
+/* See clients.h. A session's life:
+ *
+ *   idle --connect--> connecting --ok--> thinking --batch sent--> waiting --all answered--> thinking
+ *    ^                    | refused, too long            |
+ *    +----- pause --------+------------ closed, too long -+   (unanswered operations end as unknown)
+ */
+#include "clients.h"
+
+#include "arena.h"
+#include "cluster.h"
+#include "history.h"
+#include "mem.h"
+#include "resp_read.h"
+
+#include <stdio.h>
+
+enum { BATCH_MAX = 16, SESSIONS_MAX = 12 };
+
+struct session_op {
+    size_t op;
+    enum op_kind kind;
+};
+
+struct client {
+    int host;
+    uint32_t number; /* in the history; a new one after each lost connection */
+    struct socket *socket;
+    struct sim_timer timer;
+    enum { IDLE, CONNECTING, THINKING, WAITING } state;
+    struct session_op batch[BATCH_MAX];
+    int batch_count, batch_done;
+    uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
+};
+
+static struct {
+    struct clients_options options;
+    struct history *history;
+    struct client items[SESSIONS_MAX];
+    uint32_t next_number;
+    uint64_t next_value;
+    bool paused;
+    struct clients_stats stats;
+    struct arena arena;
+} clients;
+
+static void client_fire(struct sim_timer *t);
+
+static void later(struct client *c, uint64_t us) {
+    sim_timer_set(&c->timer, world_now_us() + us, client_fire);
+}
+
+/* --- a batch --- */
+
+static void add_command(struct buf *out, int argc, const struct slice *argv) {
+    buf_printf(out, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++) {
+        buf_printf(out, "$%zu\r\n", argv[i].len);
+        buf_add_slice(out, argv[i]);
+        buf_add(out, "\r\n", 2);
+    }
+}
+
+static const char *const words[OP_KINDS] = {
+    [OP_GET] = "GET",       [OP_STRLEN] = "STRLEN", [OP_SET] = "SET",
+    [OP_SETNX] = "SETNX",   [OP_GETSET] = "GETSET", [OP_DEL] = "DEL",
+    [OP_GETDEL] = "GETDEL", [OP_INCRBY] = "INCRBY", [OP_APPEND] = "APPEND",
+};
+
+/* Keys are of two sorts: texts, and numbers that are only counted. */
+static enum op_kind choose(bool number) {
+    static const enum op_kind texts[] = {OP_GET,    OP_GET,    OP_GET,    OP_SET,    OP_SET,
+                                         OP_SET,    OP_APPEND, OP_APPEND, OP_GETSET, OP_DEL,
+                                         OP_GETDEL, OP_SETNX,  OP_STRLEN};
+    static const enum op_kind numbers[] = {OP_INCRBY, OP_INCRBY, OP_GET};
+    return number ? numbers[sim_below(sizeof numbers / sizeof *numbers)]
+                  : texts[sim_below(sizeof texts / sizeof *texts)];
+}
+
+static void add_operation(struct client *c, struct buf *out) {
+    char key[40], arg[32] = "";
+    uint64_t k = sim_below((uint64_t)clients.options.keys);
+    bool number = k % 3 == 2;
+    enum op_kind kind = choose(number);
+    /* An operation of unknown outcome may take effect at any later time, and each one doubles what the checker has to
+     * think of: so keys are given up after a while. */
+    snprintf(key, sizeof key, "%s%d.%d", number ? "n" : "t", (int)k,
+             (int)(world_now_us() / clients.options.key_life_us));
+    bool has_arg =
+        kind == OP_SET || kind == OP_SETNX || kind == OP_GETSET || kind == OP_APPEND || kind == OP_INCRBY;
+    if (kind == OP_INCRBY)
+        snprintf(arg, sizeof arg, "%d", (int)sim_between(1, 1 << 30));
+    else if (has_arg)
+        snprintf(arg, sizeof arg, "v%llu.", (unsigned long long)++clients.next_value);
+    struct slice argv[3] = {slice_of(words[kind]), slice_of(key), slice_of(arg)};
+    add_command(out, has_arg ? 3 : 2, argv);
+    struct session_op *o = &c->batch[c->batch_count++];
+    o->kind = kind;
+    o->op = history_start(clients.history, c->number, kind, argv[1], argv[2], world_now_us());
+    clients.stats.started++;
+}
+
+static void begin_batch(struct client *c) {
+    struct buf out = {0};
+    int count = 1 + (int)sim_below((uint64_t)clients.options.pipeline_max);
+    c->batch_count = c->batch_done = 0;
+    c->batch_began_us = world_now_us();
+    for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
+    c->state = WAITING;
+    later(c, clients.options.patience_us);
+    if (socket_write(c->socket, out.data, out.len) < out.len) socket_reset(c->socket);
+    buf_free(&out);
+}
+
+/* --- connections --- */
+
+static void lose(struct client *c, uint64_t pause_us) {
+    if (c->state == WAITING) clients.stats.unknown += (uint64_t)(c->batch_count - c->batch_done);
+    if (c->socket != NULL) {
+        if (sim_chance(0.5))
+            socket_close(c->socket);
+        else
+            socket_reset(c->socket);
+    }
+    c->socket = NULL;
+    c->state = IDLE;
+    c->number = ++clients.next_number;
+    later(c, pause_us);
+}
+
+static void record(struct client *c, const struct session_op *o, const struct resp_value *v) {
+    uint64_t now = world_now_us();
+    if (v->type == '-') {
+        clients.stats.refused++;
+        snprintf(clients.stats.last_refusal, sizeof clients.stats.last_refusal, "%.*s", (int)v->text.len,
+                 v->text.data);
+        history_refuse(clients.history, o->op, now, v->text);
+        return;
+    }
+    clients.stats.answered++;
+    c->served_us = c->batch_began_us;
+    history_end(clients.history, o->op, now, v->is_null ? result_nil() : result_text(v->text));
+}
+
+static void readable(struct socket *s) {
+    struct client *c = s->owner;
+    while (s->in.len > 0) {
+        struct resp_value v;
+        size_t used = 0;
+        enum resp_read_status status = resp_read(buf_slice(&s->in), &clients.arena, &v, &used);
+        if (status == RESP_READ_MORE) break;
+        if (status == RESP_READ_ERROR)
+            sim_fail("n%d answers what is no RESP: %.*s", s->peer_host + 1, (int)s->in.len, s->in.data);
+        if (c->state != WAITING) {
+            /* Of the server's own accord: an error that says why it closes. */
+            if (v.type != '-')
+                sim_fail("n%d answers what was not asked: %.*s", s->peer_host + 1, (int)used, s->in.data);
+            socket_consumed(s, used);
+            arena_reset(&clients.arena);
+            continue;
+        }
+        record(c, &c->batch[c->batch_done++], &v);
+        socket_consumed(s, used);
+        arena_reset(&clients.arena);
+        if (c->batch_done < c->batch_count) continue;
+        c->state = THINKING;
+        later(c, sim_around(clients.options.think_us));
+    }
+    if (s->eof || s->error != 0) {
+        clients.stats.closed_by_server++;
+        lose(c, sim_between(1, 50) * SIM_MS);
+    }
+}
+
+static void connected(struct socket *s, int error) {
+    struct client *c = s->owner;
+    if (error != 0) {
+        lose(c, sim_between(50, 500) * SIM_MS);
+        return;
+    }
+    c->state = THINKING;
+    later(c, sim_around(clients.options.think_us));
+}
+
+static void writable(struct socket *s) {
+    (void)s;
+}
+
+static const struct socket_events events = {connected, readable, writable};
+
+static void client_fire(struct sim_timer *t) {
+    SIM_HEAP;
+    struct client *c = container_of(t, struct client, timer);
+    switch (c->state) {
+    case IDLE:
+        if (clients.paused) return;
+        c->state = CONNECTING;
+        clients.stats.connects++;
+        c->socket =
+            network_connect(c->host, (int)sim_below((uint64_t)cluster_size()), CLIENT_PORT, &events, c);
+        later(c, clients.options.patience_us);
+        break;
+    case THINKING:
+        if (clients.paused) return;
+        if (sim_chance(clients.options.moves))
+            lose(c, 1);
+        else
+            begin_batch(c);
+        break;
+    case CONNECTING:
+    case WAITING: lose(c, sim_between(1, 100) * SIM_MS); break;
+    }
+}
+
+/* --- all of them --- */
+
+void clients_begin(const struct clients_options *options, struct history *history) {
+    SIM_HEAP;
+    memset(&clients, 0, sizeof clients);
+    clients.options = *options;
+    clients.history = history;
+    CHECK(options->count <= SESSIONS_MAX);
+    CHECK(options->pipeline_max <= BATCH_MAX);
+    for (int i = 0; i < options->count; i++) {
+        struct client *c = &clients.items[i];
+        c->host = options->first_host + i;
+        c->number = ++clients.next_number;
+        later(c, sim_between(1, 1000) * SIM_MS);
+    }
+}
+
+void clients_end(void) {
+    SIM_HEAP;
+    for (int i = 0; i < clients.options.count; i++) {
+        struct client *c = &clients.items[i];
+        if (c->socket != NULL) socket_reset(c->socket);
+        sim_timer_cancel(&c->timer);
+    }
+    arena_free(&clients.arena);
+}
+
+void clients_pause(void) {
+    clients.paused = true;
+}
+
+void clients_resume(void) {
+    clients.paused = false;
+    for (int i = 0; i < clients.options.count; i++) {
+        struct client *c = &clients.items[i];
+        if (c->timer.place == 0) later(c, sim_around(clients.options.think_us));
+    }
+}
+
+bool clients_are_quiet(void) {
+    for (int i = 0; i < clients.options.count; i++)
+        if (clients.items[i].state == WAITING || clients.items[i].state == CONNECTING) return false;
+    return true;
+}
+
+bool clients_served_since(uint64_t since, char *who, size_t cap) {
+    static const char *const states[] = {"idle", "connecting", "thinking", "waiting"};
+    for (int i = 0; i < clients.options.count; i++) {
+        const struct client *c = &clients.items[i];
+        if (c->served_us > since) continue;
+        snprintf(who, cap, "client %d (%s%s%d)", i + 1, states[c->state], c->socket ? " at n" : "",
+                 c->socket ? c->socket->peer_host + 1 : 0);
+        return false;
+    }
+    return true;
+}
+
+struct clients_stats clients_stats(void) {
+    return clients.stats;
+}
+
+/* --- questions --- */
+
+struct question {
+    struct socket *socket;
+    struct sim_timer timer;
+    struct buf out;
+    void (*answered)(void *arg, const char *reply);
+    void *arg;
+};
+
+void question_free(struct question *q) {
+    SIM_HEAP;
+    if (q->socket != NULL) socket_close(q->socket);
+    sim_timer_cancel(&q->timer);
+    buf_free(&q->out);
+    mem_free(q);
+}
+
+static void question_end(struct question *q, const char *reply) {
+    void (*answered)(void *arg, const char *reply) = q->answered;
+    void *arg = q->arg;
+    char copy[16384];
+    if (reply != NULL) snprintf(copy, sizeof copy, "%s", reply);
+    question_free(q);
+    answered(arg, reply != NULL ? copy : NULL);
+}
+
+static void question_fire(struct sim_timer *t) {
+    question_end(container_of(t, struct question, timer), NULL);
+}
+
+static void question_connected(struct socket *s, int error) {
+    struct question *q = s->owner;
+    if (error != 0)
+        question_end(q, NULL);
+    else
+        (void)socket_write(s, q->out.data, q->out.len);
+}
+
+static void flatten(struct buf *out, const struct resp_value *v) {
+    if (v->is_null)
+        buf_add_str(out, "(nil)");
+    else if (v->type == '*' || v->type == '~' || v->type == '>' || v->type == '%')
+        for (size_t i = 0; i < v->count; i++) {
+            flatten(out, &v->items[i]);
+            buf_add_byte(out, '\n');
+        }
+    else {
+        if (v->type == '-') buf_add_byte(out, '-');
+        buf_add_slice(out, v->text);
+    }
+}
+
+static void question_readable(struct socket *s) {
+    struct question *q = s->owner;
+    struct arena arena = {0};
+    struct resp_value v;
+    size_t used;
+    enum resp_read_status status = resp_read(buf_slice(&s->in), &arena, &v, &used);
+    struct buf text = {0};
+    bool is_whole = status == RESP_READ_VALUE;
+    if (is_whole) flatten(&text, &v);
+    buf_add_byte(&text, '\0');
+    arena_free(&arena);
+    if (is_whole || s->eof || s->error != 0) question_end(q, is_whole ? text.data : NULL);
+    buf_free(&text);
+}
+
+static const struct socket_events question_events = {question_connected, question_readable, writable};
+
+struct question *ask(int from_host, int to_host, uint64_t patience_us, int argc, const struct slice *argv,
+                     void (*answered)(void *arg, const char *reply), void *arg) {
+    SIM_HEAP;
+    struct question *q = mem_calloc(1, sizeof *q);
+    q->answered = answered;
+    q->arg = arg;
+    add_command(&q->out, argc, argv);
+    sim_timer_set(&q->timer, world_now_us() + patience_us, question_fire);
+    q->socket = network_connect(from_host, to_host, CLIENT_PORT, &question_events, q);
+    return q;
+}

@@ -1,0 +1,16 @@
+/* A thread of a simulated process, as a stack of its own that runs until it gives the CPU back. Only one runs at a
+ * time, so nothing here is a race, and a process is killed by freeing its fibers where they stand. */
+#ifndef SIM_FIBER_H
+#define SIM_FIBER_H
+
+#include <stdbool.h>
+
+struct fiber;
+
+struct fiber *fiber_new(void (*run)(void *arg), void *arg);
+void fiber_free(struct fiber *f);   /* also one that has not ended; not the running one */
+void fiber_resume(struct fiber *f); /* from outside any fiber: until it yields or ends */
+void fiber_yield(void);             /* from within one */
+bool fiber_ended(const struct fiber *f);
+
+#endif

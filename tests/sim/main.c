@@ -1,0 +1,130 @@
+/* The simulator's command line.
+ *
+ *     sim                          seeds 1, 2, 3 ... until stopped
+ *     sim --seeds 100              so many, from --seed on (a random place when that is not given)
+ *     sim --for 20                 as many as can be run in so many seconds
+ *     sim --seed 17 --verbose      one, with everything it says
+ *     sim --seed 17 --twice        one, two times: the same seed must give the same run
+ *
+ *     --machines N  --seconds N  --faults MASK     instead of what the seed says
+ *     --history FILE                               what the clients saw, in the words of tests/check */
+#include "plan.h"
+#include "run.h"
+#include "world.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct run_options options;
+
+static void die(int signum) {
+    char text[200];
+    int n =
+        snprintf(text, sizeof text, "\nstopped by signal %d; replay with: sim --verbose --seed %" PRIu64 "\n",
+                 signum, options.seed);
+    sim_log_dump();
+    fflush(stdout);
+    if (write(2, text, (size_t)n) < 0) _Exit(2);
+    signal(signum, SIG_DFL);
+    raise(signum);
+}
+
+static void watch_signals(void) {
+    static char stack[64 << 10];
+    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
+    sigaltstack(&alternative, NULL);
+    struct sigaction a = {.sa_handler = die, .sa_flags = SA_ONSTACK};
+    sigaction(SIGABRT, &a, NULL);
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGALRM, &a, NULL);
+}
+
+static double seconds_of(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void describe(const struct run_result *r) {
+    char faults[300] = "";
+    for (int f = 0, at = 0; f < FAULT_KINDS; f++)
+        if (r->faults >> f & 1)
+            at += snprintf(faults + at, sizeof faults - (size_t)at, " %s", fault_name((enum fault)f));
+    printf("seed %" PRIu64 ": %d machines, %.0f s, %" PRIu64 " operations (%" PRIu64 " answered, %" PRIu64
+           " refused, %" PRIu64 " unknown), %" PRIu64 " entries, %" PRIu64 " starts%s; digest %016" PRIx64
+           "; faults:%s\n",
+           options.seed, r->machines, (double)r->simulated_us / SIM_SECOND, r->operations, r->answered,
+           r->refused, r->unknown, r->entries, r->starts, r->undecided ? ", history undecided" : "",
+           r->digest, faults);
+}
+
+static int usage(void) {
+    fputs("usage: sim [--seed N] [--seeds N | --for SECONDS] [--machines N] [--seconds N] [--faults MASK] "
+          "[--history FILE] [--twice] [--verbose]\n",
+          stderr);
+    return 2;
+}
+
+int main(int argc, char **argv) {
+    uint64_t seeds = UINT64_MAX, for_seconds = 0;
+    bool one = false, twice = false, quiet = true;
+    options.seed = 1;
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (strcmp(word, "--verbose") == 0 || strcmp(word, "--twice") == 0) {
+            (word[2] == 'v' ? (quiet = false, &options.verbose) : &twice)[0] = true;
+            continue;
+        }
+        if (i + 1 == argc) return usage();
+        uint64_t value = strtoull(argv[++i], NULL, 0);
+        if (strcmp(word, "--history") == 0) {
+            options.history_path = argv[i];
+            continue;
+        }
+        if (strcmp(word, "--seed") == 0)
+            options.seed = value, one = true;
+        else if (strcmp(word, "--seeds") == 0)
+            seeds = value;
+        else if (strcmp(word, "--for") == 0)
+            for_seconds = value;
+        else if (strcmp(word, "--machines") == 0)
+            options.machines = (int)value;
+        else if (strcmp(word, "--seconds") == 0)
+            options.seconds = value;
+        else if (strcmp(word, "--faults") == 0)
+            options.faults = (uint32_t)value;
+        else
+            return usage();
+    }
+    if (one && seeds == UINT64_MAX && for_seconds == 0) seeds = 1;
+    if (!one && for_seconds != 0) options.seed = (uint64_t)time(NULL) * 1000;
+    watch_signals();
+    double began = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID), simulated = 0;
+    uint64_t done = 0, undecided = 0;
+    for (; done < seeds && (for_seconds == 0 || seconds_of(CLOCK_MONOTONIC) - began < (double)for_seconds);
+         done++) {
+        struct run_result result, again;
+        alarm(20); /* a run that never ends is a failure with a seed, too */
+        run_seed(&options, &result);
+        if (!quiet || seeds == 1) describe(&result);
+        if (twice) run_seed(&options, &again);
+        if (twice && again.digest != result.digest) {
+            printf("seed %" PRIu64 " gives two different runs: %016" PRIx64 " and %016" PRIx64 "\n",
+                   options.seed, result.digest, again.digest);
+            return 1;
+        }
+        simulated += (double)result.simulated_us / SIM_SECOND;
+        undecided += result.undecided;
+        options.seed++;
+    }
+    cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    printf("%" PRIu64 " seeds, %.2f simulated hours in %.1f CPU seconds: %.1f hours a CPU minute; %" PRIu64
+           " histories undecided\n",
+           done, simulated / 3600, cpu, simulated / 60 / (cpu > 0 ? cpu : 1), undecided);
+    return 0;
+}

@@ -1,0 +1,17 @@
+/* Looks into the running servers at every step and stops the run when an invariant of Raft is broken. README.md lists
+ * the invariants. The linker sends some of the calls between rooms through here (--wrap). */
+#ifndef SIM_OBSERVE_H
+#define SIM_OBSERVE_H
+
+#include "cluster.h"
+
+void observe_begin(void);
+void observe_end(void);
+void observe_process_gone(struct machine *m);
+void observe_wiped(struct machine *m);
+int observe_leader(void);       /* the machine of the newest leader that runs; -1: none */
+uint64_t observe_entries(void); /* committed by anybody */
+/* Every node that runs has applied what was committed, and has the same data. */
+bool observe_settled(char *why, size_t cap);
+
+#endif

@@ -1,0 +1,195 @@
+/* See run.h.
+ *
+ *   form -> (calm | hostile)* -> repair -> everybody is served again -> clients stop -> all nodes equal -> history checked
+ */
+#include "run.h"
+
+#include "clients.h"
+#include "cluster.h"
+#include "history.h"
+#include "mem.h"
+#include "observe.h"
+#include "operator.h"
+#include "plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+    FORM_WITHIN_US = 30 * SIM_SECOND,
+    SERVED_WITHIN_US =
+        60 * SIM_SECOND, /* after repair: the back-off of supervisors and links, then an election or some */
+    SETTLED_WITHIN_US = 30 * SIM_SECOND, /* nodes catch up, write back, and have equal data */
+    LOOK_US = 100 * SIM_MS,
+    CLIENT_HOSTS_FROM = MACHINES_MAX,
+};
+
+static const struct run_options *now_running;
+
+static void tell_replay(void) {
+    char more[100] = "";
+    int at = 0;
+    if (now_running->machines != 0)
+        at += snprintf(more + at, sizeof more - (size_t)at, " --machines %d", now_running->machines);
+    if (now_running->faults != 0)
+        at += snprintf(more + at, sizeof more - (size_t)at, " --faults 0x%x", now_running->faults);
+    if (now_running->seconds != 0)
+        snprintf(more + at, sizeof more - (size_t)at, " --seconds %" PRIu64, now_running->seconds);
+    fprintf(stdout, "replay with: sim --verbose --seed %" PRIu64 "%s\n", now_running->seed, more);
+}
+
+/* --- the cluster --- */
+
+/* Small bounds, so that what happens once an hour in the world happens every second here. */
+static void choose_options(struct cluster_options *o, int machines) {
+    static const char *const writeback_seconds[] = {"1", "3", "30"},
+                             *const dirty[] = {"1kb", "100kb", "64mb"}, *const memory[] = {"0", "0", "3mb"},
+                             *const memtable[] = {"1mb", "64mb"};
+    static char list[300];
+    int at = 0;
+    list[0] = '\0';
+    for (int i = 0; i < machines; i++)
+        at +=
+            snprintf(list + at, sizeof list - (size_t)at, "%s10.0.0.%d:%d", i ? "," : "", i + 1, CLIENT_PORT);
+    const char *args[] = {"--writeback-seconds",
+                          writeback_seconds[sim_below(3)],
+                          "--writeback-dirty-bytes",
+                          dirty[sim_below(3)],
+                          "--maxmemory",
+                          memory[sim_below(3)],
+                          "--raft-log-memtable",
+                          memtable[sim_below(2)],
+                          machines > 1 ? "--cluster-nodes" : NULL,
+                          list,
+                          NULL};
+    *o = (struct cluster_options){.machines = machines};
+    memcpy(o->args, args, sizeof args);
+}
+
+static int choose_machines(void) {
+    static const int sizes[] = {1, 2, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7};
+    return sizes[sim_below(sizeof sizes / sizeof *sizes)];
+}
+
+/* --- phases --- */
+
+typedef bool condition_fn(char *why, size_t cap);
+
+static void until(const char *what, uint64_t within_us, condition_fn *holds) {
+    uint64_t end = world_now_us() + within_us;
+    char why[400] = "";
+    while (!holds(why, sizeof why)) {
+        if (world_now_us() >= end)
+            sim_fail("%s, not within %.0f s: %s", what, (double)within_us / SIM_SECOND, why);
+        world_run_until(world_now_us() + LOOK_US);
+    }
+}
+
+static uint64_t served_since;
+
+static bool all_served(char *why, size_t cap) {
+    return clients_served_since(served_since, why, cap);
+}
+
+static bool all_quiet(char *why, size_t cap) {
+    snprintf(why, cap, "a client still waits");
+    return clients_are_quiet();
+}
+
+static void serve(const char *what, uint64_t within_us) {
+    served_since = world_now_us();
+    until(what, within_us, all_served);
+}
+
+static void trouble(uint64_t seconds) {
+    uint64_t end = world_now_us() + seconds * SIM_SECOND;
+    bool hostile = true;
+    while (world_now_us() < end) {
+        plan_hostile(hostile);
+        uint64_t phase =
+            world_now_us() + (hostile ? sim_around(15 * SIM_SECOND) : sim_around(4 * SIM_SECOND));
+        world_run_until(phase < end ? phase : end);
+        hostile = !hostile;
+    }
+}
+
+/* For the checker's own program, and for eyes. */
+static void save_history(const struct history *h, const char *path) {
+    struct buf text = {0};
+    for (size_t i = 0; i < history_count(h); i++) history_write_op(history_op(h, i), &text);
+    FILE *f = fopen(path, "w");
+    if (f == NULL || fwrite(text.data, 1, text.len, f) != text.len) sim_fail("cannot write %s", path);
+    fclose(f);
+    buf_free(&text);
+}
+
+static void check_history(const struct history *h, struct run_result *result) {
+    if (now_running->history_path != NULL) save_history(h, now_running->history_path);
+    struct buf why = {0};
+    enum history_verdict verdict = history_check(h, &why);
+    buf_add_byte(&why, '\0');
+    if (verdict == HISTORY_NOT_LINEARIZABLE)
+        sim_fail("the clients' history cannot be explained:\n%s", why.data);
+    result->undecided = verdict == HISTORY_UNDECIDED;
+    buf_free(&why);
+}
+
+static void live(const struct run_options *options, struct history *h, struct run_result *result) {
+    for (int i = 0; i < cluster_size(); i++) machine_start(cluster_machine(i));
+    struct clients_options clients = {.count = (int)sim_between(2, 8),
+                                      .first_host = CLIENT_HOSTS_FROM,
+                                      .keys = (int)sim_between(2, 9),
+                                      .key_life_us = sim_between(3, 15) * SIM_SECOND,
+                                      .think_us = sim_between(20, 300) * SIM_MS,
+                                      .pipeline_max = sim_chance(0.5) ? 1 : 6,
+                                      .patience_us = sim_between(1000, 8000) * SIM_MS,
+                                      .moves = sim_chance(0.5) ? 0 : 0.05};
+    clients_begin(&clients, h);
+    serve("a new cluster serves", FORM_WITHIN_US);
+    plan_begin(options->faults);
+    trouble(options->seconds != 0 ? options->seconds : sim_between(10, 90));
+    sim_log("-- everything is repaired");
+    plan_repair();
+    serve("after all faults, every client is served", SERVED_WITHIN_US);
+    clients_pause();
+    until("the last answers come", 10 * SIM_SECOND, all_quiet);
+    until("all nodes have equal data", SETTLED_WITHIN_US, observe_settled);
+    check_history(h, result);
+    result->faults = plan_faults();
+    plan_end();
+    operator_end();
+    struct clients_stats stats = clients_stats();
+    clients_end();
+    result->operations = stats.started;
+    result->answered = stats.answered;
+    result->refused = stats.refused;
+    result->unknown = stats.unknown;
+    for (int i = 0; i < cluster_size(); i++) result->starts += cluster_machine(i)->starts;
+}
+
+void run_seed(const struct run_options *options, struct run_result *result) {
+    SIM_HEAP;
+    now_running = options;
+    *result = (struct run_result){0};
+    sim_on_failure(tell_replay);
+    sim_log_level(options->verbose);
+    world_begin(options->seed);
+    network_begin(HOSTS_MAX);
+    network_peer_ports(PEER_PORT);
+    struct cluster_options cluster;
+    result->machines = options->machines != 0 ? options->machines : choose_machines();
+    choose_options(&cluster, result->machines);
+    cluster_begin(&cluster);
+    observe_begin();
+    struct history *h = history_new();
+    live(options, h, result);
+    result->entries = observe_entries();
+    cluster_end();
+    network_end();
+    observe_end();
+    history_free(h);
+    result->simulated_us = world_now_us();
+    result->steps = world_steps();
+    result->digest = world_digest();
+    world_end();
+}
