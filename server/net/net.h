@@ -65,12 +65,12 @@ struct conn {
     size_t covered;   /* bytes of `in` that had come when that was asked */
     uint64_t read_id; /* the round that asks */
 
-    uint64_t waits_since_ms;  /* for a leader to be known; 0: it does not */
-    bool given_back;           /* of a walk over an entry's operations: this connection is done with */
-    struct waiter *waiter;    /* what it waits for, when blocked; else NULL */
-    bool blocked;             /* its last command is answered later, and nothing further is parsed before that */
-    struct forward *forward;  /* its way to the leader; NULL before it is needed */
-    uint32_t forwarded;       /* of `pending`, those that went that way */
+    uint64_t waits_since_ms; /* for a leader to be known; 0: it does not */
+    bool given_back;         /* of a walk over an entry's operations: this connection is done with */
+    struct waiter *waiter;   /* what it waits for, when blocked; else NULL */
+    bool blocked; /* its last command is answered later, and nothing further is parsed before that */
+    struct forward *forward; /* its way to the leader; NULL before it is needed */
+    uint32_t forwarded;      /* of `pending`, those that went that way */
 
     /* Commands of this connection whose replies are still to come. */
     uint32_t pending;
@@ -88,7 +88,7 @@ struct net_handler {
     void *arg;
     void (*opened)(void *arg, struct conn *c);
     void (*flushed)(void *arg, struct conn *c); /* output has left: there may be room again */
-    void (*closed)(void *arg, struct conn *c); /* no more commands come; pending replies go nowhere */
+    void (*closed)(void *arg, struct conn *c);  /* no more commands come; pending replies go nowhere */
     enum conn_verdict (*command)(void *arg, struct conn *c, int argc, const struct slice *argv);
     void (*log)(void *arg, const char *line);
 };

@@ -127,7 +127,8 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
 }
 
 /* An entry without commands and without a clock: a no-op, or a configuration. */
-static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index, uint64_t term) {
+static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index,
+                      uint64_t term) {
     ks_begin_entry(n->ks);
     if (kind == RAFT_ENTRY_MEMBERS) ks_set_members(n->ks, index, payload);
     ks_set_applied(n->ks,
@@ -135,8 +136,8 @@ static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice pa
 }
 
 /* A kind that is not known was written by a newer version: skipping it would make this node's data differ. */
-static void apply_entry(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index, uint64_t term,
-                        struct proposal *p) {
+static void apply_entry(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index,
+                        uint64_t term, struct proposal *p) {
     switch (kind) {
     case RAFT_ENTRY_COMMANDS: apply_payload(n, payload, index, term, p); return;
     case RAFT_ENTRY_NOOP:

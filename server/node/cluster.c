@@ -153,7 +153,8 @@ static void find_own_address(struct node *n) {
     char host[RAFT_ADDRESS_CAP - 16];
     snprintf(host, sizeof host, "%s", c->cluster_announce_ip);
     if (host[0] == '\0') snprintf(host, sizeof host, "%.*s", (int)strcspn(c->bind, " "), c->bind);
-    if (host[0] == '\0' || strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || host[0] == '-' || host[0] == ':')
+    if (host[0] == '\0' || strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || host[0] == '-' ||
+        host[0] == ':')
         snprintf(host, sizeof host, "127.0.0.1");
     long long port = c->cluster_announce_port ? c->cluster_announce_port : c->port;
     long long bus = c->cluster_announce_bus_port ? c->cluster_announce_bus_port : c->cluster_port;
@@ -171,8 +172,9 @@ bool node_open_identity(struct node *n) {
     struct buf file = {0};
     enum rc rc = n->host.read_file(&n->host, path, &file);
     if (rc == RC_NOT_FOUND && node_has_log(n)) {
-        node_log("There is a log in %s, but the file %s that says whose it is is missing: it must be restored",
-                 n->server.config.dir, path);
+        node_log(
+            "There is a log in %s, but the file %s that says whose it is is missing: it must be restored",
+            n->server.config.dir, path);
         return false;
     }
     if (rc == RC_NOT_FOUND)
@@ -185,7 +187,8 @@ bool node_open_identity(struct node *n) {
         return false;
     }
     if (n->identity.stage == IDENTITY_RUNNING && !node_has_log(n)) {
-        node_log("The log of this node is missing from %s, and with it perhaps what it has acknowledged. Restore it, or "
+        node_log("The log of this node is missing from %s, and with it perhaps what it has acknowledged. "
+                 "Restore it, or "
                  "remove %s as well, and the node from its cluster, and let it join anew",
                  n->server.config.dir, path);
         return false;
@@ -224,14 +227,15 @@ static void answer(struct peer_request *request, int yes, const char *text) {
     buf_free(&body);
 }
 
-static void ask(struct node *n, const char *address, uint64_t target, enum control_kind kind, const struct buf *body,
-                peer_control_cb *cb, void *arg) {
+static void ask(struct node *n, const char *address, uint64_t target, enum control_kind kind,
+                const struct buf *body, peer_control_cb *cb, void *arg) {
     struct peer_control request = {.kind = (uint8_t)kind, .body = buf_slice(body)};
     peer_net_control(n->peers, address, target, &request, CONTROL_TIMEOUT_MS, cb, arg);
 }
 
-static void who_cb(void *arg, enum rc rc, uint32_t code, const char *text, const struct peer_control *response,
-                   uint64_t responder_id, const struct peer_origin *responder) {
+static void who_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                   const struct peer_control *response, uint64_t responder_id,
+                   const struct peer_origin *responder) {
     struct candidate *c = arg;
     (void)code;
     (void)text;
@@ -269,7 +273,8 @@ static void try_to_form(struct node *n) {
         if (!c->answered) return;
         if (!c->is_blank) {
             snprintf(text, sizeof text,
-                     "%.100s belongs to a cluster already, of which this node is no member (yet). If its data was lost, "
+                     "%.100s belongs to a cluster already, of which this node is no member (yet). If its "
+                     "data was lost, "
                      "start it with --join instead",
                      c->address);
             say_once(n, text);
@@ -288,7 +293,8 @@ static void try_to_form(struct node *n) {
             say_once(n, "Two of cluster-nodes are the same node");
             return;
         }
-        for (; at > 0 && first.items[at - 1].id > cl->candidates[i].id; at--) first.items[at] = first.items[at - 1];
+        for (; at > 0 && first.items[at - 1].id > cl->candidates[i].id; at--)
+            first.items[at] = first.items[at - 1];
         first.items[at] = (struct raft_member){.id = cl->candidates[i].id, .seat = RAFT_VOTER};
         memcpy(first.items[at].address, cl->candidates[i].address, RAFT_ADDRESS_CAP);
         first.count++;
@@ -301,8 +307,9 @@ static void try_to_form(struct node *n) {
     if (become(n, (const char *)ids, &first)) node_log("Formed a cluster of %zu nodes", first.count);
 }
 
-static void form_cb(void *arg, enum rc rc, uint32_t code, const char *text, const struct peer_control *response,
-                    uint64_t responder_id, const struct peer_origin *responder) {
+static void form_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                    const struct peer_control *response, uint64_t responder_id,
+                    const struct peer_origin *responder) {
     struct node *n = arg;
     (void)code;
     (void)text;
@@ -328,8 +335,8 @@ static void tell_formed(struct node *n, uint64_t id) {
 
 void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text) {
     if (code == PEER_WRONG_CLUSTER) tell_formed(n, id);
-    if (code == PEER_UNKNOWN_SENDER && n->identity.was_member && n->leader_id == 0 && ++n->refused_by_count >= 8 &&
-        !n->removed) {
+    if (code == PEER_UNKNOWN_SENDER && n->identity.was_member && n->leader_id == 0 &&
+        ++n->refused_by_count >= 8 && !n->removed) {
         node_log("Node %016llx says: %s", (unsigned long long)id, text);
         n->removed = true;
         node_leadership_moved(n, n->readable);
@@ -367,8 +374,9 @@ static void on_who(struct node *n, struct peer_request *request) {
 
 /* --- being let in --- */
 
-static void join_cb(void *arg, enum rc rc, uint32_t code, const char *text, const struct peer_control *response,
-                    uint64_t responder_id, const struct peer_origin *responder) {
+static void join_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                    const struct peer_control *response, uint64_t responder_id,
+                    const struct peer_origin *responder) {
     struct candidate *c = arg;
     struct node *n = c->node;
     struct cluster *cl = n->cluster;
@@ -379,7 +387,8 @@ static void join_cb(void *arg, enum rc rc, uint32_t code, const char *text, cons
     uint8_t said;
     char line[512];
     if (rc != RC_OK) {
-        snprintf(line, sizeof line, "%.100s cannot be asked to let this node in: %.200s", c->address, text ? text : "");
+        snprintf(line, sizeof line, "%.100s cannot be asked to let this node in: %.200s", c->address,
+                 text ? text : "");
         say_once(n, line);
         return;
     }
@@ -466,7 +475,8 @@ static enum raft_refusal let_in(struct node *n, uint64_t id, const char *address
     else if (!add_member(&wanted, id, address))
         return RAFT_SENSELESS;
     struct raft_member *self = find_member(&wanted, n->node_id);
-    if (self != NULL && wanted.count == 2 && n->server.config.cluster_announce_ip[0] == '\0' && reached_at[0] != '\0')
+    if (self != NULL && wanted.count == 2 && n->server.config.cluster_announce_ip[0] == '\0' &&
+        reached_at[0] != '\0')
         snprintf(self->address, RAFT_ADDRESS_CAP, "%s", reached_at);
     return change(n, &wanted);
 }
@@ -476,7 +486,8 @@ static const char *leader_address(const struct node *n) {
     return leader != NULL && leader->id != n->node_id ? leader->address : NULL;
 }
 
-static void on_join(struct node *n, struct peer_request *request, const struct peer_hello *hello, struct slice body) {
+static void on_join(struct node *n, struct peer_request *request, const struct peer_hello *hello,
+                    struct slice body) {
     uint32_t len;
     struct slice address;
     char own[RAFT_ADDRESS_CAP], reached[RAFT_ADDRESS_CAP], host[RAFT_ADDRESS_CAP];
@@ -494,7 +505,8 @@ static void on_join(struct node *n, struct peer_request *request, const struct p
     }
     if (!n->readable) {
         const char *leader = leader_address(n);
-        answer(request, leader ? ANSWER_ELSEWHERE : ANSWER_NO, leader ? leader : "nobody leads this cluster at the moment");
+        answer(request, leader ? ANSWER_ELSEWHERE : ANSWER_NO,
+               leader ? leader : "nobody leads this cluster at the moment");
         return;
     }
     enum raft_refusal why = let_in(n, hello->source, own, reached);
@@ -628,7 +640,8 @@ static void wait_for(struct node *n, struct session *s, const struct host_reques
 }
 
 static bool change_is_done(const struct node *n, const struct waiter *w) {
-    return n->members_index >= w->members_index && n->commit_index >= n->members_index && !members_are_joint(&n->members);
+    return n->members_index >= w->members_index && n->commit_index >= n->members_index &&
+           !members_are_joint(&n->members);
 }
 
 void node_look_at_waiters(struct node *n) {
@@ -668,7 +681,8 @@ void node_look_at_waiters(struct node *n) {
         case HOST_INIT:
         case HOST_JOIN: break;
         }
-        if (now_ms() > w->until_ms) waiter_answer(w, "it has not happened within half a minute, but still may");
+        if (now_ms() > w->until_ms)
+            waiter_answer(w, "it has not happened within half a minute, but still may");
     }
 }
 
@@ -686,8 +700,9 @@ struct invitation {
     uint64_t session_id;
 };
 
-static void invite_cb(void *arg, enum rc rc, uint32_t code, const char *text, const struct peer_control *response,
-                      uint64_t responder_id, const struct peer_origin *responder) {
+static void invite_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                      const struct peer_control *response, uint64_t responder_id,
+                      const struct peer_origin *responder) {
     struct invitation *i = arg;
     struct node *n = i->node;
     (void)code;
@@ -702,7 +717,8 @@ static void invite_cb(void *arg, enum rc rc, uint32_t code, const char *text, co
         if (rc != RC_OK)
             snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
         else if (!slice_take_u8(&body, &said) || said != ANSWER_YES)
-            snprintf(line, sizeof line, "that node refuses: %.*s", (int)(body.len < 200 ? body.len : 200), body.data);
+            snprintf(line, sizeof line, "that node refuses: %.*s", (int)(body.len < 200 ? body.len : 200),
+                     body.data);
         waiter_answer(w, line[0] ? line : NULL);
         break;
     }
@@ -725,8 +741,9 @@ static void invite(struct node *n, struct session *s, const struct host_request 
     wait_for(n, s, &as, 0);
 }
 
-static void lead_cb(void *arg, enum rc rc, uint32_t code, const char *text, const struct peer_control *response,
-                    uint64_t responder_id, const struct peer_origin *responder) {
+static void lead_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                    const struct peer_control *response, uint64_t responder_id,
+                    const struct peer_origin *responder) {
     struct node *n = arg;
     uint8_t said = ANSWER_NO;
     (void)code;
@@ -788,7 +805,8 @@ static const char *request_change(struct node *n, const struct host_request *req
     return why == RAFT_TAKEN ? NULL : refusal_text(why);
 }
 
-void node_cluster_do(struct node *n, struct session *s, const struct host_request *request, struct reply *reply) {
+void node_cluster_do(struct node *n, struct session *s, const struct host_request *request,
+                     struct reply *reply) {
     uint64_t id = request->id != 0 ? request->id : id_by_address(n, request->address ? request->address : "");
     const char *error = NULL;
     switch (request->kind) {
@@ -807,8 +825,8 @@ void node_cluster_do(struct node *n, struct session *s, const struct host_reques
         if (error != NULL) break;
         n->wants_join[0] = '\0';
         for (int i = 0; i < request->address_count; i++)
-            snprintf(n->wants_join + strlen(n->wants_join), sizeof n->wants_join - strlen(n->wants_join), "%s%s",
-                     i ? " " : "", request->addresses[i]);
+            snprintf(n->wants_join + strlen(n->wants_join), sizeof n->wants_join - strlen(n->wants_join),
+                     "%s%s", i ? " " : "", request->addresses[i]);
         n->wants_reset = true;
         reply_simple(reply, "OK");
         return;

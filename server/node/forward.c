@@ -20,8 +20,13 @@ enum { LITERALS_MAX = 16 << 20 };
 
 /* What is owed, in order. */
 struct expected {
-    enum { FOR_CLIENT, SILENCED, OURS, LITERAL } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
-    uint32_t len;                                      /* LITERAL: so many bytes of `literals` */
+    enum {
+        FOR_CLIENT,
+        SILENCED,
+        OURS,
+        LITERAL
+    } kind;       /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
+    uint32_t len; /* LITERAL: so many bytes of `literals` */
 };
 
 struct forward {
@@ -51,8 +56,8 @@ static void add_request(struct buf *out, int argc, const struct slice *argv) {
 
 /* One connection's commands of the entry that was being filled, as requests again, in their order. False when some of
  * them cannot be: a reply made here stands between them. */
-static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes, struct entry_reader *locals,
-                    struct buf *out) {
+static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes,
+                    struct entry_reader *locals, struct buf *out) {
     bool whole = true;
     CHECK(entry_open(writes, buf_slice(&p->payload)));
     if (p->local_count > 0) CHECK(entry_open(locals, buf_slice(&p->local)));
@@ -121,7 +126,8 @@ void node_leadership_moved(struct node *n, bool was_readable) {
         s->leadership = LEADERSHIP_NOBODY;
     }
     if (was_readable && !n->readable) n->deposed_at_ms = mono_us() / 1000;
-    if (n->role == RAFT_LEADER && n->readable && !was_readable) node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
+    if (n->role == RAFT_LEADER && n->readable && !was_readable)
+        node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
 }
 
 /* --- the queue --- */
@@ -287,12 +293,13 @@ static bool is_ready(struct node *n, struct forward *f) {
         f->retry_at_ms = 0;
     }
     if (f->upstream == NULL && mono_us() / 1000 >= f->retry_at_ms) open_upstream(f);
-    return f->upstream != NULL && upstream_is_up(f->upstream) && upstream_unsent(f->upstream) < UPSTREAM_QUEUE &&
-           f->literals.len < LITERALS_MAX;
+    return f->upstream != NULL && upstream_is_up(f->upstream) &&
+           upstream_unsent(f->upstream) < UPSTREAM_QUEUE && f->literals.len < LITERALS_MAX;
 }
 
 enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const struct slice *argv) {
-    if (c->pending > c->forwarded) return CONN_HOLD; /* something still waits for the log of this node, once leader */
+    if (c->pending > c->forwarded)
+        return CONN_HOLD; /* something still waits for the log of this node, once leader */
     if (members_find(&n->members, n->leader_id) == NULL) return CONN_HOLD;
     struct forward *f = forward_of(n, c);
     if (!is_ready(n, f)) return CONN_HOLD;

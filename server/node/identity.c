@@ -36,14 +36,16 @@ static bool take_bytes(struct slice *rest, struct slice *out) {
 
 enum rc identity_decode(struct slice file, struct identity *out) {
     if (file.len < 4) return RC_CORRUPT;
-    struct slice rest = slice_make(file.data, file.len - 4), body = rest, tail = slice_make(file.data + body.len, 4);
+    struct slice rest = slice_make(file.data, file.len - 4), body = rest,
+                 tail = slice_make(file.data + body.len, 4);
     struct slice members, join, flags;
     struct identity i = {0};
     uint32_t magic, version, crc;
     if (!slice_take_u32le(&tail, &crc) || crc != crc32c(0, body)) return RC_CORRUPT;
     if (!slice_take_u32le(&rest, &magic) || !slice_take_u32le(&rest, &version)) return RC_CORRUPT;
     if (magic != MAGIC || version != VERSION) return RC_CORRUPT;
-    if (!slice_take_raw(&rest, i.cluster, sizeof i.cluster) || !slice_take_u64le(&rest, &i.id)) return RC_CORRUPT;
+    if (!slice_take_raw(&rest, i.cluster, sizeof i.cluster) || !slice_take_u64le(&rest, &i.id))
+        return RC_CORRUPT;
     if (rest.len < 2) return RC_CORRUPT;
     flags = slice_make(rest.data, 2);
     rest = slice_make(rest.data + 2, rest.len - 2);

@@ -17,7 +17,7 @@ enum identity_stage { IDENTITY_BLANK, IDENTITY_FORMED, IDENTITY_RUNNING };
 
 struct identity {
     enum identity_stage stage;
-    uint64_t id; /* random, never 0, never reused */
+    uint64_t id;                         /* random, never 0, never reused */
     char cluster[IDENTITY_CLUSTER_SIZE]; /* all zero while BLANK */
     bool was_member;                     /* a configuration that it applied had it */
     struct raft_members first; /* the cluster's first configuration; none of a node that was let in later */

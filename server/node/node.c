@@ -95,7 +95,8 @@ void node_stop(struct node *n, const char *why) {
 void node_cut_log(struct node *n) {
     struct ks_applied stored = ks_stored(n->ks);
     uint64_t index = stored.index;
-    if (n->members.count > 1) index = raft_index_before(n->raft, index, (uint64_t)n->server.config.raft_log_retain);
+    if (n->members.count > 1)
+        index = raft_index_before(n->raft, index, (uint64_t)n->server.config.raft_log_retain);
     uint64_t pinned = node_pinned_index(n);
     if (pinned < index) index = pinned;
     if (index <= n->cut_index) return;
@@ -201,7 +202,8 @@ static bool is_drained(struct node *n) {
     if (!n->open) return true;
     if (n->net.conn_count > 0) return false;
     if (n->members.count > 1)
-        return n->role != RAFT_LEADER || mono_ms(n) - n->stop_begun_ms > n->server.config.raft_election_timeout;
+        return n->role != RAFT_LEADER ||
+               mono_ms(n) - n->stop_begun_ms > n->server.config.raft_election_timeout;
     return n->tail.last_index == n->applied_index && n->filling->write_count == 0;
 }
 

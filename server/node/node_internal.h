@@ -19,7 +19,7 @@
 #include "writeback.h"
 
 enum {
-    TICK_MS = 100,     /* of a node by itself; in a cluster a third of raft-heartbeat-interval */
+    TICK_MS = 100,             /* of a node by itself; in a cluster a third of raft-heartbeat-interval */
     PROPOSALS_IN_FLIGHT = 2,   /* one being synced, one waiting: the rest gathers in the entry being filled */
     ENTRY_BYTES_MAX = 4 << 20, /* an entry of this size is closed at once */
     UNCOMMITTED_BYTES_MAX = 256 << 20, /* beyond it, writing connections wait */
@@ -76,7 +76,7 @@ struct proposal {
     struct op *ops;
     size_t op_count, op_cap;
     uint32_t write_count, local_count;
-    bool wanted;     /* propose it even without a write: a read has to be confirmed behind an unanswered write */
+    bool wanted; /* propose it even without a write: a read has to be confirmed behind an unanswered write */
     bool has_expiry; /* carries a tick: the next may go once this is applied */
 };
 
@@ -134,13 +134,13 @@ struct node {
     struct snapshot_taking *taking;    /* from a leader */
     struct snapshot_install *installing;
 
-    struct proposal *filling;      /* takes what arrives; never NULL once the node is open */
+    struct proposal *filling; /* takes what arrives; never NULL once the node is open */
     struct tail tail;
-    struct proposal *spare;        /* for reuse */
+    struct proposal *spare; /* for reuse */
     struct store_job *spare_jobs;
     size_t spare_count;
-    size_t jobs_out;               /* with the log writer */
-    uint64_t unapplied_bytes;      /* payload in the tail beyond applied_index */
+    size_t jobs_out;                                   /* with the log writer */
+    uint64_t unapplied_bytes;                          /* payload in the tail beyond applied_index */
     uint64_t applied_index, apply_index, commit_index; /* apply_index: up to here is to be applied */
 
     /* What the core said last. */
@@ -151,8 +151,9 @@ struct node {
     struct raft_members members; /* in force */
     uint64_t members_index;
 
-    struct list read_waiters;  /* connections whose next command is a read, until a round confirms this leader */
-    struct list read_rounds;   /* of those, the ones whose round is under way, with its id in conn.read_id */
+    struct list
+        read_waiters; /* connections whose next command is a read, until a round confirms this leader */
+    struct list read_rounds; /* of those, the ones whose round is under way, with its id in conn.read_id */
     uint64_t read_done, read_lost;
     uint64_t lease_now_us, lease_looked_at;
     bool lease_now_known;
@@ -197,7 +198,8 @@ void node_take_stored(struct node *n); /* what the log writer has finished */
 struct store_job *store_job_new(struct node *n);
 void store_job_done(struct node *n, struct store_job *s);
 void node_trim_tail(struct node *n);
-void node_drop_entries(struct node *n, uint64_t index); /* a snapshot took their place: the log goes on behind index */
+void node_drop_entries(struct node *n,
+                       uint64_t index); /* a snapshot took their place: the log goes on behind index */
 
 /* peers.c: the other nodes */
 void node_identity_changed(struct node *n);
@@ -224,7 +226,7 @@ void forward_close(struct conn *c); /* the connection goes */
 
 /* tail.c */
 void tail_init(struct tail *t, uint64_t last_index);
-void tail_free(struct tail *t); /* its entries are gone by now */
+void tail_free(struct tail *t);                                 /* its entries are gone by now */
 struct proposal *tail_at(const struct tail *t, uint64_t index); /* NULL when it is not in memory */
 void tail_push(struct tail *t, struct proposal *p);
 struct proposal *tail_pop_newest(struct tail *t);
@@ -285,15 +287,16 @@ void node_discard_group(struct node *n);
 /* cluster.c: forming, joining, changing */
 bool node_open_identity(struct node *n);
 bool node_store_identity(struct node *n);
-bool node_reset(struct node *n);              /* between turns, when wants_reset: blank again */
-bool node_wants_peers(const struct node *n);  /* it has, or is to have, companions */
-void node_tend_cluster(struct node *n);       /* each tick */
+bool node_reset(struct node *n);             /* between turns, when wants_reset: blank again */
+bool node_wants_peers(const struct node *n); /* it has, or is to have, companions */
+void node_tend_cluster(struct node *n);      /* each tick */
 void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text);
 void node_control(struct node *n, struct peer_request *request, const struct peer_hello *hello,
                   const struct peer_control *control);
 void node_membership_moved(struct node *n, bool is_member);
 void node_hand_over(struct node *n); /* to whoever is most up to date */
-void node_cluster_do(struct node *n, struct session *s, const struct host_request *request, struct reply *reply);
+void node_cluster_do(struct node *n, struct session *s, const struct host_request *request,
+                     struct reply *reply);
 void node_look_at_waiters(struct node *n);
 void node_forget_waiter(struct conn *c);
 
@@ -302,7 +305,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 void node_propose_filled(struct node *n); /* end of turn: closes the entry being filled if it may go now */
 void node_propose_expired(struct node *n);
 struct proposal *proposal_new(struct node *n);
-void proposals_free(struct node *n); /* the spare ones */
+void proposals_free(struct node *n);                       /* the spare ones */
 void proposal_release(struct node *n, struct proposal *p); /* one holder less; the last one frees it */
 void proposal_answered(struct proposal *p);                /* nobody waits for it any more */
 /* Who waits for it will not be answered: of unknown outcome. */

@@ -283,5 +283,6 @@ void node_discard_group(struct node *n) {
     n->readable = false;
     node_close_group_memory(n);
     struct kv_error error;
-    if (folder_discard(n->group_dir, "", &error) != RC_OK) node_log("%s cannot be removed: %s", n->group_dir, error.text);
+    if (folder_discard(n->group_dir, "", &error) != RC_OK)
+        node_log("%s cannot be removed: %s", n->group_dir, error.text);
 }

@@ -48,7 +48,8 @@ void node_send(struct node *n, const struct raft_message *m) {
     } else {
         struct peer_append append;
         peer_append_begin(&append, out, &n->origin, m);
-        if (m->entry_count > 0 && !add_entries(n, &append, m->prev_index + 1, m->prev_index + m->entry_count)) {
+        if (m->entry_count > 0 &&
+            !add_entries(n, &append, m->prev_index + 1, m->prev_index + m->entry_count)) {
             peer_append_cancel(&append);
             return;
         }
@@ -94,7 +95,8 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
     }
     if (hello->link == PEER_LINK_CONTROL) return PEER_ACCEPTED;
     if (!is_ours(n, hello)) {
-        snprintf(why, PEER_WHY_CAP, "%s", n->formed ? "it belongs to no cluster" : "this node belongs to no cluster yet");
+        snprintf(why, PEER_WHY_CAP, "%s",
+                 n->formed ? "it belongs to no cluster" : "this node belongs to no cluster yet");
         return PEER_WRONG_CLUSTER;
     }
     if (n->members.count > 0 && members_find(&n->members, hello->source) == NULL && !n->joining) {
@@ -190,7 +192,8 @@ bool node_open_peers(struct node *n) {
         node_log("There is no port for peers: port and cluster-port name none");
         return false;
     }
-    if (peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, sizeof error) == RC_OK) return true;
+    if (peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, sizeof error) == RC_OK)
+        return true;
     if (!node_wants_peers(n)) {
         node_log("Other nodes cannot reach this one: %s", error);
         return true;

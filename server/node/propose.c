@@ -212,7 +212,8 @@ static void time_from_here(struct node *n, const struct conn *c) {
 static enum conn_verdict wait_for_leader(struct node *n, struct conn *c, struct reply *reply) {
     uint64_t now_ms = mono_us() / 1000;
     if (c->waits_since_ms == 0) c->waits_since_ms = now_ms;
-    if (!n->stopping && now_ms - c->waits_since_ms < (uint64_t)n->server.config.forward_wait_ms) return CONN_HOLD;
+    if (!n->stopping && now_ms - c->waits_since_ms < (uint64_t)n->server.config.forward_wait_ms)
+        return CONN_HOLD;
     c->waits_since_ms = 0;
     reply_error(reply, ERR_NO_LEADER);
     stats_error(&n->server.stats, reply->error_code);
@@ -309,7 +310,8 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 void node_propose_filled(struct node *n) {
     struct proposal *p = n->filling;
     if ((p->write_count == 0 && !p->wanted) || !n->readable) return;
-    if (n->tail.last_index - n->applied_index >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX) return;
+    if (n->tail.last_index - n->applied_index >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX)
+        return;
     p->clock_ms = node_clock_ms(n);
     entry_finish(
         &p->payload,
@@ -331,7 +333,9 @@ static void propose_due(void *arg, int db, struct slice key) {
 }
 
 void node_propose_expired(struct node *n) {
-    if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping || n->server.refuse_writes) return;
+    if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping ||
+        n->server.refuse_writes)
+        return;
     size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
     n->expiry_in_flight = found > 0;

@@ -203,7 +203,8 @@ static void sender_frame_cb(void *arg, const struct peer_frame *frame) {
         return;
     case PEER_SNAPSHOT_DONE: taken(s); return;
     case PEER_SNAPSHOT_FAILED:
-        if (peer_read_text(frame, text, sizeof text) != RC_OK) snprintf(text, sizeof text, "it was not taken");
+        if (peer_read_text(frame, text, sizeof text) != RC_OK)
+            snprintf(text, sizeof text, "it was not taken");
         rest(s, text);
         return;
     default: rest(s, "the answer makes no sense");
@@ -212,7 +213,8 @@ static void sender_frame_cb(void *arg, const struct peer_frame *frame) {
 
 static void sender_writable_cb(void *arg) {
     struct stream_end *end = arg;
-    if (end->sending != NULL && end->sending->phase == SENDING && end->sending->begun) send_chunks(end->sending);
+    if (end->sending != NULL && end->sending->phase == SENDING && end->sending->begun)
+        send_chunks(end->sending);
 }
 
 static void sender_closed_cb(void *arg, const char *why) {
@@ -266,7 +268,8 @@ static void begin_sending(struct snapshot_sending *s) {
     s->phase = SENDING;
     s->since_ms = now_ms();
     node_log("Sending node %016llx a snapshot of entry %llu, %llu MB", (unsigned long long)s->peer,
-             (unsigned long long)s->pinned_index, (unsigned long long)(snapshot_source_left(s->source) >> 20));
+             (unsigned long long)s->pinned_index,
+             (unsigned long long)(snapshot_source_left(s->source) >> 20));
 }
 
 static void tend_sending(struct snapshot_sending *s) {
@@ -283,7 +286,8 @@ static void tend_sending(struct snapshot_sending *s) {
         int64_t rate = s->node->server.config.snapshot_rate;
         if (rate > 0) {
             s->allowance += rate * (int64_t)waited_ms / 1000;
-            if (s->allowance > rate / 4 + SNAPSHOT_CHUNK_BYTES) s->allowance = rate / 4 + SNAPSHOT_CHUNK_BYTES;
+            if (s->allowance > rate / 4 + SNAPSHOT_CHUNK_BYTES)
+                s->allowance = rate / 4 + SNAPSHOT_CHUNK_BYTES;
             s->since_ms = now_ms();
         }
         if (s->begun) send_chunks(s);
@@ -366,7 +370,8 @@ static void on_begin(struct snapshot_taking *t, const struct peer_frame *frame) 
     }
     struct keyspace_options options;
     node_keyspace_options(n, &options);
-    if (snapshot_sink_begin(n->group_dir, begin.files, options.place_seed, node_wake, n, &t->sink, &error) != RC_OK) {
+    if (snapshot_sink_begin(n->group_dir, begin.files, options.place_seed, node_wake, n, &t->sink, &error) !=
+        RC_OK) {
         refuse(t, error.text);
         return;
     }
@@ -435,7 +440,8 @@ static void taker_closed_cb(void *arg, const char *why) {
 void node_receive_snapshot(struct node *n, struct peer_stream *stream, const struct peer_hello *hello) {
     if (!n->open || n->ks == NULL || (n->taking != NULL && n->taking->phase != TAKING)) {
         struct stream_end *nobody = mem_calloc(1, sizeof *nobody);
-        struct peer_stream_handler handler = {.arg = nobody, .frame = taker_frame_cb, .closed = taker_closed_cb};
+        struct peer_stream_handler handler = {
+            .arg = nobody, .frame = taker_frame_cb, .closed = taker_closed_cb};
         peer_stream_handle(stream, &handler);
         peer_stream_close(stream, "another snapshot is being installed");
         return;
@@ -498,7 +504,8 @@ static void commit_install(struct snapshot_taking *t) {
     struct kv_error error = {.text = ""};
     if (n->jobs_out > 0) return;
     if (snapshot_sink_commit(t->sink, &error) != RC_OK) {
-        node_fail(n, "the snapshot of entry %llu cannot be installed: %s", (unsigned long long)t->index, error.text);
+        node_fail(n, "the snapshot of entry %llu cannot be installed: %s", (unsigned long long)t->index,
+                  error.text);
         return;
     }
     struct store_job *s = store_job_new(n);
@@ -528,8 +535,8 @@ static void take_new_state(struct snapshot_taking *t) {
     if (rc == RC_BUSY) return;
     n->installing = NULL;
     if (rc != RC_OK) {
-        node_fail(n, "the snapshot of entry %llu cannot be opened (%s): %s", (unsigned long long)t->index, rc_name(rc),
-                  error.text);
+        node_fail(n, "the snapshot of entry %llu cannot be opened (%s): %s", (unsigned long long)t->index,
+                  rc_name(rc), error.text);
         return;
     }
     n->ks = n->server.ks = ks;

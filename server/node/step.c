@@ -46,7 +46,8 @@ static void drop_replaced(struct node *n, uint64_t from_index) {
         proposal_disappoint(n, p);
         proposal_release(n, p);
     }
-    if (n->tail.last_index >= from_index) tail_restart(&n->tail, from_index - 1); /* beyond it, they were on disk only */
+    if (n->tail.last_index >= from_index)
+        tail_restart(&n->tail, from_index - 1); /* beyond it, they were on disk only */
 }
 
 static struct proposal *entry_of_message(struct node *n, const struct step_source *src, uint64_t index) {
@@ -132,7 +133,8 @@ static void learn(struct node *n, const struct raft_update *up) {
     n->read_lost = up->read_lost;
 }
 
-static enum rc step(struct node *n, struct raft_event *event, struct raft_update *up, const struct step_source *src) {
+static enum rc step(struct node *n, struct raft_event *event, struct raft_update *up,
+                    const struct step_source *src) {
     event->now_us = boot_us();
     enum rc rc = raft_step(n->raft, event, up);
     if (rc != RC_OK) return rc;
@@ -192,7 +194,8 @@ void node_take_stored(struct node *n) {
 /* Applied entries make room; a node alone keeps none. */
 void node_trim_tail(struct node *n) {
     struct proposal *p;
-    while ((p = tail_pop_surplus(&n->tail, n->applied_index, n->members.count > 1)) != NULL) proposal_release(n, p);
+    while ((p = tail_pop_surplus(&n->tail, n->applied_index, n->members.count > 1)) != NULL)
+        proposal_release(n, p);
 }
 
 void node_drop_entries(struct node *n, uint64_t index) {

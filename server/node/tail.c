@@ -44,7 +44,8 @@ struct proposal *tail_pop_newest(struct tail *t) {
 
 struct proposal *tail_pop_surplus(struct tail *t, uint64_t applied_index, bool keep_some) {
     if (t->first_index > applied_index) return NULL;
-    if (keep_some && t->bytes <= TAIL_KEEP_BYTES && t->last_index - t->first_index < TAIL_KEEP_ENTRIES) return NULL;
+    if (keep_some && t->bytes <= TAIL_KEEP_BYTES && t->last_index - t->first_index < TAIL_KEEP_ENTRIES)
+        return NULL;
     struct proposal *p = t->items[t->first_index & (t->cap - 1)];
     t->first_index++;
     t->bytes -= p->payload.len;
