@@ -157,6 +157,7 @@ static struct message_shape shape_of(uint32_t kind) {
     case RAFT_HEARTBEAT_REPLY: return (struct message_shape){FIELD_ROUND, 0};
     case RAFT_VOTE: return (struct message_shape){FIELD_FLAGS | FIELD_LAST, FLAG_PRE_VOTE | FLAG_TRANSFER};
     case RAFT_VOTE_REPLY: return (struct message_shape){FIELD_FLAGS, FLAG_PRE_VOTE | FLAG_REJECTED};
+    case RAFT_TIMEOUT_NOW: return (struct message_shape){FIELD_ROUND, 0};
     default: return (struct message_shape){0, 0};
     }
 }

@@ -51,7 +51,7 @@ struct peer_net_options {
     struct peer_origin origin;
     const char *address;    /* this node's own, told in HELLO; NULL or "": not known */
     const char *secret;     /* cluster-secret; NULL or "": none */
-    size_t frame_bytes_max; /* 0: 1 GiB */
+    size_t frame_bytes_max; /* 0: 4 GiB. Memory follows what arrives, not what is announced */
     size_t out_bytes_max;   /* 0: 64 MiB. A single frame above it still goes out on an empty queue */
     uint64_t greeting_ms;   /* for the whole of a handshake, TCP included; 0: 5000 */
     uint64_t seed;          /* of the back-off's jitter */

@@ -58,6 +58,10 @@ static void upstream_bytes(struct link *l, struct slice bytes) {
     struct upstream *u = l->owner;
     struct passed p = {0};
     if (u == NULL) return;
+    if (u->handler.bytes != NULL) {
+        u->handler.bytes(u->handler.arg, bytes);
+        return;
+    }
     while (bytes.len > 0) {
         size_t consumed = 0;
         /* Pushes pass even so. (What begins with an attribute is taken for a reply; our server sends none.) */

@@ -22,6 +22,8 @@ struct upstream_handler {
     void (*up)(void *arg); /* welcomed */
     /* Bytes of replies. `replies` replies and `pushes` pushes end within them; the bytes may begin and end inside one. */
     void (*replies)(void *arg, struct slice bytes, size_t replies, size_t pushes);
+    /* Instead of `replies`, for a caller that looks for their ends itself: the bytes as they come; nothing is swallowed. */
+    void (*bytes)(void *arg, struct slice bytes);
     /* Of what was to be swallowed (see upstream_open): the bytes of one reply that ended, for looking at its type; at most
      * its first 512 bytes. May be NULL. */
     void (*swallowed)(void *arg, struct slice reply);

@@ -18,7 +18,8 @@ struct part {
     struct slice key;
     struct task *tasks;
     size_t count;
-    struct buf blanks; /* what replaces the values that nobody saw */
+    struct buf blanks;           /* what replaces the values that nobody saw */
+    const struct task *landmark; /* who saw the longest value, of a key that only grows; NULL: of any other */
 };
 
 struct ref {
@@ -145,6 +146,18 @@ static bool is_pure_read(enum op_kind kind) {
     return kind == OP_GET || kind == OP_STRLEN || kind == OP_LRANGE;
 }
 
+/* Orders of appends are many, but whoever reads the key later tells which one it was. */
+static void find_landmark(struct part *p) {
+    const struct task *longest = NULL;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct op *o = p->tasks[i].op;
+        if (!is_pure_read(o->kind) && o->kind != OP_APPEND && o->kind != OP_RPUSH) return;
+        if (o->outcome != OP_ANSWERED || !kind_shows_text(o->kind) || o->result.is_nil) continue;
+        if (longest == NULL || longest->op->result.text.len < o->result.text.len) longest = &p->tasks[i];
+    }
+    p->landmark = longest;
+}
+
 static enum op_kind plainest_kind(const struct op *o) {
     if (o->outcome != OP_UNKNOWN) return o->kind;
     return o->kind == OP_GETSET ? OP_SET : o->kind == OP_GETDEL ? OP_DEL : o->kind;
@@ -160,6 +173,7 @@ static void part_fill(struct part *p, const struct ref *refs, size_t count) {
             p->tasks[p->count++] = (struct task){o, refs[i].number, plainest_kind(o), false, o->arg, o->end};
     }
     settle_all_unknown(p);
+    find_landmark(p);
 }
 
 /* ------------------------------------------------------------------------------------------------ explanations */
@@ -283,6 +297,10 @@ static void explain(struct buf *out, const struct part *p, const struct finding 
     buf_add_str(out, "  ");
     show_op(out, t->op, t->number, zero);
     show_origin(out, t->op, refs, count, zero);
+    if (p->landmark != NULL) {
+        buf_add_str(out, "The key only grew, and the longest that anybody saw of it is\n  ");
+        show_op(out, p->landmark->op, p->landmark->number, zero);
+    }
     show_values(out, p, f, zero);
     show_around(out, t->op, t->end, refs, count, zero);
 }
@@ -293,7 +311,8 @@ static enum history_verdict check_key(const struct history *h, const struct ref 
                                       uint64_t zero, struct buf *why) {
     struct part p = {.h = h, .key = refs[0].op->key};
     part_fill(&p, refs, count);
-    struct search *s = search_new(p.tasks, p.count);
+    struct search *s =
+        search_new(p.tasks, p.count, p.landmark != NULL ? p.landmark->op->result : result_nil());
     struct finding f = search_run(s);
     if (f.verdict == HISTORY_NOT_LINEARIZABLE && why != NULL) explain(why, &p, &f, refs, count, zero);
     if (f.verdict == HISTORY_UNDECIDED && why != NULL) {

@@ -57,6 +57,7 @@ struct class {
 struct search {
     const struct task *tasks;
     size_t task_count;
+    struct result landmark;
     uint32_t *class_of; /* class + 1 of a task that may never take effect; 0: it runs in a slot */
     struct class *classes;
     size_t class_count;
@@ -227,7 +228,14 @@ static void config_settle(struct search *s, struct config *c) {
     }
 }
 
+static bool passes_landmark(const struct search *s, uint32_t value) {
+    struct slice text = s->values[value].text, mark = s->landmark.text;
+    if (s->landmark.is_nil || value == 0) return true;
+    return memcmp(text.data, mark.data, text.len < mark.len ? text.len : mark.len) == 0;
+}
+
 static void add_successor(struct search *s, uint32_t task, uint32_t after) {
+    if (!passes_landmark(s, after)) return;
     if (after != s->scratch->value) s->scratch->maker = task + 1;
     s->scratch->value = after;
     config_settle(s, s->scratch);
@@ -413,11 +421,12 @@ static size_t slots_needed(const struct search *s) {
     return most;
 }
 
-struct search *search_new(const struct task *tasks, size_t count) {
+struct search *search_new(const struct task *tasks, size_t count, struct result landmark) {
     struct search *s = mem_calloc(1, sizeof *s);
     CHECK(count < UINT32_MAX);
     s->tasks = tasks;
     s->task_count = count;
+    s->landmark = landmark;
     find_classes(s);
     s->slot_count = slots_needed(s);
     s->slots = mem_calloc(s->slot_count + 1, sizeof *s->slots);

@@ -29,8 +29,9 @@ struct finding {
 
 struct search;
 
-/* `tasks` are in order of their starts and outlive the search. */
-struct search *search_new(const struct task *tasks, size_t count);
+/* `tasks` are in order of their starts and outlive the search. `landmark`: a value that the key is known to have had while it
+ * only ever grew at its end, so that every value either leads to it or follows on it; nil: none. Borrowed. */
+struct search *search_new(const struct task *tasks, size_t count, struct result landmark);
 void search_free(struct search *s);
 struct finding search_run(struct search *s);
 

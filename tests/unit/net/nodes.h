@@ -6,6 +6,7 @@
 #include "peer_net.h"
 #include "test.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 enum { NODES_MAX = 4, WAIT_MS = 20000 /* only a broken test waits so long */ };
@@ -171,13 +172,14 @@ static void on_heartbeat(uv_timer_t *timer) {
 }
 
 static void nodes_begin(void) {
+    signal(SIGPIPE, SIG_IGN); /* as the server does */
     EXPECT_EQ_INT(uv_loop_init(&loop), 0);
     uv_timer_init(&loop, &heartbeat);
     uv_timer_start(&heartbeat, on_heartbeat, 2, 2);
 }
 
 /* Node i has id i * 11. NULL options: of CLUSTER, without a secret. */
-static struct node *node_start(int i, const struct peer_net_options *options) {
+__attribute__((unused)) static struct node *node_start(int i, const struct peer_net_options *options) {
     struct node *n = &nodes[i];
     char error[256] = "";
     memset(n, 0, sizeof *n);

@@ -154,7 +154,7 @@ static struct raft_message message(enum raft_message_kind kind) {
     case RAFT_HEARTBEAT_REPLY: m.round = 1, m.sent_us = UINT64_MAX; break;
     case RAFT_VOTE: m.pre_vote = m.is_transfer = true, m.last_index = INT64_MAX, m.last_term = 8; break;
     case RAFT_VOTE_REPLY: m.pre_vote = m.rejected = true; break;
-    case RAFT_TIMEOUT_NOW: break;
+    case RAFT_TIMEOUT_NOW: m.round = 5, m.sent_us = 6; break;
     }
     return m;
 }
