@@ -545,6 +545,7 @@ bool node_reset(struct node *n) {
     n->wants_reset = false;
     node_log("Leaving the cluster of its own, to join another by %s", n->wants_join);
     if (n->open) node_discard_group(n);
+    n->met_count = 0;
     n->identity = (struct identity){.id = random_id()};
     memcpy(n->identity.join, n->wants_join, sizeof n->identity.join);
     if (store_identity(n) != RC_OK) return false;
@@ -766,7 +767,9 @@ static void lead_cb(void *arg, enum rc rc, uint32_t code, const char *text,
 static const char *want_to_lead(struct node *n, const struct host_request *request) {
     const char *leader = leader_address(n);
     if (n->role == RAFT_LEADER) return "this node leads already";
-    if (leader == NULL || request->force) {
+    (void)
+        request; /* Redis's FORCE and TAKEOVER: with a leader there is nothing to force, and without one it is all alike */
+    if (leader == NULL) {
         struct raft_event event = {.type = RAFT_EVENT_CAMPAIGN};
         node_step(n, &event);
         return NULL;

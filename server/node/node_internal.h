@@ -128,6 +128,8 @@ struct node {
     unsigned refused_by_count; /* since a link last came up */
 
     struct peer_net *peers;
+    struct raft_member met[RAFT_MEMBERS_MAX]; /* who spoke to this node while it was being let in */
+    size_t met_count;
     struct peer_origin origin;
     uint64_t messages_sent, messages_received;
     struct snapshot_sending *sendings; /* snapshot.c's: to followers, one each */

@@ -59,20 +59,45 @@ void node_send(struct node *n, const struct raft_message *m) {
     n->messages_sent++;
 }
 
-/* Outgoing links follow the configuration in force. */
-void node_members_changed(struct node *n) {
-    struct peer_address peers[RAFT_MEMBERS_MAX];
+static bool is_peer(const struct peer_address *peers, size_t count, uint64_t id) {
+    for (size_t i = 0; i < count; i++)
+        if (peers[i].id == id) return true;
+    return false;
+}
+
+/* To the members, and from a node that is being let in, to those who speak to it: it has no configuration yet. */
+static void keep_links(struct node *n) {
+    struct peer_address peers[2 * RAFT_MEMBERS_MAX];
     size_t count = 0;
-    bool is_member = false;
-    for (size_t i = 0; i < n->members.count; i++) {
-        const struct raft_member *m = &n->members.items[i];
-        if (m->id == n->node_id)
-            is_member = true;
-        else
-            peers[count++] = (struct peer_address){m->id, m->address};
-    }
+    for (size_t i = 0; i < n->members.count; i++)
+        if (n->members.items[i].id != n->node_id)
+            peers[count++] = (struct peer_address){n->members.items[i].id, n->members.items[i].address};
+    for (size_t i = 0; i < n->met_count && n->joining; i++)
+        if (!is_peer(peers, count, n->met[i].id))
+            peers[count++] = (struct peer_address){n->met[i].id, n->met[i].address};
     peer_net_set_peers(n->peers, peers, count);
-    node_membership_moved(n, is_member);
+}
+
+/* Outgoing links follow the configuration in force, and so does what this node calls itself. */
+void node_members_changed(struct node *n) {
+    const struct raft_member *self = members_find(&n->members, n->node_id);
+    if (self != NULL && strcmp(self->address, n->address) != 0) {
+        snprintf(n->address, sizeof n->address, "%s", self->address);
+        peer_net_set_address(n->peers, n->address);
+    }
+    node_membership_moved(n, self != NULL);
+    keep_links(n);
+}
+
+static void meet(struct node *n, const struct peer_hello *hello) {
+    size_t i = 0;
+    while (i < n->met_count && n->met[i].id != hello->source) i++;
+    if (i == RAFT_MEMBERS_MAX || hello->address[0] == '\0') return;
+    if (i < n->met_count && strcmp(n->met[i].address, hello->address) == 0) return;
+    n->met_count = i < n->met_count ? n->met_count : i + 1;
+    n->met[i].id = hello->source;
+    snprintf(n->met[i].address, sizeof n->met[i].address, "%s", hello->address);
+    keep_links(n);
 }
 
 /* --- in --- */
@@ -107,6 +132,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
         snprintf(why, PEER_WHY_CAP, "this node does not lead");
         return PEER_NOT_LEADER;
     }
+    if (hello->link == PEER_LINK_RAFT && n->joining) meet(n, hello);
     return PEER_ACCEPTED;
 }
 
