@@ -900,6 +900,7 @@ void node_tend_cluster(struct node *n) {
     if (n->open) {
         settle_membership(n);
         promote(n);
+        node_end_parting(n);
         node_look_at_waiters(n);
     }
     if (now_ms() - n->cluster->asked_at_ms < ASK_AGAIN_MS) return;

@@ -308,6 +308,7 @@ static void tick_slowly(struct node *n) {
     node_update_clock(n);
     node_update_memory(n);
     watch_disk_space(n);
+    lead_only_with_a_disk(n);
     node_propose_expired(n);
     if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
     if (n->ticks % (WARM_AGAIN_SECONDS * 1000 / TICK_MS) == 0) look_for_room(n);
@@ -325,10 +326,28 @@ static void give_up_entries(struct node *n) {
     }
 }
 
+/* A leader that is in the middle of sending a very long entry cannot send heartbeats, nor be answered: while it keeps
+ * coming, the leader is alive, and hears that this node is. */
+static bool leader_is_busy_sending(struct node *n) {
+    if (n->role != RAFT_FOLLOWER || n->leader_id == 0) return false;
+    if (!peer_net_is_receiving(n->peers, n->leader_id, (uint64_t)n->server.config.raft_election_timeout))
+        return false;
+    struct raft_message alive = {
+        .kind = RAFT_HEARTBEAT_REPLY, .from = n->node_id, .to = n->leader_id, .term = n->term};
+    node_send(n, &alive);
+    return true;
+}
+
+/* Who cannot write lets somebody else lead, who may be better off. */
+static void lead_only_with_a_disk(struct node *n) {
+    enum { AGAIN_TICKS = 50 };
+    if (n->server.refuse_writes && n->ticks % AGAIN_TICKS == 0) node_hand_over(n);
+}
+
 void node_tick(struct node *n) {
     if (n->open) {
         struct raft_event tick = {.type = RAFT_EVENT_TICK};
-        node_step(n, &tick);
+        if (!leader_is_busy_sending(n)) node_step(n, &tick);
         give_up_entries(n);
     }
     node_tend_cluster(n);

@@ -130,6 +130,9 @@ struct node {
     struct peer_net *peers;
     struct raft_member met[RAFT_MEMBERS_MAX]; /* who spoke to this node while it was being let in */
     size_t met_count;
+    struct raft_member parting[RAFT_MEMBERS_MAX]; /* who was a member a moment ago */
+    size_t parting_count;
+    uint64_t parting_since_ms;
     struct peer_origin origin;
     uint64_t messages_sent, messages_received;
     struct snapshot_sending *sendings; /* snapshot.c's: to followers, one each */
@@ -192,6 +195,8 @@ struct node {
 void node_step(struct node *n, struct raft_event *event);
 /* Likewise, for what may be refused. */
 enum raft_refusal node_ask(struct node *n, struct raft_event *event, struct raft_update *up);
+/* Likewise, for what comes from elsewhere: false when it makes no sense to the core. */
+bool node_try(struct node *n, struct raft_event *event, struct raft_update *up);
 /* A peer's message; payloads are its entries' bytes. */
 void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads);
 /* RAFT_EVENT_PROPOSE of `p`, which is then the tail's; false when it was refused and is still the caller's. */
@@ -207,7 +212,8 @@ void node_drop_entries(struct node *n,
 void node_identity_changed(struct node *n);
 bool node_open_peers(struct node *n); /* false after saying why */
 void node_send(struct node *n, const struct raft_message *m);
-void node_members_changed(struct node *n); /* whom to keep links to */
+void node_members_changed(struct node *n, const struct raft_members *before); /* whom to keep links to */
+void node_end_parting(struct node *n);
 
 /* snapshot.c */
 void node_snapshot_wanted(struct node *n, uint64_t peer);

@@ -65,9 +65,19 @@ static bool is_peer(const struct peer_address *peers, size_t count, uint64_t id)
     return false;
 }
 
-/* To the members, and from a node that is being let in, to those who speak to it: it has no configuration yet. */
+static void remember(struct raft_member *list, size_t *count, uint64_t id, const char *address) {
+    size_t i = 0;
+    while (i < *count && list[i].id != id) i++;
+    if (i == RAFT_MEMBERS_MAX) return;
+    if (i == *count) *count = i + 1;
+    list[i].id = id;
+    snprintf(list[i].address, sizeof list[i].address, "%s", address);
+}
+
+/* To the members; to those who have just left, for they are to hear of it; and from a node that is being let in, to those
+ * who speak to it: it has no configuration yet. */
 static void keep_links(struct node *n) {
-    struct peer_address peers[2 * RAFT_MEMBERS_MAX];
+    struct peer_address peers[3 * RAFT_MEMBERS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n->members.count; i++)
         if (n->members.items[i].id != n->node_id)
@@ -75,11 +85,27 @@ static void keep_links(struct node *n) {
     for (size_t i = 0; i < n->met_count && n->joining; i++)
         if (!is_peer(peers, count, n->met[i].id))
             peers[count++] = (struct peer_address){n->met[i].id, n->met[i].address};
+    for (size_t i = 0; i < n->parting_count; i++)
+        if (!is_peer(peers, count, n->parting[i].id))
+            peers[count++] = (struct peer_address){n->parting[i].id, n->parting[i].address};
     peer_net_set_peers(n->peers, peers, count);
 }
 
+void node_end_parting(struct node *n) {
+    enum { PARTING_MS = 3000 };
+    if (n->parting_count == 0 || mono_us() / 1000 - n->parting_since_ms < PARTING_MS) return;
+    n->parting_count = 0;
+    keep_links(n);
+}
+
 /* Outgoing links follow the configuration in force, and so does what this node calls itself. */
-void node_members_changed(struct node *n) {
+void node_members_changed(struct node *n, const struct raft_members *before) {
+    for (size_t i = 0; i < before->count; i++) {
+        const struct raft_member *m = &before->items[i];
+        if (m->id == n->node_id || members_find(&n->members, m->id) != NULL) continue;
+        remember(n->parting, &n->parting_count, m->id, m->address);
+        n->parting_since_ms = mono_us() / 1000;
+    }
     const struct raft_member *self = members_find(&n->members, n->node_id);
     if (self != NULL && strcmp(self->address, n->address) != 0) {
         snprintf(n->address, sizeof n->address, "%s", self->address);
@@ -90,13 +116,8 @@ void node_members_changed(struct node *n) {
 }
 
 static void meet(struct node *n, const struct peer_hello *hello) {
-    size_t i = 0;
-    while (i < n->met_count && n->met[i].id != hello->source) i++;
-    if (i == RAFT_MEMBERS_MAX || hello->address[0] == '\0') return;
-    if (i < n->met_count && strcmp(n->met[i].address, hello->address) == 0) return;
-    n->met_count = i < n->met_count ? n->met_count : i + 1;
-    n->met[i].id = hello->source;
-    snprintf(n->met[i].address, sizeof n->met[i].address, "%s", hello->address);
+    if (hello->address[0] == '\0') return;
+    remember(n->met, &n->met_count, hello->source, hello->address);
     keep_links(n);
 }
 
@@ -139,7 +160,10 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
 static void message_cb(void *arg, const struct raft_message *m, const struct slice *payloads) {
     struct node *n = node_of(arg);
     n->messages_received++;
-    if (n->open && !n->failed) node_take_message(n, m, payloads);
+    if (!n->open || n->failed) return;
+    /* Without room on the disk nothing is taken, rather than failing in the middle: it is sent again. */
+    if (m->kind == RAFT_APPEND && m->entry_count > 0 && n->server.refuse_writes) return;
+    node_take_message(n, m, payloads);
 }
 
 static void link_up_cb(void *arg, uint64_t id) {

@@ -38,7 +38,7 @@ static void buf_recycle(struct buf *b) {
 static void proposal_reset(struct proposal *p) {
     p->op_count = 0;
     p->write_count = p->local_count = 0;
-    p->has_expiry = p->wanted = false;
+    p->has_expiry = false;
     buf_recycle(&p->local);
     buf_recycle(&p->bytes);
 }
@@ -309,7 +309,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 
 void node_propose_filled(struct node *n) {
     struct proposal *p = n->filling;
-    if ((p->write_count == 0 && !p->wanted) || !n->readable) return;
+    if (p->write_count == 0 || !n->readable) return;
     if (n->tail.last_index - n->applied_index >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX)
         return;
     p->clock_ms = node_clock_ms(n);

@@ -489,7 +489,10 @@ static void ask_core(struct snapshot_taking *t) {
                                .members = &t->members,
                                .members_index = t->members_index};
     struct raft_update up;
-    (void)node_ask(n, &event, &up);
+    if (!node_try(n, &event, &up)) {
+        refuse(t, "it makes no sense here");
+        return;
+    }
     if (up.install) {
         t->phase = DRAINING;
         return;

@@ -123,9 +123,10 @@ static void learn(struct node *n, const struct raft_update *up) {
     n->readable = up->readable;
     if (n->leader_id != 0) n->last_leader_id = n->leader_id;
     if (n->members_index != up->members_index || n->members.count != up->members->count) {
+        struct raft_members before = n->members;
         n->members = *up->members;
         n->members_index = up->members_index;
-        node_members_changed(n);
+        node_members_changed(n, &before);
         moved = true;
     }
     if (moved) node_leadership_moved(n, was_readable);
@@ -149,6 +150,11 @@ enum raft_refusal node_ask(struct node *n, struct raft_event *event, struct raft
     struct step_source nothing = {0};
     CHECK(step(n, event, up, &nothing) == RC_OK);
     return up->refused;
+}
+
+bool node_try(struct node *n, struct raft_event *event, struct raft_update *up) {
+    struct step_source nothing = {0};
+    return step(n, event, up, &nothing) == RC_OK;
 }
 
 void node_step(struct node *n, struct raft_event *event) {
