@@ -22,12 +22,12 @@ static void peer_drop(struct raft *r, size_t at) {
     r->peer_count--;
 }
 
-static void peer_add(struct raft *r, uint64_t id, uint64_t round_min) {
+static void peer_add(struct raft *r, uint64_t id, uint64_t next, uint64_t round_min) {
     CHECK(r->peer_count < PEERS_MAX);
     struct peer *p = &r->peers[r->peer_count++];
     memset(p, 0, sizeof *p);
     p->id = id;
-    p->next = r->log.last_index + 1;
+    p->next = next;
     p->state = RAFT_PROBE;
     p->since_us = r->now_us;
     p->round_min = round_min;
@@ -42,8 +42,10 @@ void peers_follow_members(struct raft *r) {
         r->peers[i].is_leaving = members_find(m, r->peers[i].id) == NULL;
     for (size_t i = 0; i < m->count; i++) {
         if (m->items[i].id == r->config.id || peer_find(r, m->items[i].id) != NULL) continue;
-        if (!is_first) r->round++;
-        peer_add(r, m->items[i].id, is_first ? 0 : r->round);
+        if (is_first)
+            peer_add(r, m->items[i].id, r->term_start, 0);
+        else
+            peer_add(r, m->items[i].id, r->log.last_index, ++r->round); /* from the configuration on */
     }
 }
 
