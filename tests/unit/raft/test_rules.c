@@ -721,6 +721,31 @@ TEST(the_last_commit_is_told) {
     end();
 }
 
+/* C11: a follower that was restarted knows an older commit index than the leader believes; the next heartbeat mends that. */
+TEST(a_restarted_follower_learns_the_commit_index) {
+    struct raft_config config = config_of("VVV");
+    config.term = 3;
+    config.applied_index = 1;
+    begin_with(config, "1233");
+    heartbeat_from_2(3, 4);
+    EXPECT_EQ_INT(up.commit_index, 1);
+    EXPECT(!to(2, RAFT_APPEND_REPLY)->rejected);
+    EXPECT_EQ_INT(to(2, RAFT_APPEND_REPLY)->match_index, 1);
+    append_from_2(3, 4, 3, "", 4);
+    EXPECT_EQ_INT(up.commit_index, 4);
+    end();
+    lead("VVV"); /* and the leader's side of it */
+    propose();
+    ack(2, 2);
+    now_us += BEAT;
+    ack(2, 1);
+    EXPECT_EQ_INT(to(2, RAFT_APPEND)->prev_index, 2);
+    EXPECT_EQ_INT(peer(2)->match_index, 2);
+    ack(2, 1);
+    EXPECT(to(2, RAFT_APPEND) == NULL);
+    end();
+}
+
 /* X2: strangers are not believed, not even about the term. */
 TEST(answers_of_strangers_change_nothing) {
     lead("VVV");
