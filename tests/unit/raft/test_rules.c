@@ -608,6 +608,8 @@ TEST(a_removed_leader_hands_over) {
     ack(3, 2);
     EXPECT_EQ_INT(up.members_index, 3);
     EXPECT(members_find(up.members, 1) == NULL);
+    propose();
+    EXPECT(up.refused == RAFT_TRANSFERRING);
     ack(2, 3);
     EXPECT_EQ_INT(up.commit_index, 2);
     EXPECT(up.role == RAFT_LEADER);
