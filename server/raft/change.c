@@ -56,6 +56,13 @@ static void resign(struct raft *r) {
     become_follower(r, r->term, 0);
 }
 
+/* It leads until the configuration without it is committed, and takes no proposals meanwhile: what is still under way
+ * when it steps down has an unknown end. */
+bool is_leaving(const struct raft *r) {
+    const struct raft_member *self = members_find(members_now(r), r->config.id);
+    return self == NULL || self->seat == RAFT_LEARNER;
+}
+
 /* What the newest configuration asks of the leader once it is committed. */
 void change_finish(struct raft *r) {
     const struct log_config *newest = log_newest_config(&r->log);
@@ -69,8 +76,7 @@ void change_finish(struct raft *r) {
         return;
     }
     peers_drop_leaving(r);
-    const struct raft_member *self = members_find(&newest->members, r->config.id);
-    if ((self == NULL || self->seat != RAFT_VOTER) && !MUTANT(38)) resign(r);
+    if (is_leaving(r) && !MUTANT(38)) resign(r);
 }
 
 /* --- transfer --- */

@@ -127,6 +127,9 @@ void on_append(struct raft *r, const struct raft_message *m) {
 void on_heartbeat(struct raft *r, const struct raft_message *m) {
     follow(r, m);
     if (!r->is_installing) follow_commit(r, m->commit_index);
+    /* The leader believes that more is known to be equal here: this node was restarted since. Its answer brings an
+     * append, and with it what is committed (pitfall C11). */
+    if (m->commit_index > r->verified_index) r->reply_due = true;
     struct raft_message reply = reply_of_kind(r, RAFT_HEARTBEAT_REPLY);
     send_message(r, &reply);
 }

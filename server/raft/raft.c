@@ -115,7 +115,7 @@ static bool event_is_sound(const struct raft *r, const struct raft_event *e) {
 static void on_propose(struct raft *r, size_t size) {
     if (r->role != RAFT_LEADER)
         r->refused = RAFT_NOT_LEADER;
-    else if (r->transfer_to != 0 && !MUTANT(45))
+    else if ((r->transfer_to != 0 && !MUTANT(45)) || is_leaving(r))
         r->refused = RAFT_TRANSFERRING; /* pitfall T1 */
     else if (!can_store(r))
         r->refused = RAFT_TOO_MUCH;

@@ -83,7 +83,7 @@ enum raft_refusal {
     RAFT_TAKEN,
     RAFT_NOT_LEADER,
     RAFT_TOO_MUCH,     /* uncommitted bytes, or stores in flight */
-    RAFT_TRANSFERRING, /* leadership is being handed over */
+    RAFT_TRANSFERRING, /* leadership is being handed over, or this leader is about to be removed */
     RAFT_NOT_YET,      /* nothing of this leader's own term is committed */
     RAFT_CHANGING,     /* a change is under way, or `index` is not the newest configuration's */
     RAFT_SENSELESS, /* no voter left, too many, a target that is no voter, the configuration that is there already */

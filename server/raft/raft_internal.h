@@ -234,6 +234,7 @@ uint64_t lease_until_us(const struct raft *r);
 
 void on_change(struct raft *r, const struct raft_event *e);
 void change_finish(struct raft *r);
+bool is_leaving(const struct raft *r);
 void on_transfer(struct raft *r, uint64_t id);
 void transfer_tick(struct raft *r);
 void transfer_go_on(struct raft *r);

@@ -22,12 +22,12 @@ static void peer_drop(struct raft *r, size_t at) {
     r->peer_count--;
 }
 
-static void peer_add(struct raft *r, uint64_t id, uint64_t round_min) {
+static void peer_add(struct raft *r, uint64_t id, uint64_t next, uint64_t round_min) {
     CHECK(r->peer_count < PEERS_MAX);
     struct peer *p = &r->peers[r->peer_count++];
     memset(p, 0, sizeof *p);
     p->id = id;
-    p->next = r->log.last_index + 1;
+    p->next = next;
     p->state = RAFT_PROBE;
     p->since_us = r->now_us;
     p->round_min = round_min;
@@ -42,8 +42,10 @@ void peers_follow_members(struct raft *r) {
         r->peers[i].is_leaving = members_find(m, r->peers[i].id) == NULL;
     for (size_t i = 0; i < m->count; i++) {
         if (m->items[i].id == r->config.id || peer_find(r, m->items[i].id) != NULL) continue;
-        if (!is_first) r->round++;
-        peer_add(r, m->items[i].id, is_first ? 0 : r->round);
+        if (is_first)
+            peer_add(r, m->items[i].id, r->term_start, 0);
+        else
+            peer_add(r, m->items[i].id, r->log.last_index, ++r->round); /* from the configuration on */
     }
 }
 
@@ -343,9 +345,22 @@ static void on_rejection(struct raft *r, struct peer *p, const struct raft_messa
     become_probe(p, max_u64(agrees, p->match) + 1);
 }
 
+/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15): when nothing
+ * has moved for as long as from one heartbeat to the next, one more append goes out, be it empty, be the window full. */
+static void nudge(struct raft *r, struct peer *p) {
+    if (p->moved_us != 0 && r->now_us - p->moved_us < r->config.heartbeat_us) return;
+    p->moved_us = r->now_us;
+    if (p->state == RAFT_PROBE) p->is_paused = false;
+    if (p->state == RAFT_REPLICATE && inflight_is_full(r, p) && !MUTANT(22)) inflight_pop(p);
+    send_appends(r, p, true);
+}
+
 static void on_match(struct raft *r, struct peer *p, const struct raft_message *m) {
     uint64_t match = MUTANT(19) ? m->match_index : min_u64(m->match_index, r->log.last_index); /* L12 */
-    if (match < p->match && !MUTANT(20)) return;
+    if (match < p->match && !MUTANT(20)) { /* late; or it was restarted, and wants to hear where it stands */
+        nudge(r, p);
+        return;
+    }
     if (match > p->match) p->moved_us = r->now_us;
     p->match = match;
     p->next = max_u64(p->next, match + 1);
@@ -369,16 +384,9 @@ void on_append_reply(struct raft *r, const struct raft_message *m) {
     if (p->id == r->transfer_to) transfer_go_on(r);
 }
 
-/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15): when nothing
- * has moved for as long as from one heartbeat to the next, one more append goes out, be it empty, be the window full. */
 void on_heartbeat_reply(struct raft *r, const struct raft_message *m) {
     struct peer *p = hear(r, m);
-    if (p == NULL || (p->match == r->log.last_index && p->state == RAFT_REPLICATE)) return;
-    if (p->moved_us != 0 && r->now_us - p->moved_us < r->config.heartbeat_us) return;
-    p->moved_us = r->now_us;
-    if (p->state == RAFT_PROBE) p->is_paused = false;
-    if (p->state == RAFT_REPLICATE && inflight_is_full(r, p) && !MUTANT(22)) inflight_pop(p);
-    send_appends(r, p, true);
+    if (p != NULL && (p->match < r->log.last_index || p->state == RAFT_PROBE)) nudge(r, p);
 }
 
 void on_unreachable(struct raft *r, uint64_t id) {
