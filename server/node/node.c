@@ -302,6 +302,12 @@ void node_update_clock(struct node *n) {
                  policy == POLICY_ALLKEYS_LFU || policy == POLICY_VOLATILE_LFU);
 }
 
+/* Who cannot write lets somebody else lead, who may be better off. */
+static void lead_only_with_a_disk(struct node *n) {
+    enum { AGAIN_TICKS = 50 };
+    if (n->server.refuse_writes && n->ticks % AGAIN_TICKS == 0) node_hand_over(n);
+}
+
 /* Ten times a second, whatever the length of a tick. */
 static void tick_slowly(struct node *n) {
     n->ticks++;
@@ -336,12 +342,6 @@ static bool leader_is_busy_sending(struct node *n) {
         .kind = RAFT_HEARTBEAT_REPLY, .from = n->node_id, .to = n->leader_id, .term = n->term};
     node_send(n, &alive);
     return true;
-}
-
-/* Who cannot write lets somebody else lead, who may be better off. */
-static void lead_only_with_a_disk(struct node *n) {
-    enum { AGAIN_TICKS = 50 };
-    if (n->server.refuse_writes && n->ticks % AGAIN_TICKS == 0) node_hand_over(n);
 }
 
 void node_tick(struct node *n) {
