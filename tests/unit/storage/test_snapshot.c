@@ -715,6 +715,9 @@ TEST(a_snapshot_of_another_state_is_noticed) {
         EXPECT_EQ_INT(send_some(source, sink, SIZE_MAX), RC_NOT_FOUND);
         enum rc rc = finish(sink);
         EXPECT_NOTE(rc == RC_CORRUPT, "%d: %s %s", what, rc_name(rc), error.text);
+        snapshot_sink_close(sink, true);
+        sink = open_sink(&group, source);
+        EXPECT_EQ_INT(snapshot_sink_place(sink).file, 0); /* none of it is believed any more */
         snapshot_sink_close(sink, false);
         snapshot_source_close(source);
         scratch_save(file.text, buf_slice(&b));
