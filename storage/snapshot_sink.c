@@ -183,7 +183,12 @@ static enum rc check_state(struct snapshot_sink *s, struct kv_error *error) {
 static enum rc verify_all(struct snapshot_sink *s, struct kv_error *error) {
     enum rc rc = RC_OK;
     for (size_t i = 0; rc == RC_OK && i < s->old_count; i++) rc = verify(s, i, s->crcs[i], error);
-    if (rc == RC_OK) rc = check_state(s, error);
+    if (rc == RC_OK) {
+        rc = check_state(s, error);
+        /* Each file is as it was sent, so none can be asked for again: without its manifest, all of it is. */
+        struct path manifest = path_in(s->incoming.text, "manifest");
+        if (rc != RC_OK && rc != RC_NO_SPACE) (void)unlink(manifest.text);
+    }
     if (rc == RC_OK) rc = folder_sync(s->state_dir.text, error);
     if (rc == RC_OK) rc = folder_sync(s->incoming.text, error);
     return rc;
