@@ -116,6 +116,13 @@ TEST(c11_after_a_restart_commitment_starts_at_the_applied_state) {
     EXPECT_EQ_INT(c->nodes[2].state.index, 8);
     leave(c);
 }
+TEST(c11_a_restarted_follower_of_an_idle_cluster_catches_up) {
+    struct cluster *c = play(
+        "nodes 3; elect 1; propose 1 4; quiet settle; quiet run 200; flush 2; propose 1 2; quiet settle; "
+        "quiet run 200; crash 2; restart 2; quiet run 500");
+    EXPECT_EQ_INT(c->nodes[2].state.index, 7);
+    leave(c);
+}
 TEST(c12_an_old_leaders_append_does_not_meet_a_new_leaders_commit_index) {
     struct cluster *c = play("nodes 3 puppets; given 1 t1 log 1; say 3>1 heartbeat t2 commit=0; store 1;"
                              "say 2>1 append t1 prev=1/1 commit=2 [2/1]; say 3>1 heartbeat t2 commit=2");

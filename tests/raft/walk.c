@@ -31,16 +31,21 @@ enum action {
     RETIRE,
     BREAK_INSTALL,
     SETTLE,
+    PAUSE,
+    RESUME,
+    HOLD,
+    RELEASE,
+    BOUNCE,
     ACTIONS
 };
 
 /* How often each happens beside the others, in a life that has it at its normal rate. */
 static const uint64_t usual[ACTIONS] = {
-    [DELIVER] = 600,   [DROP] = 20, [DUPLICATE] = 20, [STORE] = 300,       [WRITE] = 20,
-    [INSTALL] = 100,   [PASS] = 60, [TICK] = 10,      [PROPOSE] = 80,      [READ] = 30,
-    [APPLY] = 20,      [CUT] = 15,  [CRASH] = 8,      [RESTART] = 25,      [PARTITION] = 4,
-    [BLOCK] = 8,       [HEAL] = 10, [CAMPAIGN] = 6,   [TRANSFER] = 8,      [CHANGE] = 12,
-    [UNREACHABLE] = 5, [JUMP] = 2,  [RETIRE] = 1,     [BREAK_INSTALL] = 1, [SETTLE] = 2,
+    [DELIVER] = 600, [DROP] = 20,    [DUPLICATE] = 20,  [STORE] = 300, [WRITE] = 20,  [INSTALL] = 100,
+    [PASS] = 60,     [TICK] = 10,    [PROPOSE] = 80,    [READ] = 30,   [APPLY] = 20,  [CUT] = 15,
+    [CRASH] = 8,     [RESTART] = 25, [PARTITION] = 4,   [BLOCK] = 8,   [HEAL] = 10,   [CAMPAIGN] = 6,
+    [TRANSFER] = 8,  [CHANGE] = 12,  [UNREACHABLE] = 5, [JUMP] = 2,    [RETIRE] = 1,  [BREAK_INSTALL] = 1,
+    [SETTLE] = 2,    [PAUSE] = 3,    [RESUME] = 4,      [HOLD] = 6,    [RELEASE] = 8, [BOUNCE] = 1,
 };
 
 struct walker {
@@ -51,6 +56,8 @@ struct walker {
     uint64_t laziness; /* how many of 100 nodes apply late */
     uint64_t pass_us;  /* how much time passes at most, usually */
     uint64_t proposal_max;
+    bool paused[CL_NODES_MAX + 1];                 /* the process stands still, its clock does not */
+    bool held[CL_NODES_MAX + 1][CL_NODES_MAX + 1]; /* [from][to]: what is sent arrives later */
     struct walk_counts *counts;
 };
 
@@ -67,7 +74,7 @@ static struct cl_node *choose(struct walker *w, bool (*fits)(const struct cl_nod
     struct cl_node *found[CL_NODES_MAX];
     size_t count = 0;
     for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
-        if (fits(&w->c->nodes[id])) found[count++] = &w->c->nodes[id];
+        if (!w->paused[id] && fits(&w->c->nodes[id])) found[count++] = &w->c->nodes[id];
     }
     return count == 0 ? NULL : found[below(w, count)];
 }
@@ -184,11 +191,57 @@ static void do_change(struct walker *w) {
 
 /* --- the network and the rest of the world --- */
 
+static bool is_waiting(const struct walker *w, const struct cl_parcel *p) {
+    return w->paused[p->to] || w->held[p->from][p->to];
+}
+
+/* The oldest that nothing holds back, or, out of turn, any such. */
 static void do_deliver(struct walker *w) {
     struct cluster *c = w->c;
     if (c->net_count == 0) return;
-    cluster_deliver(c, chance(w, w->disorder) ? below(w, c->net_count) : 0);
+    size_t at = chance(w, w->disorder) ? below(w, c->net_count) : 0;
+    while (at < c->net_count && is_waiting(w, c->net[at])) at++;
+    if (at < c->net_count) cluster_deliver(c, at);
     while (c->net_count > 200) cluster_drop(c, below(w, c->net_count));
+}
+
+/* Mostly a leader: it goes on believing what it believed. */
+static struct cl_node *choose_victim(struct walker *w) {
+    struct cl_node *n = chance(w, 70) ? choose(w, is_leading) : NULL;
+    return n != NULL ? n : choose(w, is_up);
+}
+
+static void do_pause(struct walker *w) {
+    struct cl_node *n = choose_victim(w);
+    if (n == NULL) return;
+    w->paused[n->id] = true;
+    say(w->c, "-- %" PRIu64 " is paused\n", n->id);
+}
+
+static void do_resume(struct walker *w) {
+    for (size_t id = 1; id <= CL_NODES_MAX; id++) {
+        if (!w->paused[id] || chance(w, 30)) continue;
+        w->paused[id] = false;
+        say(w->c, "-- %zu goes on\n", id);
+    }
+}
+
+static void do_hold(struct walker *w) {
+    struct cl_node *n = choose_victim(w);
+    if (n == NULL) return;
+    bool in = chance(w, 70), out = !in || chance(w, 50);
+    for (size_t id = 1; id <= CL_NODES_MAX; id++) {
+        w->held[id][n->id] |= in;
+        w->held[n->id][id] |= out;
+    }
+    say(w->c, "-- what goes%s%s %" PRIu64 " is held up\n", in ? " to" : "", out ? " from" : "", n->id);
+}
+
+static void do_release(struct walker *w) {
+    for (size_t a = 1; a <= CL_NODES_MAX; a++) {
+        for (size_t b = 1; b <= CL_NODES_MAX; b++) w->held[a][b] &= chance(w, 20);
+    }
+    say(w->c, "-- what was held up goes on\n");
 }
 
 static void do_partition(struct walker *w) {
@@ -202,7 +255,7 @@ static void do_partition(struct walker *w) {
 
 static void do_block(struct walker *w) {
     struct cl_node *a = choose(w, is_up), *b = choose(w, is_up);
-    if (a == NULL || a == b) return;
+    if (a == NULL || b == NULL || a == b) return;
     w->c->blocked[a->id][b->id] = true;
     say(w->c, "-- nothing gets from %" PRIu64 " to %" PRIu64 "\n", a->id, b->id);
 }
@@ -213,7 +266,7 @@ static void do_pass(struct walker *w) {
     w->c->now_us += us;
     say(w->c, "-- %" PRIu64 " us pass\n", us);
     for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
-        if (chance(w, 90)) cluster_tick(w->c, id);
+        if (!w->paused[id] && chance(w, 90)) cluster_tick(w->c, id);
     }
 }
 
@@ -243,17 +296,37 @@ static void restart(struct walker *w, struct cl_node *n) {
     cluster_restart(w->c, n->id);
 }
 
+/* Power comes and goes: many at once, back at once, without what they remembered. */
+static void do_bounce(struct walker *w) {
+    struct cl_node *spared = choose_victim(w);
+    for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
+        struct cl_node *n = &w->c->nodes[id];
+        if (!n->up || n == spared || w->paused[id] || chance(w, 30)) continue;
+        say(w->c, "-- %" PRIu64 " bounces\n", id);
+        cluster_crash(w->c, id, below(w, n->store_count + 1));
+        restart(w, n);
+        w->counts->crashes++;
+    }
+}
+
 static void do_transfer(struct walker *w) {
     struct cl_node *n = choose_server(w), *to = choose(w, is_up);
-    if (n == NULL) return;
+    if (n == NULL || to == NULL) return;
     say(w->c, "-- %" PRIu64 " hands over\n", n->id);
     if (cluster_transfer(w->c, n->id, chance(w, 20) ? 0 : to->id)) w->counts->transfers++;
 }
 
 static void step_unreachable(struct walker *w) {
     struct cl_node *n = choose(w, is_up), *peer = choose(w, is_up);
-    if (n == NULL || n == peer) return;
+    if (n == NULL || peer == NULL || n == peer) return;
     cluster_step(w->c, n, (struct raft_event){.type = RAFT_EVENT_UNREACHABLE, .peer = peer->id});
+}
+
+static void do_settle(struct walker *w) {
+    for (size_t id = 1; id <= CL_NODES_MAX; id++) {
+        if (w->paused[id]) return;
+    }
+    cluster_settle(w->c);
 }
 
 static void act(struct walker *w, enum action action) {
@@ -312,7 +385,12 @@ static void act(struct walker *w, enum action action) {
         break;
     case RETIRE: do_retire(w); break;
     case BREAK_INSTALL: c->install = chance(w, 50) ? INSTALL_CRASHES_BEFORE : INSTALL_CRASHES_AFTER; break;
-    case SETTLE: cluster_settle(c); break;
+    case SETTLE: do_settle(w); break;
+    case PAUSE: do_pause(w); break;
+    case RESUME: do_resume(w); break;
+    case HOLD: do_hold(w); break;
+    case RELEASE: do_release(w); break;
+    case BOUNCE: do_bounce(w); break;
     case ACTIONS: break;
     }
 }
@@ -339,7 +417,7 @@ static void draw_life(struct walker *w) {
         uint64_t scale = i == DELIVER || i == STORE || i == INSTALL || i == PASS || i == PROPOSE
                              ? 1 + below(w, 3)
                              : below(w, 3);
-        if (chance(w, 10)) scale *= 4;
+        if (chance(w, 10)) scale *= i == CAMPAIGN || i == BOUNCE ? 20 : 4;
         w->weights[i] = usual[i] * scale;
         w->weight_total += w->weights[i];
     }
@@ -381,13 +459,20 @@ static bool is_joint(const struct raft_members *m) {
     return false;
 }
 
+static bool is_voter(const struct raft_members *m, uint64_t id) {
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->items[i].id == id) return m->items[i].seat == RAFT_VOTER;
+    }
+    return false;
+}
+
 /* A leader that serves, everybody level with it, no read forgotten, no change half done. */
 static bool is_well(struct walker *w, uint64_t wanted_commit) {
     struct cluster *c = w->c;
     struct cl_node *leader = cluster_leader(c);
     if (leader == NULL || !leader->readable || leader->commit_index < wanted_commit) return false;
     if (is_joint(leader->members) || leader->commit_index != clog_last(&leader->log)) return false;
-    if (leader->read_count > 0) return false;
+    if (leader->read_count > 0 || !is_voter(leader->members, leader->id)) return false;
     for (size_t i = 0; i < leader->members->count; i++) {
         const struct cl_node *n = &c->nodes[leader->members->items[i].id];
         if (!n->retired && n->state.index != leader->commit_index) return false;
@@ -406,16 +491,23 @@ static void recover(struct walker *w, const struct walk_options *o) {
         n->is_lazy = false;
         if (n->up) cluster_apply(c, id, SIZE_MAX);
     }
-    uint64_t wanted = UINT64_MAX, step = c->options.heartbeat_us / 2;
+    uint64_t wanted = UINT64_MAX, wanted_term = 0, step = c->options.heartbeat_us / 2;
     for (uint64_t us = 0; us < 60 * c->options.election_us; us += step) {
         flush_trace(w, o);
         cluster_pass(c, step);
         cluster_settle(c);
         struct cl_node *leader = cluster_leader(c);
         if (leader == NULL || !leader->readable) continue;
+        if (wanted != UINT64_MAX && clog_term(&leader->log, wanted) != wanted_term &&
+            leader->log.mark_index < wanted) {
+            wanted = UINT64_MAX; /* lost with the leader that took it */
+        }
         if (wanted == UINT64_MAX) {
             cluster_read(c, leader->id);
-            if (cluster_propose(c, leader->id, 1)) wanted = clog_last(&leader->log);
+            if (cluster_propose(c, leader->id, 1)) {
+                wanted = clog_last(&leader->log);
+                wanted_term = leader->term;
+            }
             cluster_settle(c);
         }
         if (wanted != UINT64_MAX && is_well(w, wanted)) return;
