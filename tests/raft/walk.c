@@ -491,13 +491,16 @@ static void recover(struct walker *w, const struct walk_options *o) {
         n->is_lazy = false;
         if (n->up) cluster_apply(c, id, SIZE_MAX);
     }
+    bool was_level =
+        false; /* first everybody becomes level without anything new to carry the news, then the new is done */
     uint64_t wanted = UINT64_MAX, wanted_term = 0, step = c->options.heartbeat_us / 2;
     for (uint64_t us = 0; us < 60 * c->options.election_us; us += step) {
         flush_trace(w, o);
         cluster_pass(c, step);
         cluster_settle(c);
         struct cl_node *leader = cluster_leader(c);
-        if (leader == NULL || !leader->readable) continue;
+        was_level |= is_well(w, 0);
+        if (leader == NULL || !leader->readable || !was_level) continue;
         if (wanted != UINT64_MAX && clog_term(&leader->log, wanted) != wanted_term &&
             leader->log.mark_index < wanted) {
             wanted = UINT64_MAX; /* lost with the leader that took it */
