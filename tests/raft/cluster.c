@@ -228,6 +228,7 @@ struct cluster *cluster_new(const struct cl_options *options) {
 static void snapshot_result(struct cluster *c, const struct cl_parcel *snapshot, uint64_t index);
 
 static void stores_forget(struct cl_node *n, size_t count) {
+    if (count == 0) return;
     for (size_t i = 0; i < count; i++) mem_free(n->stores[i].entries);
     n->store_count -= count;
     n->written_count -= n->written_count < count ? n->written_count : count;
