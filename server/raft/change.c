@@ -19,8 +19,8 @@ static bool members_are_equal(const struct raft_members *a, const struct raft_me
     return true;
 }
 
-/* One change at a time, and none before this leader has committed something of its own: two leaders' changes could
- * otherwise each have a majority (pitfalls M1, M2). */
+/* One change at a time, and none before this leader has committed something of its own: two leaders' changes
+ * could otherwise each have a majority (pitfalls M1, M2). */
 static enum raft_refusal refuse_change(const struct raft *r, const struct raft_event *e) {
     if (r->role != RAFT_LEADER) return RAFT_NOT_LEADER;
     if (r->transfer_to != 0) return RAFT_TRANSFERRING;
@@ -47,8 +47,8 @@ void on_change(struct raft *r, const struct raft_event *e) {
 static struct peer *most_up_to_date(struct raft *r);
 static void send_timeout_now(struct raft *r, struct peer *p);
 
-/* This node is no voter any more, and that is committed: the others hear of it, and the best of them takes over at
- * once (pitfall M6). */
+/* This node is no voter any more, and that is committed: the others hear of it, and the best of them takes
+ * over at once (pitfall M6). */
 static void resign(struct raft *r) {
     broadcast_heartbeat(r);
     struct peer *heir = most_up_to_date(r);
@@ -56,8 +56,8 @@ static void resign(struct raft *r) {
     become_follower(r, r->term, 0);
 }
 
-/* It leads until the configuration without it is committed, and takes no proposals meanwhile: what is still under way
- * when it steps down has an unknown end. */
+/* It leads until the configuration without it is committed, and takes no proposals meanwhile: what is still
+ * under way when it steps down has an unknown end. */
 bool is_leaving(const struct raft *r) {
     const struct raft_member *self = members_find(members_now(r), r->config.id);
     return self == NULL || self->seat == RAFT_LEARNER;
@@ -68,7 +68,8 @@ void change_finish(struct raft *r) {
     const struct log_config *newest = log_newest_config(&r->log);
     if ((newest->index > r->commit_index && !MUTANT(54)) || !has_own_commit(r)) return;
     if (members_are_joint(&newest->members)) {
-        /* Any leader finishes what another began (pitfall M9); not while it hands over: then the next one does. */
+        /* Any leader finishes what another began (pitfall M9); not while it hands over: then the next one
+         * does. */
         if (r->has_appended || r->transfer_to != 0 || !can_store(r) || MUTANT(40)) return;
         struct raft_members next;
         members_leave(&newest->members, &next);

@@ -13,8 +13,8 @@ bool is_lone_voter(const struct raft *r) {
     return true;
 }
 
-/* A lone voter has nobody to wait for (but it stands for election all the same, pitfall E12); unless it is about to
- * become one, and the leader that is leaving may still count on it. */
+/* A lone voter has nobody to wait for (but it stands for election all the same, pitfall E12); unless it is
+ * about to become one, and the leader that is leaving may still count on it. */
 void reset_election(struct raft *r) {
     uint64_t t = r->config.election_us;
     bool at_once = is_lone_voter(r) && r->now_us >= r->sticky_until_us;
@@ -32,10 +32,10 @@ static bool votes_in(const struct raft_members *m, uint64_t id) {
     return self != NULL && (seat_votes_old(self->seat) || seat_votes_new(self->seat));
 }
 
-/* Who votes in any configuration that may be the one in force for the others: from the committed one, as far as this node
- * knows, to the newest in its log. A node that has written itself out may be the only one whose log is long enough to
- * finish the change, and after a restart it may have forgotten how much of it was committed (pitfall M7). Votes are
- * counted by the newest configuration all the same. */
+/* Who votes in any configuration that may be the one in force for the others: from the committed one, as far
+ * as this node knows, to the newest in its log. A node that has written itself out may be the only one whose
+ * log is long enough to finish the change, and after a restart it may have forgotten how much of it was
+ * committed (pitfall M7). Votes are counted by the newest configuration all the same. */
 static bool may_campaign_for(const struct raft *r) {
     const struct log_view *l = &r->log;
     const struct log_config *oldest = log_config_at(l, r->commit_index);
@@ -62,7 +62,8 @@ void become_follower(struct raft *r, uint64_t term, uint64_t leader_id) {
     r->held_count = 0;
     r->role = RAFT_FOLLOWER;
     r->leader_id = leader_id;
-    /* What is committed is in every later leader's log (leader completeness); of the rest nothing is known yet. */
+    /* What is committed is in every later leader's log (leader completeness); of the rest nothing is known
+     * yet. */
     r->verified_index = r->told_index = r->commit_index;
     r->round_heard = r->sent_us_heard = 0;
     r->reply_due = false;
@@ -88,8 +89,9 @@ static void grant(struct raft *r, uint64_t id) {
     if (member != NULL) r->granted[member - members_now(r)->items] = true;
 }
 
-/* Asks every voter that has not granted yet. What is told of the log is durable when the message leaves: a pre-vote
- * tells of the stored part only, a vote waits for its own store, which is behind all earlier ones (pitfall E7). */
+/* Asks every voter that has not granted yet. What is told of the log is durable when the message leaves: a
+ * pre-vote tells of the stored part only, a vote waits for its own store, which is behind all earlier ones
+ * (pitfall E7). */
 static void request_votes(struct raft *r) {
     bool pre_vote = r->role == RAFT_PRE_CANDIDATE;
     uint64_t last_index = pre_vote && !MUTANT(7) ? r->log.stored_index : r->log.last_index;

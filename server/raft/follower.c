@@ -1,5 +1,5 @@
-/* Following: taking a leader's entries and commit index, telling it what is durable, and taking a snapshot when the
- * leader has cut what is missing here. */
+/* Following: taking a leader's entries and commit index, telling it what is durable, and taking a snapshot
+ * when the leader has cut what is missing here. */
 #include "raft_internal.h"
 
 #define ENTRY_SIZE_MAX (UINT64_C(1) << 40) /* so that sums of sizes mean something */
@@ -14,8 +14,8 @@ static bool entry_is_sound(const struct raft_entry *e, uint64_t index, uint64_t 
     return e->members != NULL && members_are_sound(e->members);
 }
 
-/* No leader that keeps the rules sends anything else: contiguous entries, terms that do not fall, nothing that
- * contradicts what is committed (pitfalls L2, L7, X1). */
+/* No leader that keeps the rules sends anything else: contiguous entries, terms that do not fall, nothing
+ * that contradicts what is committed (pitfalls L2, L7, X1). */
 bool append_is_sound(const struct raft *r, const struct raft_message *m) {
     if (m->prev_index > UINT64_MAX / 2 || m->entry_count > UINT32_MAX) return false;
     if (m->prev_term > m->term || (m->prev_index == 0) != (m->prev_term == 0)) return false;
@@ -47,7 +47,8 @@ static void follow(struct raft *r, const struct raft_message *m) {
     reset_election(r);
 }
 
-/* Never beyond what is known to be the leader's log: a longer log of one's own may hold anything (pitfall C4). */
+/* Never beyond what is known to be the leader's log: a longer log of one's own may hold anything (pitfall
+ * C4). */
 static void follow_commit(struct raft *r, uint64_t leader_commit_index) {
     uint64_t index = min_u64(leader_commit_index, MUTANT(25) ? r->log.last_index : r->verified_index);
     if (index > r->commit_index) commit_to(r, index);
@@ -72,8 +73,8 @@ static void reject(struct raft *r, const struct raft_message *m) {
     send_message(r, &reply);
 }
 
-/* How many of the message's entries are here already. What is verified needs no second look; behind it, only a
- * difference counts, never the length (pitfall L1). */
+/* How many of the message's entries are here already. What is verified needs no second look; behind it, only
+ * a difference counts, never the length (pitfall L1). */
 static size_t entries_here(const struct raft *r, const struct raft_message *m) {
     size_t i = 0;
     while (i < m->entry_count && (m->entries[i].index <= r->verified_index ||
@@ -127,15 +128,15 @@ void on_append(struct raft *r, const struct raft_message *m) {
 void on_heartbeat(struct raft *r, const struct raft_message *m) {
     follow(r, m);
     if (!r->is_installing) follow_commit(r, m->commit_index);
-    /* The leader believes that more is known to be equal here: this node was restarted since. Its answer brings an
-     * append, and with it what is committed (pitfall C11). */
+    /* The leader believes that more is known to be equal here: this node was restarted since. Its answer
+     * brings an append, and with it what is committed (pitfall C11). */
     if (m->commit_index > r->verified_index) r->reply_due = true;
     struct raft_message reply = reply_of_kind(r, RAFT_HEARTBEAT_REPLY);
     send_message(r, &reply);
 }
 
-/* A leader of the past learns the term and steps down; without this a node that has moved on would never get it to
- * (pitfall E10). Nothing in the reply can be taken for an answer in the new term. */
+/* A leader of the past learns the term and steps down; without this a node that has moved on would never get
+ * it to (pitfall E10). Nothing in the reply can be taken for an answer in the new term. */
 void on_lower_term_leader(struct raft *r, const struct raft_message *m) {
     bool is_append = m->kind == RAFT_APPEND;
     if (MUTANT(10)) return;
@@ -146,8 +147,8 @@ void on_lower_term_leader(struct raft *r, const struct raft_message *m) {
                                            .rejected = is_append});
 }
 
-/* What is both the leader's and on this disk is told as soon as it grows, be it by a message or by the disk. The term
- * and the log of the moment decide, not those of when the store was asked (pitfall L11). */
+/* What is both the leader's and on this disk is told as soon as it grows, be it by a message or by the disk.
+ * The term and the log of the moment decide, not those of when the store was asked (pitfall L11). */
 void follower_finish(struct raft *r) {
     uint64_t match = min_u64(MUTANT(18) ? r->log.last_index : r->verified_index, r->log.stored_index);
     if (MUTANT(53)) match = r->verified_index;

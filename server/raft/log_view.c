@@ -1,5 +1,5 @@
-/* The log as the core sees it: the term and the size of each entry after the mark, which prefix is on disk, and
- * the configurations in it. No payload, no disk: those are the shell's. */
+/* The log as the core sees it: the term and the size of each entry after the mark, which prefix is on disk,
+ * and the configurations in it. No payload, no disk: those are the shell's. */
 #include "raft_internal.h"
 
 #include "mem.h"
@@ -66,8 +66,8 @@ bool log_has(const struct log_view *l, uint64_t index, uint64_t term) {
     return index >= l->mark_index && index <= l->last_index && log_term_at(l, index) == term;
 }
 
-/* The highest index up to the given one whose term is not above the given one: nothing in between can be equal in a
- * log that has this term there. One below the mark when there is none. */
+/* The highest index up to the given one whose term is not above the given one: nothing in between can be
+ * equal in a log that has this term there. One below the mark when there is none. */
 uint64_t log_find_by_term(const struct log_view *l, uint64_t index, uint64_t term) {
     index = min_u64(index, l->last_index);
     if (index < l->mark_index) return index;

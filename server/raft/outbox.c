@@ -1,9 +1,10 @@
 /* What is on its way to the disk, and the messages that may not leave before it is there.
  *
- * Stores are confirmed in order, so the log is durable up to the newest confirmed store's last entry, unless the log
- * was truncated while that store was in flight: then it vouches only for what lies before the truncation, whatever
- * was appended there since (pitfall L16). No message leaves in the name of a term or vote that is not durable: it
- * is held here, and goes out in the update that answers the store (pitfalls E1, L17). */
+ * Stores are confirmed in order, so the log is durable up to the newest confirmed store's last entry, unless
+ * the log was truncated while that store was in flight: then it vouches only for what lies before the
+ * truncation, whatever was appended there since (pitfall L16). No message leaves in the name of a term or
+ * vote that is not durable: it is held here, and goes out in the update that answers the store (pitfalls E1,
+ * L17). */
 #include "raft_internal.h"
 
 #include "mem.h"

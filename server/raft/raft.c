@@ -1,6 +1,6 @@
-/* See raft.h. This file is the way in and the way out: which events make sense, who handles them, what the update
- * says, and what must hold after every step. The rules themselves stand in election.c, follower.c, replication.c,
- * read.c and change.c. */
+/* See raft.h. This file is the way in and the way out: which events make sense, who handles them, what the
+ * update says, and what must hold after every step. The rules themselves stand in election.c, follower.c,
+ * replication.c, read.c and change.c. */
 #include "raft_internal.h"
 
 #include "mem.h"
@@ -45,8 +45,8 @@ void raft_restore(struct raft *r, const struct raft_entry *entry) {
     if (entry->index > r->commit_index) r->uncommitted_bytes += entry->size;
 }
 
-/* Before the first step, when the log is complete. Whoever may have answered a leader before it was restarted behaves
- * as if it had heard it just now, because that leader may hold a lease on the answer. */
+/* Before the first step, when the log is complete. Whoever may have answered a leader before it was restarted
+ * behaves as if it had heard it just now, because that leader may hold a lease on the answer. */
 static void start(struct raft *r) {
     CHECK(r->log.last_index >= r->applied_index);
     r->is_started = true;
@@ -140,8 +140,8 @@ static bool is_known(struct raft *r, uint64_t id) {
     return members_find(members_now(r), id) != NULL || peer_find(r, id) != NULL;
 }
 
-/* With the disk full of stores, or a snapshot on its way into the state, only what asks for no store is listened to.
- * The others will say it again. */
+/* With the disk full of stores, or a snapshot on its way into the state, only what asks for no store is
+ * listened to. The others will say it again. */
 static bool is_deaf_to(const struct raft *r, const struct raft_message *m) {
     if (can_store(r) && !r->is_installing) return false;
     bool is_harmless =
@@ -161,8 +161,8 @@ static void on_message(struct raft *r, const struct raft_message *m) {
         on_lower_term(r, m);
         return;
     }
-    /* A vote may be ignored together with its term, a pre-vote and its grant speak of a term that is not there yet,
-     * and the leader's messages are followed where they are handled. */
+    /* A vote may be ignored together with its term, a pre-vote and its grant speak of a term that is not
+     * there yet, and the leader's messages are followed where they are handled. */
     bool is_grant = m->kind == RAFT_VOTE_REPLY && m->pre_vote && !m->rejected;
     if (m->term > r->term && is_reply(m) && !is_grant) become_follower(r, m->term, 0);
     switch (m->kind) {

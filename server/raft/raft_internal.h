@@ -1,6 +1,7 @@
-/* What the files of this folder share. Nobody outside includes it. README.md says who owns what; each function is
- * described where it stands. The one rule to keep in mind: within a step, functions change the state and push
- * messages; raft.c alone turns that into the update, so that one step asks for at most one store. */
+/* What the files of this folder share. Nobody outside includes it. README.md says who owns what; each
+ * function is described where it stands. The one rule to keep in mind: within a step, functions change the
+ * state and push messages; raft.c alone turns that into the update, so that one step asks for at most one
+ * store. */
 #ifndef RAFT_RAFT_INTERNAL_H
 #define RAFT_RAFT_INTERNAL_H
 
@@ -14,7 +15,8 @@ enum {
 };
 #define TERM_MAX (UINT64_C(1) << 62) /* a term beyond this is a lie: nobody can count so far */
 
-/* A build for the tests' tests: with -DRAFT_MUTANT=n, rule n of mutants.def is broken, and some test must notice. */
+/* A build for the tests' tests: with -DRAFT_MUTANT=n, rule n of mutants.def is broken, and some test must
+ * notice. */
 #ifdef RAFT_MUTANT
 #define MUTANT(n) (RAFT_MUTANT == (n))
 #else
@@ -60,8 +62,8 @@ uint64_t log_find_by_term(const struct log_view *l, uint64_t index, uint64_t ter
 
 /* What was asked to be stored and is not confirmed. */
 struct store {
-    uint64_t
-        last_index; /* vouches for the log up to here; lowered when the log is truncated meanwhile; 0: no entries */
+    uint64_t last_index; /* vouches for the log up to here; lowered when the log is truncated meanwhile; 0: no
+                     * entries */
     uint64_t term, vote; /* when has_hard_state */
     bool has_hard_state;
     uint64_t asked_us;

@@ -1,5 +1,5 @@
-/* Reads: confirmed by a round of answers to messages sent after they came (thesis, 6.4), or allowed for a while by a
- * lease (6.4.1). Both count both majorities of the newest configuration. */
+/* Reads: confirmed by a round of answers to messages sent after they came (thesis, 6.4), or allowed for a
+ * while by a lease (6.4.1). Both count both majorities of the newest configuration. */
 #include "raft_internal.h"
 
 bool has_own_commit(const struct raft *r) {
@@ -40,8 +40,8 @@ void reads_lose(struct raft *r) {
     r->read_count = 0;
 }
 
-/* From the sending of what a majority answered (pitfall R6): since then none of them has voted for anybody else, nor
- * will until the time-out. Nothing of it holds once a node was told to campaign regardless (R7). */
+/* From the sending of what a majority answered (pitfall R6): since then none of them has voted for anybody
+ * else, nor will until the time-out. Nothing of it holds once a node was told to campaign regardless (R7). */
 uint64_t lease_until_us(const struct raft *r) {
     if (r->config.lease_us == 0) return 0;
     if ((r->transfer_to != 0 || r->lease_forfeited) && !MUTANT(44)) return 0;

@@ -1,6 +1,6 @@
 /* Leading: what each peer has, what it is sent next, and what is committed by that.
  *
- * PROBE: where the logs agree is not known: one append at a time, the next after its answer or after a heartbeat's.
+ * PROBE: where the logs agree is not known: one append at a time, the next after its answer or a heartbeat's.
  * REPLICATE: appends follow each other without waiting, as far as the window allows.
  * SNAPSHOT: the log no longer goes back far enough: heartbeats only, until the shell's snapshot is there. */
 #include "raft_internal.h"
@@ -33,8 +33,8 @@ static void peer_add(struct raft *r, uint64_t id, uint64_t next, uint64_t round_
     p->round_min = round_min;
 }
 
-/* Whoever is new in the newest configuration starts afresh, and no answer to an earlier membership's messages counts
- * for it (pitfalls L10, M16). Whoever is no longer in it is served on until that is committed. */
+/* Whoever is new in the newest configuration starts afresh, and no answer to an earlier membership's messages
+ * counts for it (pitfalls L10, M16). Whoever is no longer in it is served on until that is committed. */
 void peers_follow_members(struct raft *r) {
     const struct raft_members *m = members_now(r);
     bool is_first = r->log.last_index + 1 == r->term_start;
@@ -77,8 +77,8 @@ static uint64_t peer_value(const struct raft *r, uint64_t id, enum quorum_of wha
     CHECK(false);
 }
 
-/* The highest value that both majorities of the newest configuration have reached. This node counts where its own seat
- * votes, and nowhere else (pitfalls C8, M6). */
+/* The highest value that both majorities of the newest configuration have reached. This node counts where its
+ * own seat votes, and nowhere else (pitfalls C8, M6). */
 uint64_t leader_quorum(const struct raft *r, enum quorum_of what) {
     CHECK(r->role == RAFT_LEADER);
     const struct raft_members *m = members_now(r);
@@ -250,7 +250,8 @@ void leader_end(struct raft *r) {
     reads_lose(r);
 }
 
-/* Sent to everybody in the same update that asks to store it: the own disk is just one of many (thesis, 10.2.1). */
+/* Sent to everybody in the same update that asks to store it: the own disk is just one of many (thesis,
+ * 10.2.1). */
 void leader_append(struct raft *r, enum raft_entry_kind kind, size_t size,
                    const struct raft_members *members) {
     CHECK(r->role == RAFT_LEADER);
@@ -269,8 +270,9 @@ void leader_append(struct raft *r, enum raft_entry_kind kind, size_t size,
     for (size_t i = 0; i < r->peer_count; i++) send_appends(r, &r->peers[i], false);
 }
 
-/* A commit index travels with the next append or heartbeat. When there is nothing left to append, it goes out with the
- * next tick: by then a client that waits for each answer has sent its next write, and nothing needs to be said. */
+/* A commit index travels with the next append or heartbeat. When there is nothing left to append, it goes out
+ * with the next tick: by then a client that waits for each answer has sent its next write, and nothing needs
+ * to be said. */
 static void tell_commit(struct raft *r) {
     if (r->commit_index != r->log.last_index) return;
     for (size_t i = 0; i < r->peer_count; i++) {
@@ -304,8 +306,8 @@ void commit_to(struct raft *r, uint64_t index) {
     r->commit_index = index;
 }
 
-/* Only an entry of the leader's own term is committed by counting; older ones follow with it (figure 8 of the Raft
- * paper; pitfalls C1, C2). */
+/* Only an entry of the leader's own term is committed by counting; older ones follow with it (figure 8 of the
+ * Raft paper; pitfalls C1, C2). */
 static void advance_commit(struct raft *r) {
     uint64_t index = leader_quorum(r, QUORUM_MATCH);
     if (index <= r->commit_index || (index < r->term_start && !MUTANT(24))) return;
@@ -334,8 +336,9 @@ static struct peer *hear(struct raft *r, const struct raft_message *m) {
     return p;
 }
 
-/* The peer has nothing that agrees behind hint_index, nor has this log behind the highest entry there of at most
- * hint_term: at most one probe for each term (pitfall L13). An answer to anything but the last probe is stale (L9). */
+/* The peer has nothing that agrees behind hint_index, nor has this log behind the highest entry there of at
+ * most hint_term: at most one probe for each term (pitfall L13). An answer to anything but the last probe is
+ * stale (L9). */
 static void on_rejection(struct raft *r, struct peer *p, const struct raft_message *m) {
     if (p->state == RAFT_SNAPSHOT || m->prev_index <= p->match) return;
     if (p->state == RAFT_PROBE && p->next != m->prev_index + 1 && !MUTANT(21)) return;
@@ -345,8 +348,9 @@ static void on_rejection(struct raft *r, struct peer *p, const struct raft_messa
     become_probe(p, max_u64(agrees, p->match) + 1);
 }
 
-/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15): when nothing
- * has moved for as long as from one heartbeat to the next, one more append goes out, be it empty, be the window full. */
+/* It lives; but does it have everything? What was lost on the way is noticed here (pitfalls L14, L15): when
+ * nothing has moved for as long as from one heartbeat to the next, one more append goes out, be it empty, be
+ * the window full. */
 static void nudge(struct raft *r, struct peer *p) {
     if (p->moved_us != 0 && r->now_us - p->moved_us < r->config.heartbeat_us) return;
     p->moved_us = r->now_us;

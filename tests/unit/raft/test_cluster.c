@@ -18,7 +18,7 @@ static void run_seed(uint64_t seed, int steps) {
 TEST(random_lives_of_a_cluster) {
     uint64_t seed = test_seed();
     const char *rounds = getenv("TEST_ROUNDS");
-    int count = rounds != NULL ? atoi(rounds) : 12;
+    int count = rounds != NULL ? atoi(rounds) : 60;
     for (int i = 0; i < count; i++) {
         static uint64_t failing;
         failing = seed + (uint64_t)i;

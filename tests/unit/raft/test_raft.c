@@ -1,5 +1,6 @@
-/* The Raft core, event by event, as a cluster of one: what must be durable before what, in every order that a disk
- * can choose. Rules are quoted from the Raft paper (R) and thesis (T); pitfalls by their number in server/raft/README.md. */
+/* The Raft core, event by event, as a cluster of one: what must be durable before what, in every order that a
+ * disk can choose. Rules are quoted from the Raft paper (R) and thesis (T); pitfalls by their number in
+ * server/raft/README.md. */
 #include "test.h"
 
 #include "raft.h"
@@ -65,8 +66,9 @@ static struct raft *leader(void) {
     return r;
 }
 
-/* E1: "each server will vote for at most one candidate in a given term" (R 5.2) holds across a crash only if the own
- * vote is durable before it counts. E12: a lone node stands for election, it does not start as leader. */
+/* E1: "each server will vote for at most one candidate in a given term" (R 5.2) holds across a crash only if
+ * the own vote is durable before it counts. E12: a lone node stands for election, it does not start as
+ * leader. */
 TEST(own_vote_counts_only_when_it_is_durable) {
     struct raft_config config = config_of(4, 0, 0, 0, 0);
     struct raft *r = restored(config, NULL, 0);
@@ -82,8 +84,9 @@ TEST(own_vote_counts_only_when_it_is_durable) {
     raft_free(r);
 }
 
-/* C3: a new leader appends an entry of its own term at once; R1: nothing is served before it is committed and applied
- * ("a leader ... must commit a no-op entry at the start of its term", T 6.4). C9, R9: committed by its own sync only. */
+/* C3: a new leader appends an entry of its own term at once; R1: nothing is served before it is committed and
+ * applied ("a leader ... must commit a no-op entry at the start of its term", T 6.4). C9, R9: committed by
+ * its own sync only. */
 TEST(a_leader_serves_after_its_noop_is_durable_and_applied) {
     struct raft_config config = config_of(0, 0, 0, 0, 0);
     struct raft *r = restored(config, NULL, 0);
@@ -102,8 +105,8 @@ TEST(a_leader_serves_after_its_noop_is_durable_and_applied) {
     raft_free(r);
 }
 
-/* C1, C2: "only log entries from the leader's current term are committed by counting replicas" (R 5.4.2): the stored
- * tail of an earlier term is committed with the no-op, not before. */
+/* C1, C2: "only log entries from the leader's current term are committed by counting replicas" (R 5.4.2): the
+ * stored tail of an earlier term is committed with the no-op, not before. */
 TEST(a_stored_tail_is_committed_with_the_own_term_noop) {
     struct raft_config config = config_of(3, 7, 10, 2, 12);
     struct raft *r = restored(config, (uint64_t[]){2, 2, 2, 3, 3, 3, 3, 3, 3, 3}, 10);
@@ -217,8 +220,8 @@ TEST(quorum_index_is_what_a_majority_has_reached) {
     EXPECT(quorum_index(NULL, 0) == UINT64_MAX); /* a majority that does not exist holds nothing back */
 }
 
-/* Random events with a disk that crashes: what was committed is never lost, terms never fall, no term has two votes.
- * The model's disk holds what was stored; a restart begins from exactly that. */
+/* Random events with a disk that crashes: what was committed is never lost, terms never fall, no term has two
+ * votes. The model's disk holds what was stored; a restart begins from exactly that. */
 static void run_seed(uint64_t seed) {
     struct rng rng = {seed};
     struct {

@@ -1,5 +1,5 @@
-/* One core of a cluster of three or more, spoken to by hand: the rules that a random life seldom comes near. Each test names
- * its pitfall as server/raft/README.md does. The node under test is 1. */
+/* One core of a cluster of three or more, spoken to by hand: the rules that a random life seldom comes near.
+ * Each test names its pitfall as server/raft/README.md does. The node under test is 1. */
 #include "test.h"
 
 #include "raft.h"
@@ -105,10 +105,10 @@ static struct raft_status status(void) {
 static const struct raft_peer_status *peer(uint64_t id) {
     static struct raft_status st;
     st = status();
-    for (size_t i = 0; i < st.peer_count; i++)
-        if (st.peers[i].id == id) return &st.peers[i];
-    EXPECT(!"a peer");
-    return NULL;
+    size_t at = 0;
+    while (at < st.peer_count && st.peers[at].id != id) at++;
+    EXPECT(at < st.peer_count);
+    return &st.peers[at];
 }
 
 /* The last message of a kind that went to a node in the last step; NULL: none. */
@@ -310,8 +310,9 @@ TEST(a_leader_alone_or_without_a_disk_steps_down) {
     end();
 }
 
-/* E13: a node that hears a leader ignores candidates, and their terms; a transfer's it does not. R6: it has promised that,
- * so not even a command makes it campaign; nor does a restart free it, unless it never had a term. */
+/* E13: a node that hears a leader ignores candidates, and their terms; a transfer's it does not. R6: it has
+ * promised that, so not even a command makes it campaign; nor does a restart free it, unless it never had a
+ * term. */
 TEST(who_hears_a_leader_stays_with_it) {
     begin("VVV");
     heartbeat_from_2(3, 0);
@@ -491,8 +492,8 @@ TEST(a_full_window_of_lost_messages_is_left) {
     end();
 }
 
-/* C1, C2: figure 8 of the Raft paper: an entry of an earlier term on a majority is not committed by that, only under one of
- * the leader's own term. */
+/* C1, C2: figure 8 of the Raft paper: an entry of an earlier term on a majority is not committed by that,
+ * only under one of the leader's own term. */
 TEST(figure_8) {
     struct raft_config config = config_of("VVVVV");
     config.term = 3;
@@ -545,7 +546,8 @@ TEST(snapshots_that_are_not_needed_are_not_installed) {
     end();
 }
 
-/* L6, S9, S10: who needs what is cut gets a snapshot, asked for once; an acknowledgement ends the wait as well. */
+/* L6, S9, S10: who needs what is cut gets a snapshot, asked for once; an acknowledgement ends the wait as
+ * well. */
 TEST(a_peer_behind_the_mark_gets_a_snapshot) {
     lead("VVV");
     for (int i = 0; i < 3; i++) propose();
@@ -600,7 +602,8 @@ TEST(one_change_at_a_time) {
     end();
 }
 
-/* M6: a leader that was removed is not counted, tells the others when that is committed, and has the best of them lead. */
+/* M6: a leader that was removed is not counted, tells the others when that is committed, and has the best of
+ * them lead. */
 TEST(a_removed_leader_hands_over) {
     lead("VVV");
     change_to("-VV");
@@ -645,8 +648,8 @@ TEST(a_peer_that_comes_back_starts_afresh) {
     end();
 }
 
-/* T1, T2, R7: a transfer takes no proposals, waits until the target has everything, and ends by itself; the lease is gone
- * at once, and once a node was told to campaign it does not come back in this term. */
+/* T1, T2, R7: a transfer takes no proposals, waits until the target has everything, and ends by itself; the
+ * lease is gone at once, and once a node was told to campaign it does not come back in this term. */
 TEST(transfer) {
     lead("VVV");
     propose();
@@ -706,7 +709,8 @@ TEST(reads_need_a_round_of_their_own) {
     end();
 }
 
-/* C5, C12: a commit index goes out with the next tick when nothing else carries it, and never beyond what the peer has. */
+/* C5, C12: a commit index goes out with the next tick when nothing else carries it, and never beyond what the
+ * peer has. */
 TEST(the_last_commit_is_told) {
     lead("VVV");
     propose();
@@ -723,7 +727,8 @@ TEST(the_last_commit_is_told) {
     end();
 }
 
-/* C11: a follower that was restarted knows an older commit index than the leader believes; the next heartbeat mends that. */
+/* C11: a follower that was restarted knows an older commit index than the leader believes; the next heartbeat
+ * mends that. */
 TEST(a_restarted_follower_learns_the_commit_index) {
     struct raft_config config = config_of("VVV");
     config.term = 3;
@@ -759,8 +764,8 @@ TEST(answers_of_strangers_change_nothing) {
     end();
 }
 
-/* M7: a node may finish a change that writes it out, also when a restart made it forget that the change before is
- * committed. */
+/* M7: a node may finish a change that writes it out, also when a restart made it forget that the change
+ * before is committed. */
 TEST(a_voter_of_any_configuration_that_may_be_in_force_campaigns) {
     struct raft_config config = config_of("LV");
     config.term = 2;
