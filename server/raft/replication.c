@@ -283,7 +283,8 @@ static void tell_commit(struct raft *r) {
 
 void leader_tick(struct raft *r) {
     bool has_quorum = MUTANT(13) || r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
-    if (!has_quorum || disk_is_stalled(r)) { /* pitfalls E15, D9 */
+    /* Pitfalls E15, D9. A lone voter has nobody to make room for. */
+    if (!has_quorum || (disk_is_stalled(r) && !is_lone_voter(r))) {
         become_follower(r, r->term, 0);
         return;
     }

@@ -140,6 +140,15 @@ TEST(several_entries_in_flight_commit_one_by_one_in_order) {
     raft_free(r);
 }
 
+/* D9 is for those who have somebody to make room for. */
+TEST(a_lone_voter_waits_for_its_disk) {
+    struct raft *r = leader();
+    struct raft_update a = propose(r, 10);
+    EXPECT(step(r, (struct raft_event){.type = RAFT_EVENT_TICK, .now_us = 1000000}).role == RAFT_LEADER);
+    EXPECT_EQ_INT(stored(r, a.store_id).commit_index, 2);
+    raft_free(r);
+}
+
 TEST(a_follower_or_candidate_takes_no_proposal) {
     struct raft_config config = config_of(0, 0, 0, 0, 0);
     struct raft *r = restored(config, NULL, 0);
