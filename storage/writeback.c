@@ -621,7 +621,10 @@ bool ks_snapshot_begin(struct keyspace *ks, const char *folder) {
 enum rc ks_snapshot_poll(struct keyspace *ks, struct kv_error *error) {
     struct writeback *wb = ks->writeback;
     struct job *job = wb->snapshot;
-    CHECK(wb->snapshot_begun);
+    if (!wb->snapshot_begun) { /* it was begun in a keyspace that has been replaced meanwhile */
+        snprintf(error->text, sizeof error->text, "no snapshot is being made");
+        return RC_STOPPED;
+    }
     if (job == NULL) return RC_BUSY;
     enum rc rc = job->rc;
     if (rc != RC_OK) *error = job->error;

@@ -63,7 +63,8 @@ uint64_t ks_level0_files(const struct keyspace *ks);
 /* Makes a snapshot (snapshot.h) of what is stored, on the storage thread, behind the write-back that may be running there.
  * False while the one before has not been asked for. */
 bool ks_snapshot_begin(struct keyspace *ks, const char *folder);
-/* After a begin, once ks_turn was called: RC_BUSY until it has ended, then once its rc, as snapshot_make's. */
+/* After a begin, once ks_turn was called: RC_BUSY until it has ended, then once its rc, as snapshot_make's. RC_STOPPED when
+ * none was begun here: the keyspace is another one since. */
 MUST_USE enum rc ks_snapshot_poll(struct keyspace *ks, struct kv_error *error);
 MUST_USE enum rc ks_checkpoint(struct keyspace *ks, const char *path, struct kv_error *error);
 
