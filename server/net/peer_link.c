@@ -17,8 +17,14 @@ enum {
     READ_SIZE_MAX = 4 << 20, /* a frame that announces a gigabyte has to come before we believe it */
     KEEP_INPUT_MAX = 1 << 20,
     LINGER_MS = 2000,
-    KEEPALIVE_SECONDS = 10,
-    UNACKNOWLEDGED_MS = 10000, /* a machine that is gone is noticed after so long */
+    /* A machine that is gone is noticed some ten seconds later: when nothing is on its way, by the kernel's questions; on
+     * RAFT links, by TCP_USER_TIMEOUT; on others by how often the kernel has sent the same thing again. */
+    KEEPALIVE_SECONDS = 5,
+    KEEPALIVE_INTERVAL_SECONDS = 2,
+    KEEPALIVE_COUNT = 4,
+    UNACKNOWLEDGED_MS = 10000,
+    RETRANSMITS_MAX = 5, /* 0.2 + 0.4 + 0.8 + 1.6 + 3.2 seconds */
+    PROBES_MAX = 2,      /* of a paused reader's window; they are further apart the longer it pauses */
 };
 
 static void start_reading(struct link *l);
@@ -198,6 +204,7 @@ void link_flush(struct link *l) {
             return;
         }
         size_t sent = n > 0 ? (size_t)n : 0;
+        l->sent_ms = uv_now(l->pn->loop);
         l->bytes_out += l->out.len;
         if (sent < l->out.len)
             send_later(l, sent);
@@ -354,8 +361,13 @@ static struct link *link_new(struct peer_net *pn) {
 }
 
 static void set_options(struct link *l) {
+    uv_os_fd_t fd = -1;
+    int interval = KEEPALIVE_INTERVAL_SECONDS, count = KEEPALIVE_COUNT;
     uv_tcp_nodelay(&l->tcp, 1);
     uv_tcp_keepalive(&l->tcp, 1, KEEPALIVE_SECONDS);
+    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) != 0) return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
 
 /* Only where the other side always reads: the kernel would also end a connection whose reader pauses for so long. */
@@ -364,6 +376,19 @@ static void notice_silence(struct link *l) {
     unsigned unacknowledged_ms = UNACKNOWLEDGED_MS;
     if (l->ops->kind == PEER_LINK_RAFT && uv_fileno((uv_handle_t *)&l->tcp, &fd) == 0)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
+}
+
+/* A reader that pauses answers the kernel's probes all the same; a machine that is gone answers nothing. */
+void link_watch(struct link *l) {
+    uv_os_fd_t fd = -1;
+    struct tcp_info info;
+    socklen_t len = sizeof info;
+    if (l->state != LINK_UP || l->ops->kind == PEER_LINK_RAFT) return;
+    if (link_unsent(l) == 0 && l->heard_ms > l->sent_ms) return; /* it has answered since */
+    if (uv_fileno((uv_handle_t *)&l->tcp, &fd) != 0) return;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0) return;
+    if (info.tcpi_retransmits >= RETRANSMITS_MAX || info.tcpi_probes >= PROBES_MAX)
+        link_close(l, 0, "its machine does not answer");
 }
 
 static void timeout_cb(uv_timer_t *timer) {

@@ -13,7 +13,7 @@
 #include "list.h"
 #include "peer_net.h"
 
-enum { LINK_MAGIC = 0x4c494e4b };
+enum { LINK_MAGIC = 0x4c494e4b, LINK_WATCH_MS = 2000 };
 
 enum link_state {
     LINK_RESOLVING,
@@ -78,6 +78,7 @@ struct link {
     struct buf sending; /* handed to libuv */
     size_t wanted;      /* bytes that `in` must have before it is looked at again */
     uint64_t heard_ms;  /* loop time when bytes last came */
+    uint64_t sent_ms;   /* and went */
     uint64_t frames_in, bytes_in, bytes_out;
 
     uint32_t code; /* why it closed: enum peer_refusal said by either side; 0: another reason */
@@ -120,6 +121,8 @@ int link_take_socket(struct link *l);
 const char *link_host(const struct link *l, char host[RAFT_ADDRESS_CAP]);
 struct peer_frame link_header(const struct link *l, uint64_t term);
 
+/* Called every LINK_WATCH_MS: closes it when the other machine is gone. */
+void link_watch(struct link *l);
 /* The handshake is done: what waited is sent, and its owner told. An accepted one has got its ops and owner before. */
 void link_rise(struct link *l);
 

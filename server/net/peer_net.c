@@ -86,6 +86,16 @@ static char *copy_text(const char *text) {
     return memcpy(mem_alloc(size), text, size);
 }
 
+static void watch_cb(uv_timer_t *timer) {
+    struct peer_net *pn = timer->data;
+    LIST_FOR_EACH_SAFE(it, &pn->links) link_watch(container_of(it, struct link, link));
+}
+
+static void watch_closed_cb(uv_handle_t *handle) {
+    struct peer_net *pn = handle->data;
+    pn->handles_open--;
+}
+
 struct peer_net *peer_net_new(uv_loop_t *loop, const struct peer_net_options *options,
                               const struct peer_net_handler *handler) {
     struct peer_net *pn = mem_calloc(1, sizeof *pn);
@@ -104,6 +114,10 @@ struct peer_net *peer_net_new(uv_loop_t *loop, const struct peer_net_options *op
     list_init(&pn->to_flush);
     pn->scratch = mem_alloc(PEER_SCRATCH_SIZE);
     peer_net_set_address(pn, options->address);
+    CHECK(uv_timer_init(loop, &pn->watch) == 0);
+    pn->watch.data = pn;
+    pn->handles_open++;
+    uv_timer_start(&pn->watch, watch_cb, LINK_WATCH_MS, LINK_WATCH_MS);
     return pn;
 }
 
@@ -133,7 +147,9 @@ static void close_links(struct list *links, const char *why) {
 }
 
 void peer_net_close_all(struct peer_net *pn) {
+    if (pn->closing) return;
     pn->closing = true;
+    uv_close((uv_handle_t *)&pn->watch, watch_closed_cb);
     while (!list_empty(&pn->listeners)) {
         struct peer_listener *l = container_of(pn->listeners.next, struct peer_listener, link);
         list_unlink(&l->link);

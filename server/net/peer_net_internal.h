@@ -29,6 +29,7 @@ struct peer_net {
     size_t frame_bytes_max, out_bytes_max;
     uint64_t greeting_ms;
     struct rng rng;
+    uv_timer_t watch; /* LINK_WATCH_MS */
     struct list listeners;
     struct list links;     /* all but strangers */
     struct list strangers; /* oldest first */
@@ -36,7 +37,7 @@ struct peer_net {
     size_t stranger_count, accepted_count;
     struct peer **peers; /* in the order of peer_net_set_peers */
     size_t peer_count;
-    int handles_open; /* of listeners and peers */
+    int handles_open; /* of listeners, peers and `watch` */
     size_t links_open;
     bool closing;
     char *scratch; /* input of the link being read, when it has none left over */
