@@ -183,7 +183,8 @@ struct node {
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms;
     uint64_t deposed_at_ms; /* 0: not, or long ago */
-    uint64_t cut_index;
+    uint64_t cut_index,
+        cut_looked_at;        /* where the log was cut; what was stored when that was last worked out */
     size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
     uint64_t ticks;
     uint64_t memory_budget; /* for ks_stats.memory_bytes; UINT64_MAX without maxmemory */
