@@ -154,6 +154,46 @@ TEST(d9_a_leader_whose_disk_hangs_gives_way) {
     EXPECT_EQ_INT(commit_of(c, 1), cluster_leader(c)->commit_index);
     leave(c);
 }
+TEST(d10_writes_on_their_way_to_a_disk_are_bounded) {
+    struct cluster *c = play("nodes 3 uncommitted-bytes 1000000000; elect 1; slow 1");
+    uint64_t taken = 0;
+    while (taken < 100000 && cluster_propose(c, 1, 1)) taken++;
+    EXPECT(taken >= 1000);
+    EXPECT(taken < 100000);
+    EXPECT(c->nodes[1].refused == RAFT_TOO_MUCH);
+    more(c, "quiet settle; fast 1; quiet settle; quiet propose 1; quiet settle; quiet run 500");
+    EXPECT_EQ_INT(commit_of(c, 1), taken + 2);
+    leave(c);
+}
+TEST(d10_a_follower_whose_disk_is_full_of_writes_still_hears_its_leader) {
+    struct cluster *c = play("nodes 3 puppets; say 2>1 append t1 prev=0/0 commit=0 [1/1]; store 1");
+    uint64_t index = 1, values[1] = {0};
+    while (c->nodes[1].store_count == index - 1 && index < 100000) {
+        index++;
+        struct raft_entry entry = {index, 1, RAFT_ENTRY_COMMANDS, 1, NULL};
+        cluster_send(c,
+                     &(struct raft_message){.kind = RAFT_APPEND,
+                                            .from = 2,
+                                            .to = 1,
+                                            .term = 1,
+                                            .prev_index = index - 1,
+                                            .prev_term = 1,
+                                            .entries = &entry,
+                                            .entry_count = 1},
+                     values);
+        cluster_deliver(c, c->net_count - 1);
+    }
+    EXPECT(index > 1000);
+    EXPECT(index < 100000);
+    for (int i = 0; i < 10; i++) {
+        more(c, "pass 900; say 2>1 heartbeat t1 commit=0");
+        EXPECT_SAID(c, "1>2 heartbeat-reply t1");
+    }
+    EXPECT(status_of(c, 1).role == RAFT_FOLLOWER);
+    more(c, "store 1; say 2>1 append t1 prev=3/1 commit=0");
+    EXPECT_SAID(c, "1>2 append-reply t1 match=");
+    leave(c);
+}
 TEST(d10_a_slow_follower_holds_up_nobody) {
     struct cluster *c = play("nodes 3; elect 1; slow 3; propose 1 6; quiet settle");
     EXPECT_EQ_INT(commit_of(c, 1), 7);

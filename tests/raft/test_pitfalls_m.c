@@ -17,6 +17,13 @@ TEST(m2_one_change_at_a_time) {
     EXPECT_SAID(c, "refused: changing");
     leave(c);
 }
+TEST(m2_also_when_the_first_is_not_joint) {
+    struct cluster *c = play("nodes 4; elect 1; change 1 : 1 2 3 4 5l; change 1 : 1 2 3 4 6l");
+    EXPECT_SAID(c, "refused: changing");
+    more(c, "quiet settle; change 1 : 1 2 3 4 6l");
+    EXPECT_NOT_SAID(c, "refused");
+    leave(c);
+}
 TEST(m2_a_change_worked_out_from_an_old_configuration_is_refused) {
     struct cluster *c =
         play("nodes 4; elect 1; change 1 : 1 2 3; quiet settle; quiet run 200; change 1 from 0 : 1 2 4");
@@ -234,6 +241,48 @@ TEST(m_too_many_or_too_few_voters_are_refused) {
     more(c, "change 1 : 4 5 6 7 8 9 10");
     EXPECT_NOT_SAID(c, "refused");
     leave(c);
+}
+
+TEST(m_a_joint_configuration_that_would_be_too_large_is_refused) {
+    struct cluster *c = play("nodes 7 learners 4; elect 1; change 1 : 8 9 10 11 12 13 14 15l 16l");
+    EXPECT_NOT_SAID(c, "refused"); /* 7 that go, 4 and 5 that come or stay: 16 */
+    leave(c);
+    struct raft_members from = {0}, wanted = {0}, joint;
+    for (uint64_t id = 1; id <= 7; id++) members_put(&from, id, RAFT_VOTER);
+    for (uint64_t id = 8; id <= 17; id++) members_put(&wanted, id, id < 15 ? RAFT_VOTER : RAFT_LEARNER);
+    members_enter(&from, &wanted, &joint);
+    EXPECT(!members_are_sound(&joint));
+}
+/* Whatever the two are: the old majority is that of the one, the new majority that of the other, and what is left is the other. */
+TEST(m9_entering_and_leaving_a_joint_configuration) {
+    struct rng rng = {7};
+    for (int round = 0; round < 20000; round++) {
+        struct raft_members from = {0}, wanted = {0}, joint, after;
+        for (uint64_t id = 1; id <= 10; id++) {
+            uint64_t a = rng_below(&rng, 4), b = rng_below(&rng, 4);
+            if (a < 2) members_put(&from, id, a == 0 ? RAFT_VOTER : RAFT_LEARNER);
+            if (b < 2) members_put(&wanted, id, b == 0 ? RAFT_VOTER : RAFT_LEARNER);
+        }
+        if (!members_are_sound(&from) || !members_are_sound(&wanted)) continue;
+        members_enter(&from, &wanted, &joint);
+        EXPECT(members_are_sound(&joint));
+        bool differ = false;
+        for (uint64_t id = 1; id <= 10; id++) {
+            const struct raft_member *f = members_find(&from, id), *w = members_find(&wanted, id),
+                                     *j = members_find(&joint, id);
+            bool was = f != NULL && f->seat == RAFT_VOTER, will = w != NULL && w->seat == RAFT_VOTER;
+            differ |= was != will;
+            EXPECT((j != NULL && seat_votes_old(j->seat)) == was);
+            EXPECT((j != NULL && seat_votes_new(j->seat)) == will);
+        }
+        EXPECT(members_are_joint(&joint) == differ);
+        members_leave(&joint, &after);
+        EXPECT_EQ_INT(after.count, wanted.count);
+        for (size_t i = 0; i < wanted.count; i++) {
+            EXPECT_EQ_INT(after.items[i].id, wanted.items[i].id);
+            EXPECT(after.items[i].seat == wanted.items[i].seat);
+        }
+    }
 }
 
 TEST_MAIN

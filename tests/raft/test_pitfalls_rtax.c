@@ -27,6 +27,21 @@ TEST(r2_read_ids_are_never_used_again) {
     EXPECT_EQ_INT(c->nodes[1].read_id, 3);
     leave(c);
 }
+TEST(r_reads_that_wait_are_bounded) {
+    struct cluster *c = play("nodes 3; elect 1; partition 1 | 2 3");
+    uint64_t taken = 0;
+    while (taken < 100000 && cluster_read(c, 1)) {
+        taken++;
+        while (c->net_count > 0) cluster_drop(c, 0);
+    }
+    EXPECT(taken >= 1000);
+    EXPECT(taken < 100000);
+    EXPECT(c->nodes[1].refused == RAFT_TOO_MUCH);
+    more(c, "heal; quiet run 200; read 1");
+    EXPECT_NOT_SAID(c, "refused");
+    EXPECT_EQ_INT(c->nodes[1].reads_done, taken);
+    leave(c);
+}
 TEST(r3_reads_are_failed_when_leadership_goes) {
     struct cluster *c = play("nodes 3; elect 1; read 1; read 1; say 2>1 append-reply t9 rejected");
     EXPECT_SAID(c, "reads lost to 2");
@@ -233,6 +248,26 @@ TEST(x1_senseless_messages_change_nothing) {
         EXPECT_EQ_STR(log_of(c, 1), "1/1- 2/1-");
         leave(c);
     }
+}
+TEST(x1_a_second_leader_of_a_term_is_not_believed) {
+    struct cluster *c =
+        play("nodes 3 puppets; say 2>1 heartbeat t2 commit=0; store 1; say 3>1 heartbeat t2 commit=0");
+    EXPECT_SAID(c, "1 calls that invalid");
+    more(c, "say 3>1 append t2 prev=0/0 commit=0 [1/2]");
+    EXPECT_SAID(c, "1 calls that invalid");
+    EXPECT_EQ_INT(status_of(c, 1).leader_id, 2);
+    more(c, "quiet run 3000; say 2>1 pre-vote-reply t3; store 1; say 2>1 vote-reply t3; say 3>1 append t3 "
+            "prev=0/0 commit=0");
+    EXPECT(leads(c, 1));
+    EXPECT_SAID(c, "1 calls that invalid");
+    leave(c);
+}
+TEST(x1_an_append_without_the_entries_it_announces) {
+    struct cluster *c = play("nodes 3 puppets");
+    struct raft_message m = {.kind = RAFT_APPEND, .from = 2, .to = 1, .term = 1, .entry_count = 3};
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_MESSAGE, .message = &m}));
+    EXPECT_EQ_INT(term_of(c, 1), 0);
+    leave(c);
 }
 /* Messages of every kind with random fields: none of them may crash a node, or make it forget what is committed. */
 TEST(x1_random_messages_crash_nobody) {

@@ -96,10 +96,14 @@ TEST(s9_after_a_snapshot_that_is_newer_than_needed_the_log_goes_on) {
     leave(c);
 }
 TEST(s10_a_lost_report_does_not_leave_the_follower_in_the_snapshot_state) {
-    struct cluster *c =
-        play(BEHIND
-             "quiet pass 100; deliver 1>3; deliver 3>1; deliver 1>3; deliver 3>1; deliver snapshot;"
-             "install 3; drop snapshot-installed; drop append-reply; quiet run 500; propose 1; quiet settle");
+    struct cluster *c = play(
+        BEHIND
+        "quiet pass 100; deliver 1>3; deliver 3>1; deliver 1>3; deliver 3>1; deliver snapshot; install 3");
+    EXPECT(peer_of(c, 1, 3)->state == RAFT_SNAPSHOT);
+    more(c, "deliver append-reply"); /* the report has not come, and need not */
+    EXPECT(peer_of(c, 1, 3)->state == RAFT_REPLICATE);
+    EXPECT_EQ_INT(peer_of(c, 1, 3)->match_index, 6);
+    more(c, "drop snapshot-installed; deliver snapshot-failed; propose 1; quiet settle");
     EXPECT(peer_of(c, 1, 3)->state == RAFT_REPLICATE);
     EXPECT_EQ_INT(peer_of(c, 1, 3)->match_index, 7);
     leave(c);
@@ -144,6 +148,26 @@ TEST(s15_the_mark_keeps_its_term) {
     EXPECT_EQ_INT(raft_term_at(c->nodes[1].raft, 3), 2);
     more(c, "say 2>1 append t5 prev=3/2 commit=4 [4/4 5/5]; store 1");
     EXPECT_EQ_STR(log_of(c, 1), "(3/2) 4/4- 5/5");
+    leave(c);
+}
+TEST(s14_how_far_back_a_margin_of_bytes_reaches) {
+    struct cluster *c = play("nodes 1; tick; settle; propose 1 5 size 100; settle; cut 1 2");
+    struct raft *r = c->nodes[1].raft;
+    EXPECT_EQ_INT(raft_index_before(r, 6, 0), 6);
+    EXPECT_EQ_INT(raft_index_before(r, 6, 99), 6);
+    EXPECT_EQ_INT(raft_index_before(r, 6, 100), 5);
+    EXPECT_EQ_INT(raft_index_before(r, 6, 250), 4);
+    EXPECT_EQ_INT(raft_index_before(r, 5, 200), 3);
+    EXPECT_EQ_INT(raft_index_before(r, 6, 100000), 2);
+    EXPECT_EQ_INT(raft_index_before(r, 99, 100), 5);
+    leave(c);
+}
+TEST(s11_cutting_again_at_the_mark_is_nothing_and_beyond_the_state_is_refused) {
+    struct cluster *c = play("nodes 1; tick; settle; propose 1 5; settle; cut 1 3");
+    EXPECT(cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_CUT, .index = 3}));
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_CUT, .index = 2}));
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_CUT, .index = 7}));
+    EXPECT_EQ_INT(status_of(c, 1).first_index, 4);
     leave(c);
 }
 TEST(s16_what_was_cut_counts_as_committed) {
