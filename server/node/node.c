@@ -13,7 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LEVEL0_FILES_MAX = 24, WARM_SHARE = 8 /* tenths of the budget */, WARM_AGAIN_SECONDS = 10 };
+enum {
+    LEVEL0_FILES_MAX = 24,
+    WARM_SHARE = 8 /* tenths of the budget */,
+    WARM_AGAIN_SECONDS = 10,
+    HOPELESS_MS = 10000
+};
 
 /* --- clocks and log lines --- */
 
@@ -280,6 +285,11 @@ static void watch_disk_space(struct node *n) {
     bool full = !node_disk_takes(n, 0);
     ks_writeback_stats(n->ks, &wb);
     bool refuse = full || wb.failing; /* it is tried again every few seconds */
+    if (!wb.failing || full) n->failing_since_ms = mono_ms(n);
+    if (n->members.count > 1 && mono_ms(n) - n->failing_since_ms > HOPELESS_MS) {
+        node_fail(n, "the data cannot be written back, and there are others to serve it: %.200s", wb.failure);
+        return;
+    }
     if (full)
         snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
                  "the disk is full: writes are refused until more than %lld MB are free",

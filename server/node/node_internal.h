@@ -181,7 +181,7 @@ struct node {
     uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
-    int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms;
+    int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
     uint64_t deposed_at_ms; /* 0: not, or long ago */
     uint64_t cut_index,
         cut_looked_at;        /* where the log was cut; what was stored when that was last worked out */

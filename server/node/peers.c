@@ -153,7 +153,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
         snprintf(why, PEER_WHY_CAP, "this node does not lead");
         return PEER_NOT_LEADER;
     }
-    if (hello->link == PEER_LINK_RAFT && n->joining) meet(n, hello);
+    if (hello->link == PEER_LINK_RAFT && (n->joining || n->members.count == 0)) meet(n, hello);
     return PEER_ACCEPTED;
 }
 
