@@ -247,6 +247,7 @@ class Nemesis:
         for n in nodes:
             n.may_end = (1,)
             n.control('eio-sync', str(self.rng.choice((0, 1, 5))))
+            n.cut_seed = self.rng.getrandbits(32)
 
         def end():
             for n in nodes:
