@@ -130,12 +130,9 @@ class Ours(Cluster):
         for node in self.nodes:
             node.start(wait=False)
         try:
-            for node in self.nodes:
-                node.wait_ready()
             self.port = self.wait_leader(LONERS_SECONDS_MAX)
         except Failed as problem:
-            alive = all(node.alive() for node in self.nodes)
-            if "cluster-nodes" in str(problem) or alive and self.all_lead():
+            if "cluster-nodes" in str(problem) or all(node.alive() for node in self.nodes) and self.all_lead():
                 self.kill()
                 raise Unavailable("the nodes of this build do not find each other") from None
             raise
@@ -202,7 +199,11 @@ class Lease:
 
 
 class Etcd(Cluster):
-    """Debian's etcd as it comes, loaded over gRPC through its leader, which for etcd is the fastest way in."""
+    """Debian's etcd as it comes, loaded over gRPC through its leader, which for etcd is the fastest way in. With thousands of
+    calls at once it refuses some, so it is not asked for more than it can do."""
+
+    pipeline_max = 16
+    slowness = 10  # the round that finds out how much fits into the time begins with so many times less
 
     def __init__(self, options, folder):
         super().__init__("etcd", options)

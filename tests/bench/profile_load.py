@@ -40,12 +40,21 @@ def switches(pid):
     return total
 
 
+def report(data, *how):
+    out = subprocess.run(["perf", "report", "-i", data, "--stdio", "-g", "none", *how], stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, check=False).stdout.decode(errors="replace")
+    return [line.rstrip() for line in out.splitlines() if line.strip() and not line.startswith("#")]
+
+
 def functions(data, lines):
-    """The first lines of perf's report, busiest first."""
-    out = subprocess.run(["perf", "report", "-i", data, "--no-children", "--stdio", "-g", "none", "--percent-limit", "0.4",
-                          "--sort", "comm,symbol"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                         stdin=subprocess.DEVNULL, check=False).stdout.decode(errors="replace")
-    return [line.rstrip() for line in out.splitlines() if line.strip() and not line.startswith("#")][:lines]
+    """Where the instructions were, busiest first."""
+    return report(data, "--no-children", "--percent-limit", "0.4", "--sort", "pid,symbol")[:lines]
+
+
+def calls(data, lines):
+    """The same with everything below them: system calls by thread."""
+    found = report(data, "--children", "--percent-limit", "0.4", "--sort", "pid,symbol")
+    return [line for line in found if "__x64_sys_" in line or "ksys_" in line][:lines]
 
 
 def run(options):
@@ -79,7 +88,7 @@ def look(options, system, nodes, test, load, count):
     for name, node in nodes.items():
         data = os.path.join(options.folder, "perf-%s.data" % name.replace(" ", "-"))
         recorders[name] = data, subprocess.Popen(
-            ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(node.process.pid)],
+            ["perf", "record", "-q", "-g", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(node.process.pid)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     time.sleep(0.3)
     ops = benchmark(system, test, clients, pipeline, count)[0]
@@ -90,11 +99,16 @@ def look(options, system, nodes, test, load, count):
         recorder.wait()
         had, idle = before[name]
         now = threads(node.process.pid)
-        used = sorted(((cpu - had.get(i, (0, 0))[1], text) for i, (text, cpu) in now.items()), reverse=True)
+        used = sorted(((cpu - had.get(i, (0, 0))[1], "%s:%s" % (i, text)) for i, (text, cpu) in now.items()),
+                      reverse=True)
         waits = [b - a for a, b in zip(idle, switches(node.process.pid))]
         print("\n%s: %.2f CPU us/op; %s; switches/op: %.3f waiting, %.3f crowded out" %
               (name, sum(cpu for cpu, _ in used) / count,
                ", ".join("%s %.2f" % (text, cpu / count) for cpu, text in used if cpu / count >= 0.01),
                waits[0] / count, waits[1] / count))
+        print("\n   system calls, with all they do")
+        for line in calls(data, 15):
+            print("   " + line)
+        print("\n   functions")
         for line in functions(data, 40):
             print("   " + line)

@@ -195,6 +195,16 @@ class System(Process):
             fill(self, keys, self.options.value_bytes)
 
 
+def is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+            return True
+        except OSError:
+            return False
+
+
 class Folder:
     """A fresh folder on the real disk (below build/, because a temporary folder may be memory), removed at the end."""
 
@@ -210,10 +220,13 @@ class Folder:
         return self
 
     def ports(self, count):
-        """That many consecutive ports nobody else here has; those 10000 above them are free, too, for peers."""
-        first = self.options.port + self.ports_used
-        self.ports_used += count
-        return list(range(first, first + count))
+        """That many consecutive ports that are free, and those 10000 above them, for peers, too."""
+        while True:
+            first = self.options.port + self.ports_used
+            self.ports_used += count
+            ports = list(range(first, first + count))
+            if all(is_free(p) and is_free(p + 10000) for p in ports):
+                return ports
 
     def system(self, kind, extra=()):
         s = System(kind, self.options, self.ports(1)[0], extra)

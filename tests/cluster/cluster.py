@@ -115,6 +115,7 @@ class Node:
         self.log_path = os.path.join(cluster.top, f'node-{number}.log')
         self.proc, self.paused = None, False
         self.may_end = ()       # exit codes with which it may end by itself at the moment
+        self.cut_seed = None    # a sync has failed: the cache is not the disk any more, so the power goes before the next start
         self.args = []
 
     def __str__(self):
@@ -122,6 +123,9 @@ class Node:
 
     def spawn(self):
         c = self.cluster
+        if self.cut_seed is not None:
+            self.cut_power(self.cut_seed)
+            self.cut_seed = None
         args = [c.program, '--port', str(self.port), '--bind', '127.0.0.1', '--dir', self.dir,
                 '--enable-debug-command', 'yes', *c.options, *self.args]
         env = dict(os.environ, FAULTS_FILE=c.faults.path, FAULTS_NODE=str(self.number),
@@ -134,6 +138,7 @@ class Node:
         with open(self.log_path, 'ab') as log:
             log.write(f'--- {" ".join(args)}\n'.encode())
             log.flush()
+            self.log_start = log.tell()
             self.proc = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd=self.top)
         self.paused = False
 
@@ -160,7 +165,8 @@ class Node:
         except subprocess.TimeoutExpired:
             raise Failure(f'{self} did not stop within {seconds} s of SIGTERM') from None
         self.proc = None
-        if rc != 0:
+        # Early in its start it has not asked for the signal yet, and may as well end by it.
+        if rc != 0 and not (rc == -signal.SIGTERM and 'Ready to accept' not in self.log_text(self.log_start)):
             raise Failure(f'{self} ended with {rc} after SIGTERM')
 
     def pause(self):
@@ -216,8 +222,9 @@ class Node:
             return {}
         return dict(line.split(':', 1) for line in text.decode().split('\r\n') if ':' in line)
 
-    def log_text(self):
+    def log_text(self, start=0):
         with open(self.log_path, 'rb') as f:
+            f.seek(start)
             return f.read().decode(errors='replace')
 
 

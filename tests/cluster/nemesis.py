@@ -12,7 +12,7 @@ from harness import Failure, RespError
 
 
 class Nemesis:
-    def __init__(self, cluster, seed, faults, note, at_a_time=1, hold=(0.3, 3.0), rest=(0.2, 1.5)):
+    def __init__(self, cluster, seed, faults, note, at_a_time=1, hold=(0.2, 2.5), rest=(0.1, 0.8)):
         self.cluster, self.faults = cluster, cluster.faults
         self.rng, self.names, self.note = random.Random(f'{seed}'), list(faults), note
         self.at_a_time, self.hold, self.rest = at_a_time, hold, rest
@@ -130,7 +130,9 @@ class Nemesis:
 
     def turn_back(self):
         """A planted bug: all nodes come back with what their disks held when this happened for the first time."""
-        nodes = [n for n in self.cluster.nodes if n.running and not n.paused]
+        self.cluster.wait_leader()
+        time.sleep(1)       # something must be answered in between, or there is nothing to lose
+        nodes = self.cluster.nodes
         for n in nodes:
             n.kill()
         for n in nodes:
@@ -247,6 +249,7 @@ class Nemesis:
         for n in nodes:
             n.may_end = (1,)
             n.control('eio-sync', str(self.rng.choice((0, 1, 5))))
+            n.cut_seed = self.rng.getrandbits(32)
 
         def end():
             for n in nodes:
@@ -337,7 +340,7 @@ class Nemesis:
         told = None
         for _ in range(60):
             told = self.ask(self.rng.choice(others), 'RAFT.NODE', 'REMOVE', node_id)
-            if told == 'OK' or 'no such member' in str(told):
+            if told == 'OK' or 'Unknown node' in str(told):
                 c.nodes = [n for n in c.nodes if n is not node]
                 return str(told)
             time.sleep(0.5)
