@@ -131,7 +131,7 @@ struct raft {
     uint64_t snapshot_index, snapshot_term;
 
     /* a leader's */
-    uint64_t leader_since_us, term_start; /* the index of this leadership's no-op */
+    uint64_t term_start; /* the index of this leadership's no-op */
     uint64_t heartbeat_due_us, round;
     struct peer peers[PEERS_MAX];
     size_t peer_count;

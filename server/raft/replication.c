@@ -233,7 +233,6 @@ void send_appends(struct raft *r, struct peer *p, bool even_empty) {
 /* --- leadership --- */
 
 void leader_begin(struct raft *r) {
-    r->leader_since_us = r->now_us;
     r->term_start = r->log.last_index + 1;
     r->round++;
     r->lease_floor_us = 0;
@@ -413,12 +412,12 @@ void on_snapshot_sent(struct raft *r, uint64_t id, uint64_t index) {
     send_appends(r, p, true);
 }
 
-/* One for each update; further ones are told in the next. */
+/* One for each update; further ones are told in the next. Who leaves needs none. */
 uint64_t take_snapshot_to(struct raft *r) {
     if (r->role != RAFT_LEADER) return 0;
     for (size_t i = 0; i < r->peer_count; i++) {
         struct peer *p = &r->peers[i];
-        if (p->state != RAFT_SNAPSHOT || p->snapshot_asked) continue;
+        if (p->state != RAFT_SNAPSHOT || p->snapshot_asked || p->is_leaving) continue;
         p->snapshot_asked = true;
         return p->id;
     }

@@ -52,7 +52,8 @@ struct node {
     } reads[READS];
     size_t read_count;
     uint64_t next_tick_us, paused_until_us;
-    struct raft_update up; /* the last one; its pointers are stale */
+    uint64_t clock_offset_us, clock_per_1000; /* its clock is another in each life, and runs up to 3 % off */
+    struct raft_update up;                    /* the last one; its pointers are stale */
     struct raft_members members;
     uint64_t
         sending_until_us[NODES +
@@ -90,6 +91,10 @@ struct sim {
     uint64_t delay_us, disk_us;
     uint64_t elections, reads_done, changes, snapshots, installs, leases, joints;
 };
+
+static uint64_t clock_of(const struct sim *s, const struct node *n) {
+    return n->clock_offset_us + s->now_us / 1000 * n->clock_per_1000;
+}
 
 static uint64_t pick(struct sim *s, uint64_t bound) {
     return rng_below(&s->rng, bound);
@@ -305,7 +310,7 @@ static void post_snapshot(struct sim *s, struct node *n, uint64_t to) {
 
 static enum rc give(struct sim *s, struct node *n, struct raft_event e, const struct line *lines) {
     struct raft_update up;
-    e.now_us = s->now_us;
+    e.now_us = clock_of(s, n);
     uint64_t must_see = s->committed_last;
     enum rc rc = raft_step(n->raft, &e, &up);
     if (rc != RC_OK) return rc;
@@ -328,6 +333,8 @@ static enum rc give(struct sim *s, struct node *n, struct raft_event e, const st
 /* --- a node's shell --- */
 
 static void node_start(struct sim *s, struct node *n) {
+    n->clock_offset_us = 1 + pick(s, 1000000000);
+    n->clock_per_1000 = 970 + pick(s, 61);
     struct raft_config config = {
         .id = n->id,
         .members = n->disk.state.members,
@@ -337,7 +344,7 @@ static void node_start(struct sim *s, struct node *n) {
         .mark_index = n->disk.mark,
         .mark_term = n->disk.lines[n->disk.mark].term,
         .applied_index = n->disk.state.applied,
-        .now_us = s->now_us,
+        .now_us = clock_of(s, n),
         .seed = rng_next(&s->rng),
         .election_us = 1000000,
         .heartbeat_us = 100000,
@@ -604,7 +611,7 @@ static void trouble(struct sim *s) {
 static void check_leases(struct sim *s) {
     for (int i = 1; i <= NODES; i++) {
         const struct node *n = &s->nodes[i];
-        if (n->raft == NULL || n->up.lease_until_us <= s->now_us) continue;
+        if (n->raft == NULL || n->up.lease_until_us <= clock_of(s, n)) continue;
         s->leases++;
         EXPECT_NOTE(n->up.commit_index >= s->committed_last, "stale lease on %d", i);
     }
