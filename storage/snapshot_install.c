@@ -105,10 +105,24 @@ static enum rc discard_snapshots(const char *group, struct kv_error *error) {
     return rc;
 }
 
+/* What was partly received may be gone on with, unless the log has come as far by itself. */
+static enum rc look_at_incoming(const char *group, uint64_t last_index, struct kv_error *error) {
+    struct path manifest = path_in(group, "incoming/manifest");
+    struct buf bytes = {0};
+    struct snapshot_manifest m;
+    enum rc rc = file_read(manifest.text, SNAPSHOT_MANIFEST_MAX, &bytes, error);
+    if (rc == RC_OK) rc = snapshot_manifest_decode(buf_slice(&bytes), &m, error);
+    buf_free(&bytes);
+    bool useful = rc == RC_OK && m.applied.index > last_index;
+    if (rc == RC_OK) snapshot_manifest_free(&m);
+    return useful ? RC_OK : snapshot_forget_incoming(group, error);
+}
+
 enum rc snapshot_recover(const char *group, struct raft_log *log, struct kv_error *error) {
     struct path install = path_in(group, "install");
     enum rc rc = RC_OK;
     if (path_exists(install.text)) rc = carry_on(group, &install, log, error);
+    if (rc == RC_OK) rc = look_at_incoming(group, raft_log_last_index(log), error);
     return rc == RC_OK ? discard_snapshots(group, error) : rc;
 }
 

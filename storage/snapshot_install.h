@@ -16,7 +16,7 @@
 
 /* At every start, after raft_log_open and before ks_open: carries on an install that was decided, however far it came, and
  * discards what else is left over (for a sweeper to delete), snapshots made for others (`snapshot.*`) included. What is in
- * `incoming` stays: it may be resumed. A log that already agrees with the snapshot at its index is kept, entries
+ * `incoming` stays, to be gone on with, unless the log has come as far by itself. A log that already agrees with the snapshot at its index is kept, entries
  * behind it too. RC_CORRUPT: the snapshot and the log contradict each other. */
 MUST_USE enum rc snapshot_recover(const char *group, struct raft_log *log, struct kv_error *error);
 

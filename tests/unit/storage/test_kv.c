@@ -398,4 +398,34 @@ TEST(the_log_profile_writes_batches_and_drops_old_files) {
     kv_close(kv);
 }
 
+/* A look at a database that nobody has open: it is as before, and nothing is made where none is. */
+TEST(peeking_changes_nothing) {
+    struct scratch s = scratch_fresh("peek"), none = scratch_fresh("peek-none");
+    struct kv *kv = must_open(&s, &state_options);
+    struct scratch file = scratch_fresh("peek.sst");
+    struct kv_sst *f = begin(kv, file.path);
+    must(kv_sst_put(f, SLICE("a"), SLICE("1"), &error));
+    finish_and_ingest(kv, f, file.path);
+    kv_close(kv);
+    struct buf v = {0};
+    for (int round = 0; round < 3; round++) {
+        int tables = scratch_files(s.path, ".sst", NULL, NULL),
+            logs = scratch_files(s.path, ".log", NULL, NULL);
+        must(kv_peek(s.path, SLICE("a"), &v, &error));
+        EXPECT_EQ_SLICE(buf_slice(&v), SLICE("1"));
+        EXPECT_EQ_INT(kv_peek(s.path, SLICE("b"), &v, &error), RC_NOT_FOUND);
+        EXPECT_EQ_INT(scratch_files(s.path, ".sst", NULL, NULL), tables);
+        EXPECT_EQ_INT(scratch_files(s.path, ".log", NULL, NULL), logs);
+        kv = must_open(&s, &state_options);
+        check_get(kv, "a", "1");
+        kv_close(kv);
+    }
+    error.text[0] = 0;
+    enum rc rc = kv_peek(none.path, SLICE("a"), &v, &error);
+    EXPECT(rc != RC_OK && rc != RC_NOT_FOUND);
+    EXPECT(error.text[0] != 0);
+    EXPECT(access(scratch_in(&none, "CURRENT").path, F_OK) != 0);
+    buf_free(&v);
+}
+
 TEST_MAIN

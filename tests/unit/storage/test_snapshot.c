@@ -861,6 +861,29 @@ TEST(what_is_not_kept_is_discarded) {
     EXPECT_EQ_INT(count_trash(group.path), 2);
 }
 
+TEST(what_the_log_has_overtaken_is_discarded_at_a_start) {
+    struct scratch leader = scratch_fresh("leader-late"), group = scratch_fresh("follower-late");
+    make_leader(&leader, 100, 7);
+    make_follower(&group);
+    receive_all(&leader, &group);
+    struct path incoming = path_in(group.path, "incoming"),
+                manifest = path_in(group.path, "incoming/manifest");
+    struct raft_log *log = open_log(group.path);
+    MUST(append(log, OLD_LAST + 1, 99, 7));
+    MUST(snapshot_recover(group.path, log, &error));
+    EXPECT(path_exists(incoming.text));
+    MUST(append(log, 100, 100, 7));
+    MUST(snapshot_recover(group.path, log, &error));
+    EXPECT(!path_exists(incoming.text));
+    MUST(raft_log_reset(log, (struct log_mark){OLD_LAST, OLD_TERM}, NULL, &error));
+    receive_all(&leader, &group);
+    EXPECT(truncate(manifest.text, 10) == 0);
+    MUST(snapshot_recover(group.path, log,
+                          &error)); /* whatever it is, it does not keep the node from starting */
+    EXPECT(!path_exists(incoming.text));
+    raft_log_close(log);
+}
+
 /* --- the disk is full --- */
 
 TEST(no_room_is_noticed_before_the_first_byte) {
