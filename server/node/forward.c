@@ -5,8 +5,8 @@
  *   client  --- GET, SET ... --->  conn  --- the same bytes --->  upstream  --->  leader's peer port, a conn like any other
  *           <--- replies in order --     <--- literals, replies --
  *
- * What is not sent waits for a leader. What is sent and not answered when the way breaks is of unknown outcome: the
- * client's connection closes, after what did come was passed on. */
+ * What is not sent waits for a leader. What is sent and not answered when the way breaks is asked again if it only reads;
+ * otherwise it is of unknown outcome: the client's connection closes, after what did come was passed on. */
 #include "node_internal.h"
 
 #include "mem.h"
@@ -25,8 +25,9 @@ struct expected {
         SILENCED,
         OURS,
         LITERAL
-    } kind;       /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
-    uint32_t len; /* LITERAL: so many bytes of `literals` */
+    } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
+    size_t
+        len; /* LITERAL: so many bytes of `literals`; FOR_CLIENT, when it only reads: of `reads`; otherwise 0 */
 };
 
 struct forward {
@@ -40,6 +41,9 @@ struct forward {
     struct expected *queue; /* [first, first + count) */
     size_t first, count, cap;
     struct buf literals;
+    struct buf reads; /* the requests of unanswered reads, to be asked again, from reads_at on */
+    size_t reads_at;
+    size_t others; /* what is expected beside those: it cannot be asked again */
     struct buf request;
 };
 
@@ -170,13 +174,15 @@ static void write_literals(struct forward *f) {
         if (!f->conn->closing) buf_add(&f->conn->out, f->literals.data, len);
         buf_drop(&f->literals, len);
         pop(f);
+        f->others--;
         answered(f);
     }
 }
 
 void forward_add_bytes(struct conn *c, struct slice reply) {
     struct forward *f = c->forward;
-    push(f, (struct expected){.kind = LITERAL, .len = (uint32_t)reply.len});
+    push(f, (struct expected){.kind = LITERAL, .len = reply.len});
+    f->others++;
     buf_add_slice(&f->literals, reply);
     c->pending++;
     c->forwarded++;
@@ -184,22 +190,41 @@ void forward_add_bytes(struct conn *c, struct slice reply) {
 
 /* --- what the upstream says --- */
 
+static void forget_read(struct forward *f, size_t len) {
+    f->others -= len == 0;
+    f->reads_at += len;
+    if (f->reads_at < f->reads.len / 2)
+        return; /* seldom, so that long pipelines are not moved for each reply */
+    buf_drop(&f->reads, f->reads_at);
+    f->reads_at = 0;
+}
+
 static void reply_ended(struct forward *f) {
     struct expected e = *oldest(f);
     pop(f);
+    forget_read(f, e.len);
     if (e.kind != OURS) answered(f);
     write_literals(f);
 }
 
+/* Reads that nobody has begun to answer are asked again, of whoever leads then. Anything else may have been done or not,
+ * and only the end of the connection says so. */
 static void broken(struct forward *f) {
     struct conn *c = f->conn;
     upstream_close(f->upstream);
     f->upstream = NULL;
     if (c->forwarded == 0) return;
+    bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining;
     c->pending -= c->forwarded;
     c->forwarded = 0;
-    f->count = f->first = 0;
-    conn_drain(c); /* what did come is still sent */
+    f->count = f->first = f->others = 0;
+    buf_clear(&f->literals);
+    if (again)
+        conn_unread(c, slice_make(f->reads.data + f->reads_at, f->reads.len - f->reads_at));
+    else
+        conn_drain(c); /* what did come is still sent */
+    buf_clear(&f->reads);
+    f->reads_at = 0;
 }
 
 static void replies_cb(void *arg, struct slice bytes, size_t replies, size_t pushes) {
@@ -224,7 +249,6 @@ static void replies_cb(void *arg, struct slice bytes, size_t replies, size_t pus
     if (c->out.len >= CONN_OUTPUT_PAUSE) upstream_pause(f->upstream);
 }
 
-/* Nothing more comes. Unanswered commands may have been executed or not: only the end of the connection says so. */
 static void down_cb(void *arg, uint32_t code, const char *why) {
     enum { RETRY_MS = 50 };
     struct forward *f = arg;
@@ -275,10 +299,12 @@ static void tell_session(struct forward *f) {
     if (f->db != s->db) {
         buf_printf(&f->request, "SELECT %d\r\n", s->db);
         push(f, (struct expected){.kind = OURS});
+        f->others++;
     }
     if (f->resp != s->resp) {
         buf_printf(&f->request, "HELLO %d\r\n", s->resp);
         push(f, (struct expected){.kind = OURS});
+        f->others++;
     }
     f->db = s->db;
     f->resp = s->resp;
@@ -297,7 +323,8 @@ static bool is_ready(struct node *n, struct forward *f) {
            upstream_unsent(f->upstream) < UPSTREAM_QUEUE && f->literals.len < LITERALS_MAX;
 }
 
-enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                               const struct slice *argv) {
     if (c->pending > c->forwarded)
         return CONN_HOLD; /* something still waits for the log of this node, once leader */
     if (members_find(&n->members, n->leader_id) == NULL) return CONN_HOLD;
@@ -305,10 +332,17 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const s
     if (!is_ready(n, f)) return CONN_HOLD;
     buf_clear(&f->request);
     tell_session(f);
+    size_t told = f->request.len;
     add_request(&f->request, argc, argv);
     upstream_send(f->upstream, buf_slice(&f->request));
+    struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
+    if (e.kind == FOR_CLIENT && (cmd->flags & CMD_READONLY)) {
+        e.len = f->request.len - told;
+        buf_add(&f->reads, f->request.data + told, e.len);
+    }
+    f->others += e.len == 0;
+    push(f, e);
     if (f->request.cap > 1 << 20) buf_free(&f->request);
-    push(f, (struct expected){.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT});
     c->pending++;
     c->forwarded++;
     n->server.stats.commands_processed++;
@@ -329,6 +363,7 @@ void forward_close(struct conn *c) {
     c->forwarded = 0;
     mem_free(f->queue);
     buf_free(&f->literals);
+    buf_free(&f->reads);
     buf_free(&f->request);
     mem_free(f);
     c->pending -= owed; /* the connection is closing, and its end looks at what is left */

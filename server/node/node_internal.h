@@ -228,7 +228,8 @@ void node_leadership_moved(struct node *n, bool was_readable);
 void node_give_back(struct node *n); /* once deposed: what has not been proposed goes to the new leader */
 void forward_flushed(struct conn *c);
 /* Passes one command on. CONN_HOLD: not now. */
-enum conn_verdict node_forward(struct node *n, struct conn *c, int argc, const struct slice *argv);
+enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                               const struct slice *argv);
 /* A reply made here, behind those that are still to come from the leader. */
 void forward_add_bytes(struct conn *c, struct slice reply);
 void forward_close(struct conn *c); /* the connection goes */

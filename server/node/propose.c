@@ -265,7 +265,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
         if (wait_for_leader(n, c, &reply) == CONN_HOLD) return CONN_HOLD;
         gate = GATE_REFUSED;
         break;
-    case GATE_FORWARD: return node_forward(n, c, argc, argv);
+    case GATE_FORWARD: return node_forward(n, c, cmd, argc, argv);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
         gate = take_write(n, c, cmd, argc, argv, &reply);
