@@ -282,7 +282,7 @@ bool node_disk_takes(struct node *n, size_t more) {
  * and take writes again by itself when space returns. */
 static void watch_disk_space(struct node *n) {
     struct writeback_stats wb;
-    bool full = !node_disk_takes(n, 0);
+    bool full = n->disk_is_full = !node_disk_takes(n, 0);
     ks_writeback_stats(n->ks, &wb);
     bool refuse = full || wb.failing; /* it is tried again every few seconds */
     if (!wb.failing || full) n->failing_since_ms = mono_ms(n);

@@ -174,7 +174,7 @@ struct node {
     struct rng rng;
     struct buf scratch; /* a reply that has to wait for its turn */
 
-    bool readable, serving, stopping, failed;
+    bool readable, serving, stopping, failed, disk_is_full;
     bool wake_seen, expiry_in_flight, expiry_again;
     bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */

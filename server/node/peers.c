@@ -162,7 +162,7 @@ static void message_cb(void *arg, const struct raft_message *m, const struct sli
     n->messages_received++;
     if (!n->open || n->failed) return;
     /* Without room on the disk nothing is taken, rather than failing in the middle: it is sent again. */
-    if (m->kind == RAFT_APPEND && m->entry_count > 0 && n->server.refuse_writes) return;
+    if (m->kind == RAFT_APPEND && m->entry_count > 0 && n->disk_is_full) return;
     node_take_message(n, m, payloads);
 }
 
