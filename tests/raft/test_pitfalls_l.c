@@ -87,6 +87,21 @@ TEST(l9_a_refusal_of_an_earlier_probe_is_ignored) {
     EXPECT(peer_of(c, 1, 2)->state == RAFT_REPLICATE);
     leave(c);
 }
+TEST(l9_only_the_last_probe_can_be_refused) {
+    struct cluster *c =
+        play("nodes 3 puppets; given 1 t4 log 1 1 2 2 3 3; campaign 1; say 2>1 pre-vote-reply t5; store 1;"
+             "say 2>1 vote-reply t5; store 1; say 2>1 append-reply t5 rejected prev=6 hint=4/2");
+    EXPECT_EQ_INT(peer_of(c, 1, 2)->next_index, 5);
+    EXPECT_SAID(c, "1>2 append t5 prev=4/2");
+    more(
+        c,
+        "say 2>1 append-reply t5 rejected prev=6 hint=4/2; say 2>1 append-reply t5 rejected prev=6 hint=1/1");
+    EXPECT_NOT_SAID(c, "1>2 append");
+    EXPECT_EQ_INT(peer_of(c, 1, 2)->next_index, 5);
+    more(c, "say 2>1 append-reply t5 rejected prev=4 hint=2/1");
+    EXPECT_EQ_INT(peer_of(c, 1, 2)->next_index, 3);
+    leave(c);
+}
 TEST(l10_an_acknowledgement_of_an_earlier_leadership_is_ignored) {
     struct cluster *c = play(
         "nodes 3 puppets; given 1 t4 log 1 2; campaign 1; say 2>1 pre-vote-reply t5; store 1;"

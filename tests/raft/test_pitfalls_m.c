@@ -231,6 +231,72 @@ TEST(m17_from_two_to_one_when_the_other_is_lost_before_it_has_the_change) {
     EXPECT(cluster_leader(c) != NULL);
     leave(c);
 }
+/* "1 2l 3+": the words of text.c */
+static struct raft_members members_from(const char *text) {
+    struct raft_members m = {0};
+    for (; *text != '\0'; text += strcspn(text, " "), text += *text == ' ') {
+        char *end;
+        m.items[m.count].id = strtoull(text, &end, 10);
+        m.items[m.count++].seat = *end == 'l'   ? RAFT_LEARNER
+                                  : *end == '+' ? RAFT_VOTER_IN
+                                  : *end == '-' ? RAFT_VOTER_OUT
+                                  : *end == '~' ? RAFT_VOTER_DOWN
+                                                : RAFT_VOTER;
+    }
+    return m;
+}
+TEST(m_which_configurations_are_sound) {
+    struct {
+        const char *text;
+        bool sound;
+    } cases[] = {
+        {"1", true},
+        {"1 2 3", true},
+        {"1l 2", true},
+        {"1- 2+", true},
+        {"1~ 2+", true},
+        {"1 2 3 4 5 6 7", true},
+        {"1- 2- 3- 4- 5- 6- 7- 8+ 9+ 10+ 11+ 12+ 13+ 14+ 15l 16l", true},
+        {"", false},
+        {"0", false},
+        {"2 1", false},
+        {"1 1", false},
+        {"1l", false},
+        {"1l 2l", false},
+        {"1-", false},
+        {"1- 2l", false},
+        {"1+", false},
+        {"1+ 2l", false},
+        {"1~", false},
+        {"1 2 3 4 5 6 7 8", false},
+        {"1 2 3 4 5 6 7 8+", false},
+        {"1 2 3 4 5 6 7 8-", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct raft_members m = members_from(cases[i].text);
+        EXPECT_NOTE(members_are_sound(&m) == cases[i].sound, "%s", cases[i].text);
+    }
+    struct raft_members m = members_from("1 2 3");
+    m.items[1].seat = (enum raft_seat)6;
+    EXPECT(!members_are_sound(&m));
+    m.items[1].seat = (enum raft_seat)0;
+    EXPECT(!members_are_sound(&m));
+    m = members_from("1 2 3");
+    memset(m.items[2].address, 'x', sizeof m.items[2].address);
+    EXPECT(!members_are_sound(&m));
+    m = members_from("1 2 3");
+    m.count = RAFT_MEMBERS_MAX + 1;
+    EXPECT(!members_are_sound(&m));
+    struct raft_config config = {.id = 1,
+                                 .election_us = 1000,
+                                 .heartbeat_us = 100,
+                                 .append_bytes_max = 1,
+                                 .inflight_bytes_max = 1,
+                                 .inflight_count_max = 1,
+                                 .members = members_from("2 1")};
+    struct raft *r = NULL;
+    EXPECT(raft_new(&config, &r) == RC_INVALID);
+}
 TEST(m_too_many_or_too_few_voters_are_refused) {
     struct cluster *c = play("nodes 3; elect 1; change 1 : 1 2 3 4 5 6 7 8");
     EXPECT_SAID(c, "refused: senseless");

@@ -88,13 +88,14 @@ TEST(r6_without_the_setting_there_is_no_lease) {
     leave(c);
 }
 TEST(r6_whoever_took_part_in_a_lease_and_restarts_waits_for_a_time_out) {
-    struct cluster *c =
-        play("nodes 3 lease 800; elect 1; quiet run 300; partition 1 | 2 3; crash 2; crash 3; restart 2 3;"
-             "campaign 2; campaign 3; quiet settle");
+    struct cluster *c = play("nodes 3 lease 800; elect 1; quiet run 300; partition 1 | 2 3; crash 2; crash "
+                             "3; restart 2 3; campaign 2;"
+                             "quiet settle");
     EXPECT(!leads(c, 2));
-    EXPECT(!leads(c, 3));
-    more(c, "say 9>2 vote t7 last=9/9; store 2");
-    EXPECT_NOT_SAID(c, "vote-reply t7\n");
+    more(c, "say 9>3 pre-vote t7 last=9/6; say 9>3 vote t7 last=9/6; store 3");
+    EXPECT_NOT_SAID(c, "vote-reply");
+    more(c, "skip 1000; campaign 2; quiet settle");
+    EXPECT(leads(c, 2));
     leave(c);
 }
 TEST(r7_a_transfer_ends_the_lease) {
@@ -191,6 +192,16 @@ TEST(t4_writes_before_the_transfer_do_not_starve_it) {
         play("nodes 3 inflight 2; elect 1; propose 1 20; transfer 1 3; quiet settle; quiet run 300");
     EXPECT(leads(c, 3));
     EXPECT(commit_of(c, 3) >= 21);
+    leave(c);
+}
+TEST(t3_without_a_target_the_most_up_to_date_of_those_alive_gets_it) {
+    struct cluster *c =
+        play("nodes 4; elect 1; block 1>2; propose 1; quiet settle; crash 4; transfer 1; settle");
+    EXPECT_SAID(c, "1>3 timeout-now");
+    EXPECT(leads(c, 3));
+    leave(c);
+    c = play("nodes 3; elect 1; crash 2; quiet run 900; skip 200; quiet tick 1; transfer 1; settle");
+    EXPECT(leads(c, 3)); /* 2 is as level, and silent */
     leave(c);
 }
 TEST(t5_a_transfer_to_itself_repeated_or_by_another) {
@@ -319,6 +330,15 @@ TEST(x2_replies_of_strangers_are_dropped) {
     more(c,
          "say 2>1 vote-reply t1; store 1; say 9>1 append-reply t1 match=1; say 8>1 append-reply t1 match=1");
     EXPECT_EQ_INT(commit_of(c, 1), 0);
+    leave(c);
+}
+TEST(x2_a_strangers_term_unseats_nobody) {
+    struct cluster *c = play("nodes 3; elect 1; say 9>1 append-reply t99 rejected; say 9>1 heartbeat-reply "
+                             "t99; say 9>1 vote-reply t99 rejected;"
+                             "say 9>2 append-reply t99 rejected; say 9>2 vote-reply t99 rejected");
+    EXPECT(leads(c, 1));
+    EXPECT_EQ_INT(term_of(c, 1), 1);
+    EXPECT_EQ_INT(term_of(c, 2), 1);
     leave(c);
 }
 TEST(x3_every_message_twice_and_in_the_wrong_order) {

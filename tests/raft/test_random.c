@@ -18,6 +18,7 @@ static struct {
     const char *program;
     uint64_t seed;
     bool keep_going;
+    volatile sig_atomic_t is_over;
     sigjmp_buf next;
 } run;
 
@@ -28,6 +29,12 @@ static void on_abort(int sig) {
     if (run.keep_going) siglongjmp(run.next, 1);
     signal(sig, SIG_DFL);
     _Exit(1);
+}
+
+/* Asked to stop: the seeds done so far still count. */
+static void on_stop(int sig) {
+    (void)sig;
+    run.is_over = 1;
 }
 
 static double now_s(void) {
@@ -71,10 +78,12 @@ int main(int argc, char **argv) {
     }
     signal(SIGABRT, on_abort);
     signal(SIGSEGV, on_abort);
+    signal(SIGINT, on_stop);
+    signal(SIGTERM, on_stop);
     struct walk_counts k = {0};
     double start = now_s();
     uint64_t done = 0, failed = 0;
-    for (; done < seeds && (seconds <= 0 || now_s() - start < seconds); done++) {
+    for (; !run.is_over && done < seeds && (seconds <= 0 || now_s() - start < seconds); done++) {
         run.seed = first + done;
         struct walk_options o = {.seed = run.seed, .trace = trace};
         failed += !survives(&o, &k);

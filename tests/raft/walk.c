@@ -45,7 +45,7 @@ static const uint64_t usual[ACTIONS] = {
     [PASS] = 60,     [TICK] = 10,    [PROPOSE] = 80,    [READ] = 30,   [APPLY] = 20,  [CUT] = 15,
     [CRASH] = 8,     [RESTART] = 25, [PARTITION] = 4,   [BLOCK] = 8,   [HEAL] = 10,   [CAMPAIGN] = 6,
     [TRANSFER] = 8,  [CHANGE] = 12,  [UNREACHABLE] = 5, [JUMP] = 2,    [RETIRE] = 1,  [BREAK_INSTALL] = 1,
-    [SETTLE] = 2,    [PAUSE] = 3,    [RESUME] = 4,      [HOLD] = 6,    [RELEASE] = 8, [BOUNCE] = 1,
+    [SETTLE] = 2,    [PAUSE] = 3,    [RESUME] = 4,      [HOLD] = 6,    [RELEASE] = 8, [BOUNCE] = 2,
 };
 
 struct walker {
@@ -223,6 +223,8 @@ static void do_resume(struct walker *w) {
         if (!w->paused[id] || chance(w, 30)) continue;
         w->paused[id] = false;
         say(w->c, "-- %zu goes on\n", id);
+        /* It has slept, and does not know it: what it says first may be a lie. */
+        if (w->c->nodes[id].up && chance(w, 50)) cluster_read(w->c, id);
     }
 }
 
@@ -307,6 +309,9 @@ static void do_bounce(struct walker *w) {
         restart(w, n);
         w->counts->crashes++;
     }
+    if (spared != NULL && chance(w, 50)) w->paused[spared->id] = true;
+    struct cl_node *candidate = chance(w, 50) ? choose(w, is_up) : NULL;
+    if (candidate != NULL) cluster_campaign(w->c, candidate->id);
 }
 
 static void do_transfer(struct walker *w) {
