@@ -9,6 +9,8 @@
 
 #include "mem.h"
 
+enum { DISK_BYTES_PER_US_MIN = 4 /* 4 MB/s */ };
+
 bool can_store(const struct raft *r) {
     return r->store_next - r->store_done - 1 < STORES_MAX;
 }
@@ -17,10 +19,15 @@ static struct store *store_at(struct raft *r, uint64_t store_id) {
     return &r->stores[store_id % STORES_MAX];
 }
 
-/* A disk that has not answered for two time-outs: this node cannot lead (pitfall D9). */
+/* From now on the disk has two time-outs, and as long as a slow one takes for what it has been given so far.
+ * What is given to it meanwhile gives it no more time. */
+static void watch_disk(struct raft *r) {
+    r->stalled_us = r->now_us + 2 * r->config.election_us + r->stores_bytes / DISK_BYTES_PER_US_MIN;
+}
+
+/* A disk that has confirmed nothing for that long: this node cannot lead (pitfall D9). */
 bool disk_is_stalled(const struct raft *r) {
-    if (r->store_done + 1 == r->store_next || MUTANT(31)) return false;
-    return r->now_us - r->stores[(r->store_done + 1) % STORES_MAX].asked_us > 2 * r->config.election_us;
+    return r->store_done + 1 != r->store_next && r->now_us > r->stalled_us && !MUTANT(31);
 }
 
 bool hard_state_is_durable(const struct raft *r) {
@@ -48,12 +55,15 @@ uint64_t store_ask(struct raft *r) {
     if (!has_hard_state && r->store_first == 0) return 0;
     CHECK(can_store(r));
     CHECK(r->term >= r->asked_term);
-    uint64_t id = r->store_next++;
+    uint64_t id = r->store_next++, bytes = 0;
+    for (uint64_t i = r->store_first; i != 0 && i <= r->store_last; i++) bytes += log_size_at(&r->log, i);
     *store_at(r, id) = (struct store){.last_index = r->store_last,
                                       .term = r->term,
                                       .vote = r->vote,
                                       .has_hard_state = has_hard_state,
-                                      .asked_us = r->now_us};
+                                      .bytes = bytes};
+    r->stores_bytes += bytes;
+    if (id == r->store_done + 1) watch_disk(r);
     r->asked_term = r->term;
     r->asked_vote = r->vote;
     return id;
@@ -92,6 +102,9 @@ void store_complete(struct raft *r, uint64_t store_id) {
     CHECK(store_id == r->store_done + 1);
     const struct store *s = store_at(r, store_id);
     r->store_done = store_id;
+    CHECK(r->stores_bytes >= s->bytes);
+    r->stores_bytes -= s->bytes;
+    watch_disk(r);
     if (s->last_index > r->log.stored_index) r->log.stored_index = s->last_index;
     CHECK(r->log.stored_index <= r->log.last_index);
     if (!s->has_hard_state) return;

@@ -66,7 +66,7 @@ struct store {
                      * entries */
     uint64_t term, vote; /* when has_hard_state */
     bool has_hard_state;
-    uint64_t asked_us;
+    uint64_t bytes; /* of its entries */
 };
 
 struct inflight {
@@ -111,6 +111,8 @@ struct raft {
     /* the disk */
     struct store stores[STORES_MAX]; /* id % STORES_MAX; (store_done, store_next) are in flight */
     uint64_t store_done, store_next;
+    uint64_t stores_bytes;           /* of the entries in them */
+    uint64_t stalled_us;             /* when nothing is confirmed until then, the disk hangs */
     uint64_t asked_term, asked_vote; /* the hard state as it will be when all stores in flight are done */
     uint64_t stored_term, stored_vote;
 

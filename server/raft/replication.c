@@ -281,7 +281,9 @@ static void tell_commit(struct raft *r) {
 }
 
 void leader_tick(struct raft *r) {
-    bool has_quorum = MUTANT(13) || r->now_us - leader_quorum(r, QUORUM_HEARD) <= r->config.election_us;
+    /* Twice as long as it sticks to itself and keeps others from campaigning: followers that are busy with a
+     * large entry may still answer, and if somebody else was elected meanwhile, a higher term says so. */
+    bool has_quorum = MUTANT(13) || r->now_us - leader_quorum(r, QUORUM_HEARD) <= 2 * r->config.election_us;
     /* Pitfalls E15, D9. A lone voter has nobody to make room for. */
     if (!has_quorum || (disk_is_stalled(r) && !is_lone_voter(r))) {
         become_follower(r, r->term, 0);

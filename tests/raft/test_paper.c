@@ -450,7 +450,7 @@ TEST(t423_a_transfer_disturbs_the_leader_with_its_permission) {
 /* T 6.2: "a leader in Raft steps down if an election timeout elapses without a successful round of heartbeats to a
  * majority of its cluster". */
 TEST(t62_a_leader_without_a_majority_steps_down) {
-    struct cluster *c = play("nodes 5; elect 1; partition 1 2 | 3 4 5; quiet run 1500");
+    struct cluster *c = play("nodes 5; elect 1; partition 1 2 | 3 4 5; quiet run 2500");
     EXPECT(!leads(c, 1));
     leave(c);
 }

@@ -163,8 +163,8 @@ TEST(e14_a_leader_that_loses_its_majority_gives_way) {
     EXPECT_EQ_INT(leader->commit_index, clog_last(&leader->log));
     leave(c);
 }
-TEST(e15_a_leader_that_hears_nobody_steps_down_within_a_time_out_and_a_bit) {
-    struct cluster *c = play("nodes 3; elect 1; block 2>1 3>1; quiet run 1100");
+TEST(e15_a_leader_that_hears_nobody_steps_down_after_two_time_outs) {
+    struct cluster *c = play("nodes 3; elect 1; block 2>1 3>1; quiet run 2100");
     EXPECT(!leads(c, 1));
     leave(c);
 }

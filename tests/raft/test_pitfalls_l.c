@@ -206,7 +206,7 @@ TEST(l19_a_single_large_proposal_is_taken) {
 }
 TEST(l20_stepping_down_drops_nothing) {
     struct cluster *c =
-        play("nodes 3; elect 1; partition 1 | 2 3; propose 1 3; quiet store 1; quiet run 1500");
+        play("nodes 3; elect 1; partition 1 | 2 3; propose 1 3; quiet store 1; quiet run 2500");
     EXPECT(!leads(c, 1));
     EXPECT_EQ_STR(log_of(c, 1), "1/1- 2/1 3/1 4/1");
     leave(c);

@@ -49,7 +49,7 @@ TEST(r3_reads_are_failed_when_leadership_goes) {
     leave(c);
 }
 TEST(r3_also_when_nobody_answers) {
-    struct cluster *c = play("nodes 3; elect 1; partition 1 | 2 3; read 1; quiet run 1500");
+    struct cluster *c = play("nodes 3; elect 1; partition 1 | 2 3; read 1; quiet run 2500");
     EXPECT_EQ_INT(c->nodes[1].reads_lost, 1);
     leave(c);
 }
