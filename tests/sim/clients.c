@@ -14,10 +14,18 @@
 
 #include <stdio.h>
 
-enum { BATCH_MAX = 16, SESSIONS_MAX = 12 };
+enum { BATCH_MAX = 16, SESSIONS_MAX = 12, SLOTS_MAX = 16, UNKNOWNS_PER_KEY_MAX = 5 };
+
+/* Where a key lives. An operation of unknown outcome may take effect at any later time, and each one doubles what the
+ * checker has to think of: so a key is given up after a while, or after some of these, and another takes its place. */
+struct slot {
+    int generation, unknowns;
+    uint64_t since_us;
+};
 
 struct session_op {
     size_t op;
+    int slot;
     enum op_kind kind;
 };
 
@@ -29,6 +37,7 @@ struct client {
     enum { IDLE, CONNECTING, THINKING, WAITING } state;
     struct session_op batch[BATCH_MAX];
     int batch_count, batch_done;
+    bool is_wary;                       /* nothing was answered since something was not: one at a time */
     uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
 };
 
@@ -41,6 +50,7 @@ static struct {
     bool paused;
     struct clients_stats stats;
     struct arena arena;
+    struct slot slots[SLOTS_MAX];
 } clients;
 
 static void client_fire(struct sim_timer *t);
@@ -95,13 +105,14 @@ static void add_operation(struct client *c, struct buf *out) {
     add_command(out, has_arg ? 3 : 2, argv);
     struct session_op *o = &c->batch[c->batch_count++];
     o->kind = kind;
+    o->slot = (int)k;
     o->op = history_start(clients.history, c->number, kind, argv[1], argv[2], world_now_us());
     clients.stats.started++;
 }
 
 static void begin_batch(struct client *c) {
     struct buf out = {0};
-    int count = 1 + (int)sim_below((uint64_t)clients.options.pipeline_max);
+    int count = c->is_wary ? 1 : 1 + (int)sim_below((uint64_t)clients.options.pipeline_max);
     c->batch_count = c->batch_done = 0;
     c->batch_began_us = world_now_us();
     for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
@@ -114,7 +125,11 @@ static void begin_batch(struct client *c) {
 /* --- connections --- */
 
 static void lose(struct client *c, uint64_t pause_us) {
-    if (c->state == WAITING) clients.stats.unknown += (uint64_t)(c->batch_count - c->batch_done);
+    for (int i = c->batch_done; c->state == WAITING && i < c->batch_count; i++) {
+        clients.stats.unknown++;
+        clients.slots[c->batch[i].slot].unknowns++;
+        c->is_wary = true;
+    }
     if (c->socket != NULL) {
         if (sim_chance(0.5))
             socket_close(c->socket);
@@ -138,6 +153,7 @@ static void record(struct client *c, const struct session_op *o, const struct re
     }
     clients.stats.answered++;
     c->served_us = c->batch_began_us;
+    c->is_wary = false;
     history_end(clients.history, o->op, now, v->is_null ? result_nil() : result_text(v->text));
 }
 
@@ -220,6 +236,7 @@ void clients_begin(const struct clients_options *options, struct history *histor
     clients.history = history;
     CHECK(options->count <= SESSIONS_MAX);
     CHECK(options->pipeline_max <= BATCH_MAX);
+    CHECK(options->keys <= SLOTS_MAX);
     for (int i = 0; i < options->count; i++) {
         struct client *c = &clients.items[i];
         c->host = options->first_host + i;

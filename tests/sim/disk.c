@@ -361,7 +361,7 @@ bool disk_rot(struct disk *d, char *what, size_t cap) {
 enum rc disk_sync(struct disk *d) {
     const struct disk_manners *m = &d->manners;
     d->syncs++;
-    sim_sleep_us(sim_chance(m->stall_chance) ? sim_around(m->stall_us) : 10 + sim_around(m->sync_us));
+    sim_sleep_us(sim_chance(m->stall_chance) ? sim_below(2 * m->stall_us + 1) : 10 + sim_around(m->sync_us));
     return sim_chance(m->sync_fails) ? RC_IO : RC_OK;
 }
 

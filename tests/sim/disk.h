@@ -43,6 +43,7 @@ struct disk {
     struct list journal; /* struct name_change: not durable yet, oldest first */
     struct disk_manners manners;
     uint64_t syncs, bytes_written;
+    bool ingest_failed; /* the state's database takes nothing more until it is opened again */
 };
 
 struct sim_file {

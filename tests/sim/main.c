@@ -3,7 +3,7 @@
  *     sim                          seeds 1, 2, 3 ... until stopped
  *     sim --seeds 100              so many, from --seed on (a random place when that is not given)
  *     sim --for 20                 as many as can be run in so many seconds
- *     sim --seed 17 --verbose      one, with everything it says
+ *     sim --seed 17 --verbose      one, with everything it says; with --trace, everything the nodes say to each other
  *     sim --seed 17 --twice        one, two times: the same seed must give the same run
  *
  *     --machines N  --seconds N  --faults MASK     instead of what the seed says
@@ -30,15 +30,14 @@ static void die(int signum) {
     sim_log_dump();
     fflush(stdout);
     if (write(2, text, (size_t)n) < 0) _Exit(2);
-    signal(signum, SIG_DFL);
-    raise(signum);
+    raise(signum); /* its handler was taken away as it was called */
 }
 
 static void watch_signals(void) {
     static char stack[64 << 10];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
     sigaltstack(&alternative, NULL);
-    struct sigaction a = {.sa_handler = die, .sa_flags = SA_ONSTACK};
+    struct sigaction a = {.sa_handler = die, .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND)};
     sigaction(SIGABRT, &a, NULL);
     sigaction(SIGSEGV, &a, NULL);
     sigaction(SIGALRM, &a, NULL);
@@ -65,19 +64,28 @@ static void describe(const struct run_result *r) {
 
 static int usage(void) {
     fputs("usage: sim [--seed N] [--seeds N | --for SECONDS] [--machines N] [--seconds N] [--faults MASK] "
-          "[--history FILE] [--twice] [--verbose]\n",
+          "[--history FILE] [--twice] [--verbose] [--trace]\n",
           stderr);
     return 2;
 }
 
+static bool twice;
+
+static bool *flag_of(const char *word) {
+    if (strcmp(word, "--verbose") == 0) return &options.verbose;
+    if (strcmp(word, "--trace") == 0) return &options.trace;
+    return strcmp(word, "--twice") == 0 ? &twice : NULL;
+}
+
 int main(int argc, char **argv) {
     uint64_t seeds = UINT64_MAX, for_seconds = 0;
-    bool one = false, twice = false, quiet = true;
+    bool one = false;
     options.seed = 1;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
-        if (strcmp(word, "--verbose") == 0 || strcmp(word, "--twice") == 0) {
-            (word[2] == 'v' ? (quiet = false, &options.verbose) : &twice)[0] = true;
+        bool *flag = flag_of(word);
+        if (flag != NULL) {
+            *flag = true;
             continue;
         }
         if (i + 1 == argc) return usage();
@@ -111,7 +119,7 @@ int main(int argc, char **argv) {
         struct run_result result, again;
         alarm(20); /* a run that never ends is a failure with a seed, too */
         run_seed(&options, &result);
-        if (!quiet || seeds == 1) describe(&result);
+        if (options.verbose || seeds == 1) describe(&result);
         if (twice) run_seed(&options, &again);
         if (twice && again.digest != result.digest) {
             printf("seed %" PRIu64 " gives two different runs: %016" PRIx64 " and %016" PRIx64 "\n",

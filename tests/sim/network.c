@@ -4,6 +4,7 @@
 #include "mem.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 enum {
     SEND_BUFFER = 256 << 10,
@@ -412,4 +413,21 @@ void network_end(void) {
     while (!list_empty(&net.listeners))
         network_unlisten(container_of(net.listeners.next, struct listener, link));
     while (!list_empty(&net.sockets)) socket_free(container_of(net.sockets.next, struct socket, link));
+}
+
+void network_tell(void) {
+    LIST_FOR_EACH(it, &net.sockets) {
+        const struct socket *s = container_of(it, struct socket, link);
+        fprintf(stdout,
+                "  socket %llu %d:%d to %d:%d%s%s%s%s error %d, sent %llu, in %zu, peer %s, arrival %s, "
+                "stuck %llu\n",
+                (unsigned long long)s->id, s->host + 1, s->port, s->peer_host + 1, s->peer_port,
+                s->established ? " up" : "", s->closed ? " closed" : "", s->eof ? " eof" : "",
+                s->blocked ? " blocked" : "", s->error, (unsigned long long)s->sent_bytes, s->in.len,
+                s->peer ? "there" : "gone",
+                s->arrival.place       ? "due"
+                : list_empty(&s->sent) ? "none"
+                                       : "FORGOTTEN",
+                (unsigned long long)s->stuck_since_us);
+    }
 }

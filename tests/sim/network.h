@@ -79,5 +79,6 @@ struct network_stats {
     uint64_t segments, bytes, frames, dropped, copied, reordered;
 };
 struct network_stats network_stats(void);
+void network_tell(void); /* each socket's standing, to standard output */
 
 #endif

@@ -174,7 +174,7 @@ static void set_disk(struct machine *m, enum fault f) {
     case FAULT_DISK_SLOW: d->sync_us = sim_around(20 * SIM_MS); break;
     case FAULT_DISK_STALL:
         d->stall_chance = 0.05;
-        d->stall_us = sim_around(3 * SIM_SECOND);
+        d->stall_us = sim_between(100 * SIM_MS, 8 * SIM_SECOND);
         break;
     case FAULT_DISK_SYNC: d->sync_fails = sim_chance(0.5) ? 0.02 : 0.5; break;
     default: d->free_bytes = sim_chance(0.6) ? sim_below(64 << 20) : 0; break;
@@ -260,6 +260,9 @@ void plan_repair(void) {
         disk_well(m);
         machine_drift(m, 1);
         machine_resume(m);
+        /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c), and the node goes on
+         * without taking writes: somebody has to restart it. */
+        if (m->disk->ingest_failed) machine_kill(m);
         machine_power_on(m);
         machine_start(m);
     }

@@ -29,6 +29,8 @@ static const struct run_options *now_running;
 static void tell_replay(void) {
     char more[100] = "";
     int at = 0;
+    observe_tell();
+    if (now_running->verbose) network_tell();
     if (now_running->machines != 0)
         at += snprintf(more + at, sizeof more - (size_t)at, " --machines %d", now_running->machines);
     if (now_running->faults != 0)
@@ -180,7 +182,7 @@ void run_seed(const struct run_options *options, struct run_result *result) {
     result->machines = options->machines != 0 ? options->machines : choose_machines();
     choose_options(&cluster, result->machines);
     cluster_begin(&cluster);
-    observe_begin();
+    observe_begin(options->trace);
     struct history *h = history_new();
     live(options, h, result);
     result->entries = observe_entries();

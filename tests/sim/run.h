@@ -10,7 +10,7 @@ struct run_options {
     int machines;     /* 0: chance decides, 1 to 7 */
     uint32_t faults;  /* a bit for each; 0: chance decides */
     uint64_t seconds; /* of faults; 0: chance decides */
-    bool verbose;
+    bool verbose, trace;
     const char *history_path; /* NULL: not written */
 };
 

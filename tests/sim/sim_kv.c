@@ -289,6 +289,8 @@ enum rc kv_open(const char *path, const struct kv_options *options, struct kv **
         return rc;
     }
     static const struct process nobody;
+    if (kv->profile == KV_STATE) kv->disk->ingest_failed = false;
+    set(&db->synced, db->now); /* a log's files are synced before they are read (raft_log.c) */
     kv->db = db;
     db->open_by = process_running() != NULL ? process_running() : &nobody;
     *out = kv;
@@ -425,6 +427,7 @@ static enum rc write_version(struct kv *kv, struct ptree *version, bool sync, st
     if (kv->disk->manners.free_bytes == 0) rc = fail(error, RC_NO_SPACE, "No space left on device");
     if (rc == RC_OK && sync && disk_sync(kv->disk) != RC_OK) rc = fail(error, RC_IO, "sync failed");
     if (rc != RC_OK) {
+        if (kv->profile == KV_STATE) kv->disk->ingest_failed = true;
         kv->failed = true; /* `pending` stays: what is on the disk shows after the next open */
         return rc;
     }

@@ -310,8 +310,10 @@ struct sim_thread *sim_thread_start(void *(*run)(void *arg), void *arg) {
 void sim_block(void) {
     struct sim_thread *t = running;
     CHECK(t != NULL);
+    struct process *owner = heap_owner; /* others run meanwhile */
     t->blocked = true;
     while (!t->woken) fiber_yield();
+    heap_owner = owner;
     t->blocked = t->woken = false;
 }
 
