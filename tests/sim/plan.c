@@ -260,9 +260,9 @@ void plan_repair(void) {
         disk_well(m);
         machine_drift(m, 1);
         machine_resume(m);
-        /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c), and the node goes on
-         * without taking writes: somebody has to restart it. */
-        if (m->disk->ingest_failed) machine_kill(m);
+        /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c). A member of a cluster
+         * ends by itself then, so that it is; one that is alone goes on serving reads until somebody restarts it. */
+        if (m->disk->ingest_failed && cluster_size() == 1) machine_kill(m);
         machine_power_on(m);
         machine_start(m);
     }
