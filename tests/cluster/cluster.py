@@ -68,7 +68,7 @@ class Faults:
     """The shared file of faults.h."""
     NODES_MAX, NODE_BYTES, LINK_BYTES = 16, 64, 16
     NODE_FIELDS = {'sync_us': (0, '<Q'), 'clock_ppm': (8, '<q'), 'wall_us': (16, '<q')}
-    LINK_FIELDS = {'blocked': 0, 'delay_us': 4, 'resets': 8}
+    LINK_FIELDS = {'blocked': 0, 'delay_us': 4, 'resets': 8, 'kb_per_s': 12}
 
     def __init__(self, path, node_count):
         self.path, self.node_count = path, node_count
@@ -97,7 +97,7 @@ class Faults:
         for n in range(self.NODES_MAX):
             self.node(n, sync_us=0, clock_ppm=0, wall_us=0)
             for m in range(self.NODES_MAX):
-                self.link(n, m, blocked=0, delay_us=0)
+                self.link(n, m, blocked=0, delay_us=0, kb_per_s=0)
 
 
 # -------------------------------------------------------------------------------------------------- the nodes
@@ -166,7 +166,8 @@ class Node:
             raise Failure(f'{self} did not stop within {seconds} s of SIGTERM') from None
         self.proc = None
         # Early in its start it has not asked for the signal yet, and may as well end by it.
-        if rc != 0 and not (rc == -signal.SIGTERM and 'Ready to accept' not in self.log_text(self.log_start)):
+        is_young = rc == -signal.SIGTERM and 'Ready to accept' not in self.log_text(self.log_start)
+        if rc != 0 and rc not in self.may_end and not is_young:
             raise Failure(f'{self} ended with {rc} after SIGTERM')
 
     def pause(self):
@@ -280,6 +281,15 @@ class Cluster:
                 return None
         return wait_until(serves, 'a leader that serves', seconds)
 
+    def fill(self, rng, count):
+        """Keys that nobody reads, so that a snapshot is not small. They may be there already."""
+        value = rng.randbytes(8000)
+        client = Client(self.wait_leader().port, timeout=PATIENCE)
+        for first in range(0, count, 50):
+            at = rng.randrange(4000)
+            client.pipeline([('SET', f'fill:{i}', value[at:at + 4000]) for i in range(first, first + 50)])
+        client.close()
+
     def check_alive(self):
         for n in self.all_nodes:
             n.check_alive()
@@ -314,10 +324,19 @@ class Cluster:
         try:
             index, digests = wait_until(compare, 'all nodes at the same index')
         except Failure as e:
-            raise Failure(f'{e}; they are at {self.applied()}') from None
+            self.dump_info()
+            raise Failure(f'{e}; they are at {self.applied()}; INFO of each is in info-*') from None
         if len(set(digests)) != 1 or isinstance(digests[0], RespError):
             raise Failure(f'at index {index} the nodes do not hold the same: {digests}')
         return index, digests[0]
+
+    def dump_info(self):
+        for n in self.nodes:
+            with open(os.path.join(self.top, f'info-{n.number}'), 'w') as f:
+                f.writelines(f'{k}:{v}\n' for k, v in n.info().items())
+
+    def count_in_logs(self, text):
+        return sum(n.log_text().count(text) for n in self.all_nodes if os.path.exists(n.log_path))
 
     def check_logs(self):
         for n in self.all_nodes:

@@ -25,7 +25,7 @@ struct faults_link {
     _Atomic uint32_t delay_us; /* they arrive later */
     /* Each change: what is on its way is lost, connections (of either's making) break. */
     _Atomic uint32_t resets;
-    uint32_t pad;
+    _Atomic uint32_t kb_per_s; /* how much gets through; 0: anything */
 };
 
 struct faults {

@@ -213,6 +213,16 @@ class Nemesis:
         return (' '.join(f'{a}>{b} {us // 1000} ms' for (a, b), us in sorted(late.items())),
                 lambda: [self.faults.link(a, b, delay_us=0) for a, b in late])
 
+    def thin(self):
+        """Little gets through: what is large takes long."""
+        numbers = self.numbers()
+        links = {(a, b): self.rng.choice((30, 200, 1000, 5000)) for a in numbers for b in numbers
+                 if a != b and self.rng.random() < 0.5}
+        for (a, b), kb in links.items():
+            self.faults.link(a, b, kb_per_s=kb)
+        return (' '.join(f'{a}>{b} {kb} kB/s' for (a, b), kb in sorted(links.items())),
+                lambda: [self.faults.link(a, b, kb_per_s=0) for a, b in links])
+
     def reset(self):
         """Connections break; the network is fine."""
         numbers = self.numbers()
@@ -254,6 +264,8 @@ class Nemesis:
         def end():
             for n in nodes:
                 n.control('eio-sync')
+                if n.running:   # RocksDB takes no further file after one that failed, until it is opened again
+                    n.kill()
             self.start_again(nodes)
         return f'nodes {self.names_of(nodes)}', end
 

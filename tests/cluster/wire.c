@@ -28,7 +28,7 @@
 
 enum {
     CHUNK_BYTES = 64 << 10,
-    QUEUE_BYTES_MAX = 4 << 20, /* of one direction of a connection; then it is not read from any more */
+    QUEUE_BYTES_MAX = 1 << 20, /* of one direction of a connection; then it is not read from any more */
     LOOK_MS = 5,               /* how soon a change in the file is noticed */
 };
 
@@ -45,6 +45,7 @@ struct flow {
     uint32_t resets_seen;
     struct chunk *first, **last;
     size_t bytes;
+    uint64_t free_us;        /* when a thin link has passed what was sent before */
     bool at_end, end_passed; /* the source said that nothing more comes; so did we */
 };
 
@@ -120,6 +121,14 @@ static bool is_blocked(const struct flow *f) {
 
 /* --------------------------------------------------------------------------------------------------- passing */
 
+/* When bytes that are read now are through. */
+static uint64_t due(struct flow *f, size_t len) {
+    uint64_t kb_per_s = atomic_load(&f->link->kb_per_s), at = now_us + atomic_load(&f->link->delay_us);
+    if (at < f->free_us) at = f->free_us;
+    f->free_us = kb_per_s == 0 ? 0 : at + len * 1000 / kb_per_s;
+    return kb_per_s == 0 ? at : f->free_us;
+}
+
 static void flow_read(struct conn *c, struct flow *f, struct end *from) {
     while (f->bytes < QUEUE_BYTES_MAX && !f->at_end && !c->is_dead) {
         struct chunk *piece = malloc(sizeof *piece + CHUNK_BYTES);
@@ -130,7 +139,7 @@ static void flow_read(struct conn *c, struct flow *f, struct end *from) {
             c->is_dead = n < 0 && errno != EAGAIN && errno != EINTR;
             return;
         }
-        *piece = (struct chunk){.due_us = now_us + atomic_load(&f->link->delay_us), .len = (size_t)n};
+        *piece = (struct chunk){.due_us = due(f, (size_t)n), .len = (size_t)n};
         *f->last = piece;
         f->last = &piece->next;
         f->bytes += (size_t)n;
