@@ -45,6 +45,7 @@ const char *peer_frame_name(uint32_t kind) {
     case PEER_PROOF: return "PROOF";
     case PEER_WELCOME: return "WELCOME";
     case PEER_REFUSED: return "REFUSED";
+    case PEER_PART: return "PART";
     case PEER_SNAPSHOT_BEGIN: return "SNAPSHOT_BEGIN";
     case PEER_SNAPSHOT_CHUNK: return "SNAPSHOT_CHUNK";
     case PEER_SNAPSHOT_END: return "SNAPSHOT_END";
@@ -96,6 +97,13 @@ void peer_frame_write(struct buf *out, const struct peer_frame *frame) {
     size_t start = peer_frame_begin(out, frame);
     buf_add_slice(out, frame->body);
     peer_frame_end(out, start);
+}
+
+uint32_t peer_frame_kind(struct slice frame) {
+    uint32_t kind;
+    CHECK(frame.len >= PEER_HEADER_SIZE);
+    memcpy(&kind, frame.data + offsetof(struct wire_header, kind), sizeof kind);
+    return kind;
 }
 
 enum rc peer_frame_read(struct slice input, size_t bytes_max, struct peer_frame *out, size_t *size) {

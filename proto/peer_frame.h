@@ -42,6 +42,9 @@ enum peer_frame_kind {
         35, /* responder: struct peer_proof, all zero without a secret; the header says who it is */
     PEER_REFUSED = 36, /* either side, last: struct peer_refused */
 
+    PEER_PART =
+        40, /* a piece of the bytes of other frames, on a RAFT link: what is small need not wait for what is long */
+
     PEER_SNAPSHOT_BEGIN = 64, /* sender: struct peer_snapshot_begin */
     PEER_SNAPSHOT_CHUNK = 65, /* sender: struct peer_snapshot_chunk */
     PEER_SNAPSHOT_END = 66,   /* sender: no body; everything has been sent */
@@ -85,7 +88,8 @@ void peer_frame_write(struct buf *out, const struct peer_frame *frame);
  *               can be understood. Garbage is told from the first bytes, without waiting for more */
 MUST_USE enum rc peer_frame_read(struct slice input, size_t bytes_max, struct peer_frame *out, size_t *size);
 
-const char *peer_frame_name(uint32_t kind); /* "APPEND", "HELLO"; "?" for others. For the log */
+uint32_t peer_frame_kind(struct slice frame); /* of one that was written here */
+const char *peer_frame_name(uint32_t kind);   /* "APPEND", "HELLO"; "?" for others. For the log */
 
 /* --- Raft messages --- */
 

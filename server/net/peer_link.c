@@ -16,6 +16,7 @@ enum {
     READ_SIZE = PEER_SCRATCH_SIZE,
     READ_SIZE_MAX = 4 << 20, /* a frame that announces a gigabyte has to come before we believe it */
     KEEP_INPUT_MAX = 1 << 20,
+    PART_BYTES = 256 << 10,
     LINGER_MS = 2000,
     /* A machine that is gone is noticed some ten seconds later: when nothing is on its way, by the kernel's questions; on
      * RAFT links, by TCP_USER_TIMEOUT; on others by how often the kernel has sent the same thing again. */
@@ -40,6 +41,8 @@ static void link_free(struct link *l) {
     buf_free(&l->early);
     buf_free(&l->out);
     buf_free(&l->sending);
+    buf_free(&l->bulk);
+    buf_free(&l->lane);
     buf_free(&l->transcript);
     l->pn->links_open--;
     l->magic = 0;
@@ -176,6 +179,39 @@ static void send_later(struct link *l, size_t sent) {
     }
 }
 
+void link_move_to_bulk(struct link *l, size_t from) {
+    CHECK(from <= l->out.len);
+    if (from == 0 && l->bulk.len == 0) {
+        struct buf empty = l->bulk;
+        l->bulk = l->out;
+        l->out = empty;
+        return;
+    }
+    buf_add(&l->bulk, l->out.data + from, l->out.len - from);
+    l->out.len = from;
+}
+
+/* One part behind what is small. It goes by way of libuv even if the socket would take it at once: the next part is for
+ * the next turn, with what is small then in front of it. */
+static void send_part(struct link *l) {
+    size_t left = link_bulk_left(l), n = left < PART_BYTES ? left : PART_BYTES;
+    struct peer_frame part = link_header(l, 0);
+    part.kind = PEER_PART;
+    part.body = slice_make(l->bulk.data + l->bulk_at, n);
+    peer_frame_write(&l->out, &part);
+    l->bulk_at += n;
+    if (l->bulk_at == l->bulk.len) {
+        buf_free(&l->bulk);
+        l->bulk_at = 0;
+    } else if (l->bulk_at > l->bulk.len / 2) {
+        buf_drop(&l->bulk, l->bulk_at);
+        l->bulk_at = 0;
+    }
+    l->bytes_out += l->out.len;
+    l->sent_ms = uv_now(l->pn->loop);
+    send_later(l, 0);
+}
+
 static void shutdown_cb(uv_shutdown_t *shutdown, int status) {
     struct link *l = shutdown->data;
     CHECK(l->magic == LINK_MAGIC);
@@ -196,7 +232,9 @@ static bool is_connected(const struct link *l) {
 void link_flush(struct link *l) {
     list_unlink(&l->flush_link);
     if (!is_connected(l) || l->is_sending) return;
-    if (l->out.len > 0 && !l->is_shut) {
+    if (link_bulk_left(l) > 0 && !l->is_shut) {
+        send_part(l);
+    } else if (l->out.len > 0 && !l->is_shut) {
         uv_buf_t part = {.base = l->out.data, .len = l->out.len < INT32_MAX ? l->out.len : INT32_MAX};
         int n = uv_try_write((uv_stream_t *)&l->tcp, &part, 1);
         if (n < 0 && n != UV_EAGAIN) {
@@ -210,8 +248,8 @@ void link_flush(struct link *l) {
             send_later(l, sent);
         else
             give_back(l, &l->out);
-        if (l->state == LINK_CLOSING) return;
     }
+    if (l->state == LINK_CLOSING) return;
     bool is_empty = !l->is_sending && l->out.len == 0 && l->early.len == 0;
     bool is_time = l->state == LINK_UP || l->is_finishing;
     if (l->wants_shutdown && is_time && is_empty && !l->is_shut) shut(l);

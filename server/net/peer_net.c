@@ -14,6 +14,8 @@ enum {
     GREETING_MS = 5000,
     STEADY_MS = 1000, /* a link that lasted so long was a good one: the next is tried soon */
     KEEP_OUT_MAX = 1 << 20,
+    KEEP_LANE_MAX = 1 << 20,
+    BULK_MIN = 256 << 10, /* a longer append goes in parts, and those behind it */
     LISTENER_MAGIC = 0x4c495354,
 };
 
@@ -40,6 +42,7 @@ struct peer {
     uint64_t up_ms;
     bool up; /* and link_up was said */
     uint32_t refused_code;
+    size_t mark; /* of link_out's bytes, where the frame being written begins */
     uint64_t frames_out, bytes_out, frames_in, bytes_in, dropped, connects;
 };
 
@@ -370,20 +373,28 @@ static void raft_in_closed(struct link *l) {
     if (p != NULL && p->in == l) p->in = NULL;
 }
 
-static void raft_in_frame(struct link *l, const struct peer_frame *f) {
+static bool is_from_whom_it_should(const struct link *l, const struct peer_frame *f) {
+    return f->source == l->peer_id && f->target == l->pn->id &&
+           memcmp(&f->origin, &l->peer_origin, sizeof f->origin) == 0;
+}
+
+static void makes_no_sense(struct link *l, const struct peer_frame *f) {
+    char host[RAFT_ADDRESS_CAP];
+    peer_net_complain(l->pn, link_host(l, host), PEER_UNEXPECTED,
+                      "Closing the link from %s: its %s makes no sense", l->address,
+                      peer_frame_name(f->kind));
+    link_close(l, PEER_UNEXPECTED, "malformed");
+}
+
+static void take_message(struct link *l, const struct peer_frame *f) {
     struct peer_net *pn = l->pn;
     struct raft_message m;
-    if (f->source != l->peer_id || f->target != pn->id ||
-        memcmp(&f->origin, &l->peer_origin, sizeof f->origin) != 0) {
+    if (!is_from_whom_it_should(l, f)) {
         link_close(l, PEER_WRONG_TARGET, "a frame of somebody else's, or for somebody else");
         return;
     }
     if (peer_read_message(f, &pn->store, &m) != RC_OK) {
-        char host[RAFT_ADDRESS_CAP];
-        peer_net_complain(pn, link_host(l, host), PEER_UNEXPECTED,
-                          "Closing the link from %s: its %s makes no sense", l->address,
-                          peer_frame_name(f->kind));
-        link_close(l, PEER_UNEXPECTED, "malformed");
+        makes_no_sense(l, f);
         return;
     }
     struct peer *p = find_peer(pn, l->peer_id);
@@ -392,6 +403,34 @@ static void raft_in_frame(struct link *l, const struct peer_frame *f) {
         p->bytes_in += PEER_HEADER_SIZE + f->body.len;
     }
     pn->handler.message(pn->handler.arg, &m, pn->store.payloads);
+}
+
+/* Parts, put together, are frames like others. */
+static void take_part(struct link *l, const struct peer_frame *part) {
+    size_t at = 0;
+    buf_add_slice(&l->lane, part->body);
+    while (link_is_up(l)) {
+        struct peer_frame f;
+        size_t size;
+        enum rc rc = peer_frame_read(slice_make(l->lane.data + at, l->lane.len - at), l->pn->frame_bytes_max,
+                                     &f, &size);
+        if (rc == RC_NOT_FOUND) break;
+        if (rc != RC_OK) {
+            makes_no_sense(l, part);
+            return;
+        }
+        at += size;
+        take_message(l, &f);
+    }
+    buf_drop(&l->lane, at);
+    if (l->lane.len == 0 && l->lane.cap > KEEP_LANE_MAX) buf_free(&l->lane);
+}
+
+static void raft_in_frame(struct link *l, const struct peer_frame *f) {
+    if (f->kind == PEER_PART && is_from_whom_it_should(l, f))
+        take_part(l, f);
+    else
+        take_message(l, f);
 }
 
 static const struct link_ops raft_in_ops = {.kind = PEER_LINK_RAFT,
@@ -462,21 +501,54 @@ void peer_net_set_peers(struct peer_net *pn, const struct peer_address *peers, s
 
 /* --- messages --- */
 
+/* The link to send on, or NULL, which is counted. */
+static struct link *link_for(struct peer *p, size_t unsent_max) {
+    if (p == NULL) return NULL;
+    if (link_is_up(p->out) && link_unsent(p->out) <= unsent_max) return p->out;
+    p->dropped++;
+    return NULL;
+}
+
 struct buf *peer_net_out(struct peer_net *pn, uint64_t id) {
     struct peer *p = find_peer(pn, id);
-    if (p == NULL) return NULL;
-    if (!link_is_up(p->out) || link_unsent(p->out) > pn->out_bytes_max) {
+    struct link *l = link_for(p, pn->out_bytes_max);
+    if (l == NULL) return NULL;
+    p->mark = l->out.len;
+    return link_out(l);
+}
+
+bool peer_net_takes_append(const struct peer_net *pn, uint64_t id) {
+    return peer_net_unsent(pn, id) <= pn->out_bytes_max;
+}
+
+/* The frame that was appended since peer_net_out; empty when it was not asked. */
+static struct slice frame_written(const struct peer *p) {
+    const struct buf *out = &p->out->out;
+    return p->mark <= out->len ? slice_make(out->data + p->mark, out->len - p->mark) : slice_make(NULL, 0);
+}
+
+/* A long append goes in parts, so that heartbeats need not wait behind it; so do all appends as long as parts are
+ * waiting, for an append that overtakes another is refused. */
+static void send_append(struct peer *p, size_t size) {
+    struct link *l = p->out;
+    size_t waiting = link_bulk_left(l);
+    if (waiting > p->pn->out_bytes_max) {
+        l->out.len = p->mark;
         p->dropped++;
-        return NULL;
+    } else if (size > BULK_MIN || waiting > 0) {
+        link_move_to_bulk(l, p->mark);
     }
-    return link_out(p->out);
 }
 
 void peer_net_sent(struct peer_net *pn, uint64_t id) {
     struct peer *p = find_peer(pn, id);
     CHECK(p != NULL);
     p->frames_out++;
-    if (p->out != NULL) link_touch(p->out);
+    if (!link_is_up(p->out)) return;
+    struct slice frame = frame_written(p);
+    if (frame.len >= PEER_HEADER_SIZE && peer_frame_kind(frame) == RAFT_APPEND) send_append(p, frame.len);
+    p->mark = p->out->out.len;
+    link_touch(p->out);
 }
 
 void peer_net_flush(struct peer_net *pn) {
@@ -485,13 +557,14 @@ void peer_net_flush(struct peer_net *pn) {
 
 size_t peer_net_unsent(const struct peer_net *pn, uint64_t id) {
     const struct peer *p = find_peer(pn, id);
-    return p != NULL && link_is_up(p->out) ? link_unsent(p->out) : 0;
+    return p != NULL && link_is_up(p->out) ? link_unsent(p->out) + link_bulk_left(p->out) : 0;
 }
 
 bool peer_net_is_receiving(const struct peer_net *pn, uint64_t id, uint64_t within_ms) {
     LIST_FOR_EACH(it, &pn->links) {
         const struct link *l = container_of(it, struct link, link);
-        if (is_raft_from(l, id) && l->in.len > 0 && uv_now(pn->loop) - l->heard_ms <= within_ms) return true;
+        if (is_raft_from(l, id) && l->in.len + l->lane.len > 0 && uv_now(pn->loop) - l->heard_ms <= within_ms)
+            return true;
     }
     return false;
 }

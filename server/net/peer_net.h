@@ -111,11 +111,14 @@ void peer_net_set_peers(struct peer_net *pn, const struct peer_address *peers, s
 
 /* --- Raft messages --- */
 
-/* Where to append frames for this peer (peer_write_message, peer_append_*). NULL when there is no such peer, its link is
+/* Where to append one frame for this peer (peer_write_message, peer_append_*). NULL when there is no such peer, its link is
  * not up, or more than out_bytes_max wait already: the message is dropped, as networks do. Good until the loop goes on. */
 struct buf *peer_net_out(struct peer_net *pn, uint64_t id);
-/* Counts what peer_net_out's buffer got since (one message) and remembers to flush it. Call it after each frame. */
+/* After that frame: counts it and remembers to flush. A long RAFT_APPEND goes in parts, which everything but appends passes
+ * by; when more than out_bytes_max of appends wait, it is dropped. */
 void peer_net_sent(struct peer_net *pn, uint64_t id);
+/* Whether an append would be dropped by peer_net_sent: nobody need fetch its entries then. */
+bool peer_net_takes_append(const struct peer_net *pn, uint64_t id);
 /* One write for each link that has something: at the end of the turn. */
 void peer_net_flush(struct peer_net *pn);
 /* Bytes given and not yet taken by the socket: what flow control of appends may look at. 0 when not up. */

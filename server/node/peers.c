@@ -41,6 +41,7 @@ static bool add_entries(struct node *n, struct peer_append *append, uint64_t fir
 }
 
 void node_send(struct node *n, const struct raft_message *m) {
+    if (m->kind == RAFT_APPEND && !peer_net_takes_append(n->peers, m->to)) return;
     struct buf *out = peer_net_out(n->peers, m->to);
     if (out == NULL) return;
     if (m->kind != RAFT_APPEND) {

@@ -53,7 +53,7 @@ static void do_send(struct node *n) {
     struct node *to = any_node();
     struct buf *out = peer_net_out(n->pn, to->id);
     if (out == NULL) return;
-    size_t size = (size_t)rng_below(&rng, rng_below(&rng, 10) ? 100 : 300000);
+    size_t size = (size_t)rng_below(&rng, rng_below(&rng, 10) ? 100 : 600000);
     char *payload = mem_calloc(1, size + 1);
     struct raft_message m = {
         .kind = RAFT_APPEND, .from = n->id, .to = to->id, .term = 3, .round = ++sent_round};

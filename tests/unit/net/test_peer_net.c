@@ -116,15 +116,42 @@ TEST(the_queue_has_a_bound) {
     link_to(a, b);
     WAIT_FOR(a->ups == 1);
     EXPECT(send_append(a, b, 3 << 20)); /* one alone may be larger */
-    EXPECT(!send_append(a, b, 10));
-    EXPECT(!send_heartbeat(a, b));
+    EXPECT(!peer_net_takes_append(a->pn, b->id));
+    EXPECT(send_append(a, b, 10)); /* in vain */
+    EXPECT_EQ_INT(info_of(a).dropped, 1);
+    int heartbeats = 0;
+    while (send_heartbeat(a, b)) heartbeats++; /* they have a queue of their own */
+    EXPECT(heartbeats > 1000);
     EXPECT_EQ_INT(info_of(a).dropped, 2);
-    EXPECT(peer_net_unsent(a->pn, b->id) > 3 << 20);
-    WAIT_FOR(b->messages == 1);
-    WAIT_FOR(peer_net_unsent(a->pn, b->id) == 0);
-    EXPECT(send_heartbeat(a, b));
-    WAIT_FOR(b->messages == 2);
+    EXPECT(peer_net_unsent(a->pn, b->id) > 4 << 20);
+    WAIT_FOR(b->messages == 1 + heartbeats);
+    EXPECT(peer_net_takes_append(a->pn, b->id));
+    EXPECT(send_append(a, b, 10));
+    WAIT_FOR(b->messages == 2 + heartbeats);
     EXPECT_EQ_INT(a->downs, 0);
+    nodes_end();
+}
+
+/* A leader that sends something very long is heard all the while; appends keep their order. */
+TEST(heartbeats_pass_long_appends) {
+    nodes_begin();
+    struct node *a = node_start(1, NULL), *b = node_start(2, NULL);
+    link_to(a, b);
+    WAIT_FOR(a->ups == 1);
+    EXPECT(send_append(a, b, 50 << 20));
+    EXPECT(send_append(a, b, 7)); /* small, but behind the other */
+    for (int i = 1; i <= 5; i++) {
+        EXPECT(send_heartbeat(a, b));
+        WAIT_FOR(b->messages == i);
+        EXPECT_EQ_INT(b->last.kind, RAFT_HEARTBEAT);
+    }
+    EXPECT_EQ_INT(b->payload_bytes, 0);
+    EXPECT(peer_net_is_receiving(b->pn, a->id, WAIT_MS));
+    WAIT_FOR(b->messages >= 6);
+    EXPECT(b->payload_bytes >= 50 << 20);
+    WAIT_FOR(b->messages == 7);
+    EXPECT_EQ_INT(b->payload_bytes, (50 << 20) + 7);
+    EXPECT_EQ_INT(peer_net_unsent(a->pn, b->id), 0);
     nodes_end();
 }
 
@@ -425,9 +452,9 @@ TEST(strangers_are_bounded) {
 
 /* Frames that are whole and sound around bodies that are not: to a stranger's door, and behind a sound HELLO. */
 TEST(sound_frames_with_random_bodies_are_harmless) {
-    static const uint32_t kinds[] = {RAFT_APPEND,         RAFT_VOTE,           PEER_HELLO,
-                                     PEER_PROOF,          PEER_REFUSED,        PEER_SNAPSHOT_BEGIN,
-                                     PEER_SNAPSHOT_CHUNK, PEER_CONTROL_REQUEST};
+    static const uint32_t kinds[] = {
+        RAFT_APPEND,         RAFT_VOTE,           PEER_HELLO,           PEER_PROOF, PEER_REFUSED,
+        PEER_SNAPSHOT_BEGIN, PEER_SNAPSHOT_CHUNK, PEER_CONTROL_REQUEST, PEER_PART};
     nodes_begin();
     struct node *a = node_start(1, NULL);
     struct rng rng = {test_seed()};
@@ -445,7 +472,7 @@ TEST(sound_frames_with_random_bodies_are_harmless) {
                                    .client = {.resp = 2}};
             peer_write_hello(&b, &h);
         }
-        struct peer_frame f = {.kind = kinds[rng_below(&rng, 8)],
+        struct peer_frame f = {.kind = kinds[rng_below(&rng, 9)],
                                .origin = CLUSTER,
                                .source = 22,
                                .target = 11,
@@ -595,6 +622,31 @@ static void a_second_hello(struct buf *b) {
     struct peer_hello h = hello_of(22, 11, PEER_LINK_RAFT);
     peer_write_hello(b, &h);
 }
+static void garbage_in_parts(struct buf *b) {
+    struct peer_frame f = {.kind = PEER_PART,
+                           .origin = CLUSTER,
+                           .source = 22,
+                           .target = 11,
+                           .body = SLICE("not a frame of ours")};
+    peer_frame_write(b, &f);
+}
+static void a_part_in_a_part(struct buf *b) {
+    struct peer_frame f = {
+        .kind = PEER_PART, .origin = CLUSTER, .source = 22, .target = 11, .body = SLICE("")};
+    struct buf inner = {0};
+    peer_frame_write(&inner, &f);
+    f.body = buf_slice(&inner);
+    peer_frame_write(b, &f);
+    buf_free(&inner);
+}
+static void anothers_name_in_parts(struct buf *b) {
+    struct buf inner = {0};
+    add_heartbeat(&inner, 33, 11, &CLUSTER);
+    struct peer_frame f = {
+        .kind = PEER_PART, .origin = CLUSTER, .source = 22, .target = 11, .body = buf_slice(&inner)};
+    peer_frame_write(b, &f);
+    buf_free(&inner);
+}
 static void a_message_cut_short(struct buf *b) {
     struct peer_frame f = {
         .kind = RAFT_VOTE, .origin = CLUSTER, .source = 22, .target = 11, .term = 1, .body = SLICE("123")};
@@ -609,6 +661,9 @@ TEST(misbehaviour_closes_the_link) {
     check_misbehaviour(a_control_frame);
     check_misbehaviour(a_second_hello);
     check_misbehaviour(a_message_cut_short);
+    check_misbehaviour(garbage_in_parts);
+    check_misbehaviour(a_part_in_a_part);
+    check_misbehaviour(anothers_name_in_parts);
 }
 
 /* The newer of two links in one name stays. */
