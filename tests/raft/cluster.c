@@ -488,7 +488,7 @@ static void take_store(struct cluster *c, struct cl_node *n, const struct raft_u
 
 static void take_snapshot_order(struct cluster *c, struct cl_node *n, uint64_t to) {
     struct cl_parcel *p = post(c, CL_SNAPSHOT, n->id, to);
-    p->snapshot = n->state;
+    p->snapshot = c->options.old_snapshots ? n->disk.state : n->state;
     p->term = n->term;
     p->incarnation = n->incarnation;
 }

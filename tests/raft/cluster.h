@@ -111,9 +111,10 @@ struct cl_options {
     bool
         is_formed; /* the first configuration is that of a snapshot of index 1, as the node forms a cluster: whoever
                      * joins gets it with that snapshot. Otherwise it is nowhere in the log */
-    bool puppets; /* only node 1 runs; invariants that need the others' logs are off */
-    bool strict;  /* no event makes so little sense that the core may call it invalid */
-    bool trace;   /* what happens goes to `text` */
+    bool puppets;       /* only node 1 runs; invariants that need the others' logs are off */
+    bool old_snapshots; /* a snapshot is of what is durable, not of what is applied */
+    bool strict;        /* no event makes so little sense that the core may call it invalid */
+    bool trace;         /* what happens goes to `text` */
 };
 
 struct cl_commit {

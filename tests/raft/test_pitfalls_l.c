@@ -71,6 +71,24 @@ TEST(l7_messages_hold_contiguous_slices) {
     EXPECT_SAID(c, "2 calls that invalid");
     leave(c);
 }
+TEST(l7_a_message_holds_a_bounded_number_of_entries) {
+    struct cluster *c = play("nodes 2 learners 1 append-bytes 100000000 inflight-bytes 100000000 "
+                             "uncommitted-bytes 100000000; elect 1;"
+                             "crash 3; quiet propose 1 3000 size 1; quiet settle; restart 3");
+    size_t most = 0;
+    for (int i = 0; i < 30; i++) {
+        more(c, "pass 50");
+        while (c->net_count > 0) {
+            size_t count = c->net[0]->message.entry_count;
+            if (count > most) most = count;
+            cluster_deliver(c, 0);
+            cluster_store(c, 3, SIZE_MAX);
+        }
+    }
+    EXPECT_EQ_INT(most, RAFT_APPEND_ENTRIES_MAX);
+    EXPECT_EQ_INT(commit_of(c, 3), 3001);
+    leave(c);
+}
 TEST(l8_acknowledgements_out_of_order_never_lower_what_is_known) {
     struct cluster *c = play("nodes 3; elect 1; propose 1 3; quiet settle");
     EXPECT_EQ_INT(peer_of(c, 1, 2)->match_index, 4);

@@ -41,11 +41,11 @@ enum action {
 
 /* How often each happens beside the others, in a life that has it at its normal rate. */
 static const uint64_t usual[ACTIONS] = {
-    [DELIVER] = 600, [DROP] = 20,    [DUPLICATE] = 20,  [STORE] = 300, [WRITE] = 20,  [INSTALL] = 100,
-    [PASS] = 60,     [TICK] = 10,    [PROPOSE] = 80,    [READ] = 30,   [APPLY] = 20,  [CUT] = 15,
-    [CRASH] = 8,     [RESTART] = 25, [PARTITION] = 4,   [BLOCK] = 8,   [HEAL] = 10,   [CAMPAIGN] = 6,
-    [TRANSFER] = 8,  [CHANGE] = 12,  [UNREACHABLE] = 5, [JUMP] = 2,    [RETIRE] = 1,  [BREAK_INSTALL] = 1,
-    [SETTLE] = 2,    [PAUSE] = 3,    [RESUME] = 4,      [HOLD] = 6,    [RELEASE] = 8, [BOUNCE] = 2,
+    [DELIVER] = 1500, [DROP] = 20,    [DUPLICATE] = 20,  [STORE] = 500, [WRITE] = 20,  [INSTALL] = 100,
+    [PASS] = 90,      [TICK] = 10,    [PROPOSE] = 80,    [READ] = 30,   [APPLY] = 20,  [CUT] = 15,
+    [CRASH] = 8,      [RESTART] = 25, [PARTITION] = 4,   [BLOCK] = 8,   [HEAL] = 10,   [CAMPAIGN] = 15,
+    [TRANSFER] = 8,   [CHANGE] = 12,  [UNREACHABLE] = 5, [JUMP] = 2,    [RETIRE] = 1,  [BREAK_INSTALL] = 1,
+    [SETTLE] = 2,     [PAUSE] = 3,    [RESUME] = 4,      [HOLD] = 6,    [RELEASE] = 8, [BOUNCE] = 2,
 };
 
 struct walker {
@@ -413,15 +413,17 @@ static struct cl_options draw_options(struct walker *w, uint64_t seed) {
     o.inflight_count_max = 1 + below(w, 8);
     o.inflight_bytes_max = 1 + below(w, 1000);
     o.uncommitted_bytes_max = 1 + below(w, 3000);
+    o.old_snapshots = chance(w, 50);
     return o;
 }
 
 static void draw_life(struct walker *w) {
     for (size_t i = 0; i < ACTIONS; i++) {
-        /* A third of the faults are missing altogether, others come more often than usual. */
-        uint64_t scale = i == DELIVER || i == STORE || i == INSTALL || i == PASS || i == PROPOSE
-                             ? 1 + below(w, 3)
-                             : below(w, 3);
+        /* A third of the faults are missing altogether, others come more often than usual. What ends a fault never is. */
+        static const bool always[ACTIONS] = {
+            [DELIVER] = true, [STORE] = true, [INSTALL] = true, [PASS] = true,   [PROPOSE] = true,
+            [RESTART] = true, [HEAL] = true,  [RESUME] = true,  [RELEASE] = true};
+        uint64_t scale = always[i] ? 1 + below(w, 3) : below(w, 3);
         if (chance(w, 10)) scale *= i == CAMPAIGN || i == BOUNCE ? 20 : 4;
         w->weights[i] = usual[i] * scale;
         w->weight_total += w->weights[i];
@@ -447,8 +449,19 @@ static void flush_trace(struct walker *w, const struct walk_options *o) {
     buf_clear(&w->c->text);
 }
 
+/* Most lives begin well: the more there is to lose. */
+static void begin_well(struct walker *w) {
+    cluster_campaign(w->c, 1 + below(w, w->c->options.voters));
+    cluster_settle(w->c);
+    struct cl_node *leader = cluster_leader(w->c);
+    for (uint64_t count = below(w, 5); leader != NULL && count > 0; count--)
+        cluster_propose(w->c, leader->id, 1);
+}
+
 static void go_wrong(struct walker *w, const struct walk_options *o) {
-    for (uint64_t steps = 200 + below(w, 1800); steps > 0; steps--) {
+    if (chance(w, 80)) begin_well(w);
+    uint64_t steps = (300 + below(w, 2700)) * (chance(w, 1) ? 20 : 1);
+    for (; steps > 0; steps--) {
         uint64_t at = below(w, w->weight_total);
         size_t action = 0;
         for (; at >= w->weights[action]; action++) at -= w->weights[action];
