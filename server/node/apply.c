@@ -167,22 +167,21 @@ static enum rc replay_entry(void *arg, const struct log_entry *e) {
     n->applied_index = e->index;
     if (n->failed) return RC_STOPPED;
     node_relieve_memory(n); /* the tail of the log may be larger than memory */
-    return RC_OK;
+    return mono_us() < n->replay_until_us ? RC_OK : RC_BUSY;
 }
 
+/* Not for long at a time: a node with companions answers them meanwhile, or they would think it dead. */
 static void replay(struct node *n, uint64_t to) {
+    enum { REPLAY_US = 50000 };
     struct kv_error error = {.text = ""};
+    n->replay_until_us = n->members.count > 1 ? mono_us() + REPLAY_US : UINT64_MAX;
     enum rc rc = raft_log_read(n->log, n->applied_index + 1, to, replay_entry, n, &error);
-    if (rc != RC_OK && !n->failed)
+    if (rc != RC_OK && rc != RC_BUSY && !n->failed)
         node_fail(n, "the log cannot be read at entry %llu: %s %s", (unsigned long long)n->applied_index + 1,
                   rc_name(rc), error.text);
 }
 
-void node_apply(struct node *n) {
-    uint64_t to = n->apply_index;
-    if (n->applied_index >= to || n->failed) return;
-    if (n->applied_index + 1 < n->tail.first_index)
-        replay(n, n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to);
+static void apply_recent(struct node *n, uint64_t to) {
     n->timed = NULL;
     n->turn_mono_us = mono_us();
     while (n->applied_index < to && !n->failed) {
@@ -193,6 +192,13 @@ void node_apply(struct node *n) {
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);
     }
+}
+
+void node_apply(struct node *n) {
+    uint64_t to = n->apply_index, old_to = n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to;
+    if (n->applied_index >= to || n->failed) return;
+    if (n->applied_index < old_to) replay(n, old_to);
+    if (n->applied_index >= old_to) apply_recent(n, to);
     if (n->failed) return;
     struct raft_event event = {.type = RAFT_EVENT_APPLIED, .index = n->applied_index};
     node_step(n, &event);

@@ -31,6 +31,7 @@ struct expected {
 };
 
 struct forward {
+    struct list link; /* in node->forwards */
     struct node *node;
     struct conn *conn;
     struct upstream *upstream; /* NULL: none is open */
@@ -289,6 +290,7 @@ static struct forward *forward_of(struct node *n, struct conn *c) {
         c->forward = mem_calloc(1, sizeof *c->forward);
         c->forward->node = n;
         c->forward->conn = c;
+        list_push_back(&n->forwards, &c->forward->link);
     }
     return c->forward;
 }
@@ -349,6 +351,18 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     return CONN_NEXT;
 }
 
+/* A leader that hangs keeps its connections open: once another has led for a while, what the old one still owes is given up. */
+void node_tend_forwards(struct node *n) {
+    uint64_t patience_ms = (uint64_t)n->server.config.raft_election_timeout;
+    if (n->leader_id == 0 || mono_us() / 1000 - n->leader_moved_ms < patience_ms) return;
+    struct list *next;
+    for (struct list *it = n->forwards.next; it != &n->forwards; it = next) {
+        next = it->next;
+        struct forward *f = container_of(it, struct forward, link);
+        if (f->upstream != NULL && f->leader_id != n->leader_id) broken(f);
+    }
+}
+
 /* The client reads slowly: so do we, until it has caught up. */
 void forward_flushed(struct conn *c) {
     if (c->forward->upstream != NULL && c->out.len < CONN_OUTPUT_PAUSE) upstream_resume(c->forward->upstream);
@@ -358,6 +372,7 @@ void forward_close(struct conn *c) {
     struct forward *f = c->forward;
     if (f == NULL) return;
     if (f->upstream != NULL) upstream_close(f->upstream);
+    list_unlink(&f->link);
     c->forward = NULL;
     uint32_t owed = c->forwarded;
     c->forwarded = 0;

@@ -257,7 +257,8 @@ void node_turn(struct node *n) {
         net_flush(&n->net);
         propose_and_send(n); /* a flush may have let connections read on */
         care_for_storage(n);
-        loop_keep_awake(n, ks_has_work(n->ks) || n->warming);
+        bool replays = n->applied_index < n->apply_index && n->applied_index + 1 < n->tail.first_index;
+        loop_keep_awake(n, ks_has_work(n->ks) || n->warming || replays);
     } else {
         net_flush(&n->net);
     }
@@ -325,6 +326,7 @@ static void tick_slowly(struct node *n) {
     node_update_memory(n);
     watch_disk_space(n);
     lead_only_with_a_disk(n);
+    node_tend_forwards(n);
     node_propose_expired(n);
     if (n->ticks % (1000 / TICK_MS) == 0) net_look_after(&n->net);
     if (n->ticks % (WARM_AGAIN_SECONDS * 1000 / TICK_MS) == 0) look_for_room(n);
@@ -470,6 +472,7 @@ static void init_node(struct node *n, struct config *config) {
     list_init(&n->read_waiters);
     list_init(&n->read_rounds);
     list_init(&n->waiters);
+    list_init(&n->forwards);
     entry_reader_init(&n->reader);
     entry_reader_init(&n->local_reader);
     entry_reader_init(&n->scout);

@@ -182,7 +182,10 @@ struct node {
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
-    uint64_t deposed_at_ms; /* 0: not, or long ago */
+    uint64_t deposed_at_ms;   /* 0: not, or long ago */
+    uint64_t replay_until_us; /* entries are read back from the log until then, the rest in the next turn */
+    uint64_t leader_moved_ms; /* when leader_id last changed */
+    struct list forwards;     /* forward.c's */
     uint64_t cut_index,
         cut_looked_at;        /* where the log was cut; what was stored when that was last worked out */
     size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
@@ -227,6 +230,7 @@ bool node_end_snapshots(struct node *n);          /* false when the state is bet
 void node_leadership_moved(struct node *n, bool was_readable);
 void node_give_back(struct node *n); /* once deposed: what has not been proposed goes to the new leader */
 void forward_flushed(struct conn *c);
+void node_tend_forwards(struct node *n); /* those whose leader is no leader any more */
 /* Passes one command on. CONN_HOLD: not now. */
 enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
                                const struct slice *argv);

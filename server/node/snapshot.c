@@ -3,7 +3,9 @@
  *
  *   leader    MAKING --ks_snapshot_poll--> SENDING --END sent--> AWAITING --DONE--> told to the core, gone
  *                |          |                                       |
- *                +----------+---- broken off, refused, too slow ----+--> RESTING for a while --> told to the core, gone
+ *                |          ^<--- offered again, to be resumed --------+--- RESTING for a while
+ *                |          +---- broken off, refused, too slow ----+--^        | too often, or no good
+ *                +----------------------------------------------------------->+--> told to the core, gone
  *
  *   follower  TAKING --END, sink_finish--> CHECKING --whole; the core wants it--> DRAINING --log idle, committed-->
  *             RESETTING --log emptied--> REPLACING --new state open--> told to the core, DONE sent, gone
@@ -18,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REST_MS = 500, DONE_WITHIN_MS = 600000, PLACE_LAG_MAX = SNAPSHOT_SINK_QUEUE_BYTES / 2 };
+enum { REST_MS_MIN = 250, DONE_WITHIN_MS = 600000, PLACE_LAG_MAX = SNAPSHOT_SINK_QUEUE_BYTES / 2 };
 
 struct snapshot_sending {
     struct snapshot_sending *next;
@@ -33,6 +35,8 @@ struct snapshot_sending {
     struct stream_end *end;
     int64_t allowance; /* bytes, of snapshot-rate */
     bool begun;        /* RESUME came: the place is known */
+    unsigned attempts; /* that broke off */
+    uint64_t rest_ms;
 };
 
 struct snapshot_taking {
@@ -116,13 +120,18 @@ static void sending_free(struct snapshot_sending *s) {
     mem_free(s);
 }
 
-/* It is told to the core after a rest, or a follower that refuses would be tried without end. */
+/* After a rest the same snapshot is offered again, and goes on where it stopped; a follower that refuses is not tried
+ * without end. When it has become too old, or is no good, the core is told. */
 static void rest(struct snapshot_sending *s, const char *why) {
+    enum { ATTEMPTS_MAX = 8 };
     node_log("The snapshot for node %016llx: %s", (unsigned long long)s->peer, why);
     s->phase = RESTING;
     s->since_ms = now_ms();
-    s->pinned_index = UINT64_MAX;
+    s->rest_ms = REST_MS_MIN << s->attempts;
+    s->begun = false;
     close_sending_stream(s, why);
+    if (s->source != NULL && ++s->attempts < ATTEMPTS_MAX) return;
+    s->pinned_index = UINT64_MAX;
     release_source(s);
 }
 
@@ -149,6 +158,8 @@ static void send_chunks(struct snapshot_sending *s) {
             return;
         }
         if (rc != RC_OK) {
+            close_sending_stream(s, "it cannot be read");
+            release_source(s);
             rest(s, error.text);
             return;
         }
@@ -245,18 +256,14 @@ static void begin_making(struct snapshot_sending *s) {
     s->phase = MAKING;
 }
 
-static void begin_sending(struct snapshot_sending *s) {
+static void offer(struct snapshot_sending *s) {
     struct node *n = s->node;
-    struct kv_error error = {.text = ""};
-    enum rc rc = ks_snapshot_poll(n->ks, &error);
-    if (rc == RC_BUSY) return;
     const struct raft_member *peer = members_find(&n->members, s->peer);
-    if (rc == RC_OK) rc = snapshot_source_open(s->folder.text, &s->source, &error);
-    if (rc != RC_OK || peer == NULL) {
-        rest(s, rc != RC_OK ? error.text : "it is no member any more");
+    if (peer == NULL) {
+        release_source(s);
+        rest(s, "it is no member any more");
         return;
     }
-    s->pinned_index = snapshot_source_about(s->source)->applied.index;
     s->end = mem_calloc(1, sizeof *s->end);
     s->end->sending = s;
     struct peer_stream_handler handler = {.arg = s->end,
@@ -269,7 +276,21 @@ static void begin_sending(struct snapshot_sending *s) {
     s->since_ms = now_ms();
     node_log("Sending node %016llx a snapshot of entry %llu, %llu MB", (unsigned long long)s->peer,
              (unsigned long long)s->pinned_index,
-             (unsigned long long)(snapshot_source_left(s->source) >> 20));
+             (unsigned long long)(snapshot_source_about(s->source)->total_bytes >> 20));
+}
+
+static void begin_sending(struct snapshot_sending *s) {
+    struct node *n = s->node;
+    struct kv_error error = {.text = ""};
+    enum rc rc = ks_snapshot_poll(n->ks, &error);
+    if (rc == RC_BUSY) return;
+    if (rc == RC_OK) rc = snapshot_source_open(s->folder.text, &s->source, &error);
+    if (rc != RC_OK) {
+        rest(s, error.text);
+        return;
+    }
+    s->pinned_index = snapshot_source_about(s->source)->applied.index;
+    offer(s);
 }
 
 static void tend_sending(struct snapshot_sending *s) {
@@ -297,7 +318,11 @@ static void tend_sending(struct snapshot_sending *s) {
         if (waited_ms > DONE_WITHIN_MS) rest(s, "it was not confirmed in time");
         break;
     case RESTING:
-        if (waited_ms > REST_MS) tell_core(s, 0);
+        if (waited_ms < s->rest_ms) break;
+        if (s->source != NULL)
+            offer(s);
+        else
+            tell_core(s, 0);
         break;
     }
 }
@@ -317,6 +342,7 @@ static void taking_free(struct snapshot_taking *t, bool keep) {
     t->node->taking = NULL;
     close_taking_stream(t, "done with");
     snapshot_sink_close(t->sink, keep);
+    if (!keep) sweeper_look(t->node->sweeper);
     mem_free(t);
 }
 
@@ -373,6 +399,12 @@ static void on_begin(struct snapshot_taking *t, const struct peer_frame *frame) 
     if (snapshot_sink_begin(n->group_dir, begin.files, options.place_seed, node_wake, n, &t->sink, &error) !=
         RC_OK) {
         refuse(t, error.text);
+        return;
+    }
+    const struct snapshot_manifest *m = snapshot_sink_about(t->sink);
+    if (m->applied.index != t->index || m->applied.term != t->snapshot_term ||
+        m->members_index != t->members_index) {
+        refuse(t, "its beginning and its manifest contradict each other");
         return;
     }
     struct snapshot_place place = snapshot_sink_place(t->sink);
