@@ -114,7 +114,10 @@ void observe_append(struct cluster *c, struct cl_node *n, uint64_t first, struct
             cluster_violation(c, "node %" PRIu64 " drops entry %" PRIu64 ", committed is %" PRIu64, n->id,
                               index, n->commit_index);
         }
-        if (index <= c->commit_count && c->commits[index - 1].chain == clog_at(log, index)->chain) {
+        /* One that has not heard of the term in which it was committed was not counted, and may still follow a leader of
+         * a term before. */
+        if (index <= c->commit_count && c->commits[index - 1].commit_term <= n->term &&
+            c->commits[index - 1].chain == clog_at(log, index)->chain) {
             cluster_violation(c, "node %" PRIu64 " drops entry %" PRIu64 ", which is committed elsewhere",
                               n->id, index);
         }

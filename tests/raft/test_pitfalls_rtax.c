@@ -273,6 +273,34 @@ TEST(x1_a_second_leader_of_a_term_is_not_believed) {
     EXPECT_SAID(c, "1 calls that invalid");
     leave(c);
 }
+TEST(x1_senseless_snapshots_change_nothing) {
+    struct raft_members good = {0}, learners = {0};
+    members_put(&good, 1, RAFT_VOTER);
+    members_put(&learners, 1, RAFT_LEARNER);
+    const struct raft_event sound = {.type = RAFT_EVENT_SNAPSHOT,
+                                     .peer = 2,
+                                     .term = 4,
+                                     .index = 9,
+                                     .snapshot_term = 3,
+                                     .members = &good,
+                                     .members_index = 5};
+    struct raft_event bad[7];
+    for (size_t i = 0; i < 7; i++) bad[i] = sound;
+    bad[0].index = 0;
+    bad[1].snapshot_term = 0;
+    bad[2].snapshot_term = 5;
+    bad[3].members = NULL;
+    bad[4].members = &learners;
+    bad[5].members_index = 10;
+    bad[6].peer = 1;
+    struct cluster *c = play("nodes 3 puppets; given 1 t2 log 1 1");
+    for (size_t i = 0; i < 7; i++) EXPECT_NOTE(!cluster_step(c, &c->nodes[1], bad[i]), "case %zu", i);
+    EXPECT_EQ_INT(term_of(c, 1), 2);
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_INSTALLED}));
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_STORED, .store_id = 1}));
+    EXPECT(!cluster_step(c, &c->nodes[1], (struct raft_event){.type = RAFT_EVENT_APPLIED, .index = 1}));
+    leave(c);
+}
 TEST(x1_an_append_without_the_entries_it_announces) {
     struct cluster *c = play("nodes 3 puppets");
     struct raft_message m = {.kind = RAFT_APPEND, .from = 2, .to = 1, .term = 1, .entry_count = 3};
