@@ -99,6 +99,28 @@ bool cluster_join_address(struct slice host, int port, char *out) {
     return true;
 }
 
+bool cluster_normal_address(struct slice text, char *out) {
+    char host[CLUSTER_HOST_CAP], address[CLUSTER_ADDRESS_CAP];
+    int port;
+    int64_t peer_port = 0;
+    const char *at = text.len > 0 ? memchr(text.data, '@', text.len) : NULL;
+    if (at != NULL) {
+        size_t len = (size_t)(at - text.data);
+        struct slice digits = slice_make(at + 1, text.len - len - 1);
+        if (!parse_i64(digits, &peer_port) || peer_port < 1 || peer_port > PORT_MAX) return false;
+        text.len = len;
+    }
+    if (!cluster_split_address(text, host, &port) || !cluster_join_address(slice_of(host), port, address))
+        return false;
+    size_t len = strlen(address);
+    if (at != NULL && peer_port != port + CLUSTER_BUS_OFFSET) {
+        int more = snprintf(address + len, sizeof address - len, "@%d", (int)peer_port);
+        if (more < 0 || (size_t)more >= sizeof address - len) return false;
+    }
+    memcpy(out, address, strlen(address) + 1);
+    return true;
+}
+
 /* --- who is what --- */
 
 static bool is_failing(const struct cluster_state *state, const struct cluster_member *m, int64_t after_ms) {

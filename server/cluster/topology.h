@@ -71,6 +71,10 @@ bool cluster_split_address(struct slice address, char *host, int *port);
 /* `out` has CLUSTER_ADDRESS_CAP bytes. False when it does not fit, or the host has characters that are in no address. */
 bool cluster_join_address(struct slice host, int port, char *out);
 
+/* The same address in the form others use, "@peerport" behind it allowed: "[::1]:6379@7000". `out` has
+ * CLUSTER_ADDRESS_CAP bytes. False when it is none. */
+bool cluster_normal_address(struct slice text, char *out);
+
 /* --- who is what --- */
 
 /* A member as clients see it. */

@@ -5,12 +5,9 @@
 #include "num.h"
 #include "server.h"
 
-/* "host:port" into its normal form; false after answering. */
+/* "host:port", or "host:port@peerport", into its normal form; false after answering. */
 static bool take_address(struct cmd_ctx *c, struct slice arg, char *out) {
-    char host[CLUSTER_HOST_CAP];
-    int port;
-    if (cluster_split_address(arg, host, &port) && cluster_join_address(slice_of(host), port, out))
-        return true;
+    if (cluster_normal_address(arg, out)) return true;
     reply_errorf(c->reply, "ERR Invalid node address specified: %.*s", cmd_quoted(arg), arg.data);
     return false;
 }

@@ -339,10 +339,8 @@ struct address_list {
 
 /* NULL, or what is wrong with it. */
 static const char *add_address(struct address_list *list, struct slice text) {
-    char host[CLUSTER_HOST_CAP], address[CLUSTER_ADDRESS_CAP];
-    int port;
-    if (!cluster_split_address(text, host, &port) || !cluster_join_address(slice_of(host), port, address))
-        return "argument(s) must be addresses, as host:port";
+    char address[CLUSTER_ADDRESS_CAP];
+    if (!cluster_normal_address(text, address)) return "argument(s) must be addresses, as host:port";
     for (int i = 0; i < list->count; i++)
         if (strcmp(list->items[i], address) == 0) return "an address is there twice";
     if (list->count == CLUSTER_MEMBERS_MAX) return "too many addresses";

@@ -216,4 +216,23 @@ TEST(a_node_that_is_no_member_has_no_self) {
     EXPECT(view_of(&s)->self == NULL);
 }
 
+static void check_normal(const char *text, const char *expected) {
+    char out[CLUSTER_ADDRESS_CAP] = "untouched";
+    bool is_one = cluster_normal_address(slice_of(text), out);
+    EXPECT(is_one == (expected != NULL));
+    EXPECT(strcmp(out, expected != NULL ? expected : "untouched") == 0);
+}
+
+TEST(an_address_may_say_where_peers_are_when_that_does_not_follow_from_it) {
+    check_normal("a.example:6379", "a.example:6379");
+    check_normal("a.example:6379@7000", "a.example:6379@7000");
+    check_normal("a.example:6379@16379", "a.example:6379");
+    check_normal("::1:6379@7", "[::1]:6379@7");
+    check_normal("a.example:6379@", NULL);
+    check_normal("a.example:6379@0", NULL);
+    check_normal("a.example:6379@65536", NULL);
+    check_normal("a.example@7000", NULL);
+    check_normal("", NULL);
+}
+
 TEST_MAIN
