@@ -876,10 +876,16 @@ static void promote(struct node *n) {
     if (any && change(n, &wanted) == RAFT_TAKEN) node_log("Learners that have caught up become voters");
 }
 
+/* Until a configuration with this node in it is committed, for one that is not may be lost again, and nobody would know
+ * this node. */
+static bool is_being_let_in(const struct node *n) {
+    return n->identity.first.count == 0 && !n->identity.was_member;
+}
+
 /* The configuration in force has changed: is this node (still) one of it? */
 void node_membership_moved(struct node *n, bool is_member) {
     n->is_member = is_member;
-    n->joining = !is_member && !n->identity.was_member;
+    n->joining = is_being_let_in(n);
 }
 
 static void settle_membership(struct node *n) {
@@ -887,6 +893,7 @@ static void settle_membership(struct node *n) {
     if (n->is_member && !n->identity.was_member) {
         n->identity.was_member = true;
         if (store_identity(n) != RC_OK) n->identity.was_member = false;
+        n->joining = is_being_let_in(n);
     }
     bool removed = !n->is_member && n->identity.was_member;
     if (removed == n->removed) return;
@@ -908,7 +915,7 @@ void node_tend_cluster(struct node *n) {
     if (n->identity.stage == IDENTITY_BLANK && wants_to_form(n)) {
         try_to_form(n);
         if (n->identity.stage == IDENTITY_BLANK) ask_who(n);
-    } else if (n->identity.stage == IDENTITY_BLANK || (n->joining && n->identity.first.count == 0)) {
+    } else if (n->identity.stage == IDENTITY_BLANK || n->joining) {
         ask_to_join(n);
     }
 }
