@@ -66,6 +66,7 @@ static struct {
     struct node_seen nodes[MACHINES_MAX];
     struct leader *leaders;
     size_t leader_count;
+    uint64_t snapshots;
     bool tracing;
 } seen;
 
@@ -387,6 +388,7 @@ LOOK(enum rc, raft_log_reset, struct raft_log *log, struct log_mark mark, const 
         sim_fail("%s installs a snapshot of what is not committed", here()->name);
     if (hard != NULL) note_hard_state(here(), d, hard);
     d->mark = d->last = d->last_least = mark.index;
+    seen.snapshots++;
     return rc;
 }
 
@@ -463,6 +465,9 @@ int observe_leader(void) {
 
 uint64_t observe_entries(void) {
     return seen.committed;
+}
+uint64_t observe_snapshots(void) {
+    return seen.snapshots;
 }
 uint64_t observe_terms(void) {
     return seen.leader_count;

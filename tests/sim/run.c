@@ -186,6 +186,10 @@ void run_seed(const struct run_options *options, struct run_result *result) {
     struct history *h = history_new();
     live(options, h, result);
     result->entries = observe_entries();
+    result->terms = observe_terms();
+    result->snapshots = observe_snapshots();
+    struct network_stats network = network_stats();
+    result->astray = network.dropped + network.copied + network.reordered;
     cluster_end();
     network_end();
     observe_end();
