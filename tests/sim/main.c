@@ -6,7 +6,8 @@
  *     sim --seed 17 --verbose      one, with everything it says; with --trace, everything the nodes say to each other
  *     sim --seed 17 --twice        one, two times: the same seed must give the same run
  *
- *     --machines N  --seconds N  --faults MASK     instead of what the seed says
+ *     --machines N  --seconds N  --faults MASK     instead of what the seed says (bits: enum fault in plan.h)
+ *     --never MASK                                 faults that do not occur, whatever the seed says
  *     --history FILE                               what the clients saw, in the words of tests/check */
 #include "plan.h"
 #include "run.h"
@@ -67,13 +68,14 @@ static void describe(const struct run_result *r) {
     printf("  operations: %" PRIu64 ", answered %" PRIu64 ", refused %" PRIu64 ", unknown %" PRIu64 "%s\n",
            r->operations, r->answered, r->refused, r->unknown, r->undecided ? "; the checker gave up" : "");
     printf("  entries %" PRIu64 ", terms %" PRIu64 ", snapshots installed %" PRIu64 ", starts %" PRIu64
-           ", frames astray %" PRIu64 "\n",
-           r->entries, r->terms, r->snapshots, r->starts, r->astray);
+           ", frames astray %" PRIu64 ", machines replaced %" PRIu64 "\n",
+           r->entries, r->terms, r->snapshots, r->starts, r->astray, r->replaced);
     printf("  faults:%s\n", faults);
 }
 
 static int usage(void) {
     fputs("usage: sim [--seed N] [--seeds N | --for SECONDS] [--machines N] [--seconds N] [--faults MASK] "
+          "[--never MASK] "
           "[--history FILE] [--twice] [--verbose] [--trace]\n",
           stderr);
     return 2;
@@ -114,6 +116,8 @@ int main(int argc, char **argv) {
             options.machines = (int)value;
         else if (strcmp(word, "--seconds") == 0)
             options.seconds = value;
+        else if (strcmp(word, "--never") == 0)
+            options.never = (uint32_t)value;
         else if (strcmp(word, "--faults") == 0)
             options.faults = (uint32_t)value;
         else
