@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum action {
     DELIVER,
@@ -498,9 +499,8 @@ static bool is_well(struct walker *w, uint64_t wanted_commit) {
     return true;
 }
 
-static void recover(struct walker *w, const struct walk_options *o) {
+static void everybody_up(struct walker *w) {
     struct cluster *c = w->c;
-    say(c, "-- from now on nothing goes wrong\n");
     cluster_heal(c);
     c->install = INSTALL_WORKS;
     for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
@@ -509,35 +509,88 @@ static void recover(struct walker *w, const struct walk_options *o) {
         n->is_lazy = false;
         if (n->up) cluster_apply(c, id, SIZE_MAX);
     }
-    bool was_level =
-        false; /* first everybody becomes level without anything new to carry the news, then the new is done */
-    uint64_t wanted = UINT64_MAX, wanted_term = 0, step = c->options.heartbeat_us / 2;
-    for (uint64_t us = 0; us < 60 * c->options.election_us; us += step) {
+}
+
+/* What is asked of a cluster: a read and a write; asked again when they were lost with the leader that took them. */
+struct errand {
+    uint64_t index, term; /* of the write; 0: not asked yet */
+};
+
+static void ask(struct walker *w, struct errand *e) {
+    struct cluster *c = w->c;
+    struct cl_node *leader = cluster_leader(c);
+    if (leader == NULL || !leader->readable) return;
+    bool is_lost = clog_term(&leader->log, e->index) != e->term && leader->log.mark_index < e->index;
+    if (e->index != 0 && !is_lost) return;
+    e->index = 0;
+    cluster_read(c, leader->id);
+    if (cluster_propose(c, leader->id, 1)) *e = (struct errand){clog_last(&leader->log), leader->term};
+    cluster_settle(c);
+}
+
+static bool is_done(struct walker *w, const struct errand *e) {
+    const struct cl_node *leader = cluster_leader(w->c);
+    return e->index != 0 && leader != NULL && leader->readable && leader->commit_index >= e->index &&
+           leader->read_count == 0;
+}
+
+_Noreturn static void give_up(struct walker *w, const struct walk_options *o, const char *what) {
+    for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
+        if (w->c->nodes[id].exists) say_status(w->c, &w->c->nodes[id]);
+    }
+    flush_trace(w, o);
+    cluster_violation(w->c, "%s", what);
+}
+
+enum { PATIENCE = 60 }; /* time-outs */
+
+/* One node is cut off, wholly, in one direction, or from some; the others are a majority of every configuration, and all
+ * connected. They get things done. */
+static void limp(struct walker *w, const struct walk_options *o) {
+    struct cluster *c = w->c;
+    struct cl_node *n = choose_victim(w);
+    if (n == NULL) return;
+    n->retired = true;
+    bool are_enough = all_have_quorums(c);
+    n->retired = false;
+    if (!are_enough) return;
+    bool in = chance(w, 60), out = !in || chance(w, 60);
+    uint64_t share = chance(w, 50) ? 100 : below(w, 100);
+    for (size_t id = 1; id <= CL_NODES_MAX; id++) {
+        bool is_cut = chance(w, share);
+        c->blocked[id][n->id] = in && is_cut;
+        c->blocked[n->id][id] = out && is_cut;
+    }
+    say(c, "-- what goes%s%s %" PRIu64 " gets lost, from or to %" PRIu64 " of 100\n", in ? " to" : "",
+        out ? " from" : "", n->id, share);
+    struct errand e = {0};
+    uint64_t step = c->options.heartbeat_us / 2;
+    for (uint64_t us = 0; us < PATIENCE * c->options.election_us; us += step) {
         flush_trace(w, o);
         cluster_pass(c, step);
         cluster_settle(c);
-        struct cl_node *leader = cluster_leader(c);
+        ask(w, &e);
+        if (is_done(w, &e)) return;
+    }
+    give_up(w, o, "a majority is connected and gets nothing done");
+}
+
+/* Nothing goes wrong any more: first everybody becomes level, without anything new to carry the news; then new things are
+ * done, by everybody. */
+static void recover(struct walker *w, const struct walk_options *o) {
+    struct cluster *c = w->c;
+    bool was_level = false;
+    struct errand e = {0};
+    uint64_t step = c->options.heartbeat_us / 2;
+    for (uint64_t us = 0; us < PATIENCE * c->options.election_us; us += step) {
+        flush_trace(w, o);
+        cluster_pass(c, step);
+        cluster_settle(c);
         was_level |= is_well(w, 0);
-        if (leader == NULL || !leader->readable || !was_level) continue;
-        if (wanted != UINT64_MAX && clog_term(&leader->log, wanted) != wanted_term &&
-            leader->log.mark_index < wanted) {
-            wanted = UINT64_MAX; /* lost with the leader that took it */
-        }
-        if (wanted == UINT64_MAX) {
-            cluster_read(c, leader->id);
-            if (cluster_propose(c, leader->id, 1)) {
-                wanted = clog_last(&leader->log);
-                wanted_term = leader->term;
-            }
-            cluster_settle(c);
-        }
-        if (wanted != UINT64_MAX && is_well(w, wanted)) return;
+        if (was_level) ask(w, &e);
+        if (is_done(w, &e) && is_well(w, e.index)) return;
     }
-    for (uint64_t id = 1; id <= CL_NODES_MAX; id++) {
-        if (c->nodes[id].exists) say_status(c, &c->nodes[id]);
-    }
-    flush_trace(w, o);
-    cluster_violation(c, "the cluster does not recover");
+    give_up(w, o, "the cluster does not recover");
 }
 
 static void count(struct walker *w) {
@@ -564,6 +617,11 @@ void walk(const struct walk_options *options, struct walk_counts *counts) {
     w.c = cluster_new(&o);
     draw_life(&w);
     go_wrong(&w, options);
+    say(w.c, "-- from now on nothing goes wrong\n");
+    memset(w.paused, 0, sizeof w.paused);
+    everybody_up(&w);
+    if (chance(&w, 40)) limp(&w, options);
+    everybody_up(&w);
     recover(&w, options);
     count(&w);
     cluster_free(w.c);

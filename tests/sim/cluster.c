@@ -88,6 +88,10 @@ static void arguments(struct machine *m, struct start *s) {
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) s->argv[s->argc++] = (char *)(size_t)own[i];
     for (size_t i = 0; cluster.options.args[i] != NULL; i++)
         s->argv[s->argc++] = (char *)(size_t)cluster.options.args[i];
+    if (cluster.options.nodes != NULL) {
+        s->argv[s->argc++] = (char *)(size_t)(m->joins ? "--join" : "--cluster-nodes");
+        s->argv[s->argc++] = (char *)(size_t)cluster.options.nodes;
+    }
     s->argv[s->argc] = NULL;
 }
 

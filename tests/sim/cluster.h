@@ -13,6 +13,7 @@ struct machine {
     char name[16];
     struct disk *disk;
     struct process *process; /* NULL: none runs */
+    bool joins;              /* as a new node, to the cluster that is there */
     bool powered, restarts;  /* restarts: a supervisor starts the process again when it ends */
     struct sim_timer restart;
     uint64_t starts, failures; /* processes that ended by themselves with an error */
@@ -31,6 +32,7 @@ struct machine {
 struct cluster_options {
     int machines;
     const char *args[24]; /* of every server, besides where it lives and listens; NULL-terminated */
+    const char *nodes;    /* the addresses of all; NULL: there is only one */
 };
 
 void cluster_begin(const struct cluster_options *options);

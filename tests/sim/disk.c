@@ -16,7 +16,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SECTOR = 512 };
+enum { SECTOR = 512, PAGE = 4096 };
 
 /* A name appeared, went, or moved: what it takes to undo it. */
 struct name_change {
@@ -245,6 +245,11 @@ enum rc disk_remove(struct disk *d, const char *path) {
 
 /* Before the data changes: what a power cut may go back to. */
 static void touch(struct inode *i) {
+    /* A page that is written to again is dirty again, all of it. */
+    if (i->lost && i->data.len <= PAGE) {
+        i->lost = false;
+        i->dirty = true;
+    }
     if (i->dirty) return;
     if (!i->lost) {
         buf_clear(&i->durable);
@@ -444,6 +449,7 @@ static int open_from(struct inode *from, const char *path, int flags) {
     if (writable && i->is_dir) return refuse(EISDIR);
     if ((flags & O_TRUNC) && writable && i->data.len > 0) {
         touch(i);
+        i->lost = false;
         buf_clear(&i->data);
     }
     struct sim_file *f = file_new(i);

@@ -2,6 +2,7 @@
 #include "network.h"
 
 #include "mem.h"
+#include "peer_frame.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -226,6 +227,58 @@ static void arrive(struct sim_timer *t) {
     free_if_done(s);
 }
 
+/* A frame of its own, ahead of what was sent before it or behind what is sent after it. */
+static void send_astray(struct socket *s, struct slice frame) {
+    struct segment *g = mem_calloc(1, sizeof *g);
+    buf_add_slice(&g->data, frame);
+    g->arrives_us = world_now_us() + delay_of(s->host, s->peer_host) + sim_around(100 * SIM_MS);
+    s->sent_bytes += frame.len;
+    struct list *before = &s->sent;
+    while (before->prev != &s->sent &&
+           container_of(before->prev, struct segment, link)->arrives_us > g->arrives_us)
+        before = before->prev;
+    list_push_back(before, &g->link);
+    sim_timer_cancel(&s->arrival);
+    schedule(s);
+}
+
+static void send_frame(struct socket *s, struct slice frame, bool is_message) {
+    const struct link_manners *l = &net.links[s->host][s->peer_host];
+    net.stats.frames++;
+    if (is_message && sim_chance(l->drop_frame)) {
+        net.stats.dropped++;
+        return;
+    }
+    if (is_message && sim_chance(l->reorder_frame)) {
+        net.stats.reordered++;
+        send_astray(s, frame);
+    } else {
+        send_segment(s, frame.data, frame.len);
+    }
+    if (!is_message || !sim_chance(l->copy_frame)) return;
+    net.stats.copied++;
+    send_astray(s, frame);
+}
+
+/* Raft's messages travel each by itself. What is no frame ends that: the link carries something else from here on. */
+static void send_frames(struct socket *s, const char *data, size_t len) {
+    enum { FRAME_MAX = 1 << 30 };
+    struct peer_frame frame;
+    size_t size = 0, at = 0;
+    buf_add(&s->frame, data, len);
+    enum rc rc;
+    while ((rc = peer_frame_read(slice_make(s->frame.data + at, s->frame.len - at), FRAME_MAX, &frame,
+                                 &size)) == RC_OK) {
+        send_frame(s, slice_make(s->frame.data + at, size), frame.kind < PEER_HELLO);
+        at += size;
+    }
+    buf_drop(&s->frame, at);
+    if (rc != RC_INVALID) return;
+    s->is_peer_link = false;
+    send_segment(s, s->frame.data, s->frame.len);
+    buf_clear(&s->frame);
+}
+
 size_t socket_write(struct socket *s, const char *data, size_t len) {
     SIM_HEAP;
     CHECK(!s->closed);
@@ -235,7 +288,10 @@ size_t socket_write(struct socket *s, const char *data, size_t len) {
         s->blocked = true;
         len = room;
     }
-    if (len > 0) send_segment(s, data, len);
+    if (len > 0 && s->is_peer_link && s->from_initiator)
+        send_frames(s, data, len);
+    else if (len > 0)
+        send_segment(s, data, len);
     return len;
 }
 

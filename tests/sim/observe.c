@@ -63,9 +63,14 @@ static struct {
     size_t place_cap;
     uint64_t committed; /* the highest */
     struct durable durable[MACHINES_MAX];
+    struct durable *lost; /* of disks that were lost: they had it when they said so */
+    size_t lost_count;
     struct node_seen nodes[MACHINES_MAX];
     struct leader *leaders;
     size_t leader_count;
+    uint64_t snapshots;
+    struct raft_members members; /* of the newest leader, committed */
+    uint64_t members_term;
     bool tracing;
 } seen;
 
@@ -176,6 +181,8 @@ static void check_complete(const struct machine *m, const struct raft *r, uint64
 static const struct durable *durable_of(uint64_t node_id) {
     for (int i = 0; i < MACHINES_MAX; i++)
         if (seen.durable[i].node_id == node_id) return &seen.durable[i];
+    for (size_t i = 0; i < seen.lost_count; i++)
+        if (seen.lost[i].node_id == node_id) return &seen.lost[i];
     return NULL;
 }
 
@@ -214,6 +221,10 @@ static void look_at_update(struct machine *m, struct raft *r, const struct raft_
         if (term == 0) continue; /* cut, or of a snapshot */
         committed_at(m, i, term, up->term);
         if (i == up->commit_index && up->role == RAFT_LEADER) check_durable(m, up->members, i, term);
+    }
+    if (up->role == RAFT_LEADER && up->term >= seen.members_term && up->members_index <= up->commit_index) {
+        seen.members_term = up->term;
+        seen.members = *up->members;
     }
     n->role = up->role;
     n->term = up->term;
@@ -387,6 +398,7 @@ LOOK(enum rc, raft_log_reset, struct raft_log *log, struct log_mark mark, const 
         sim_fail("%s installs a snapshot of what is not committed", here()->name);
     if (hard != NULL) note_hard_state(here(), d, hard);
     d->mark = d->last = d->last_least = mark.index;
+    seen.snapshots++;
     return rc;
 }
 
@@ -451,6 +463,15 @@ LOOK(void, ks_set_applied, struct keyspace *ks, struct ks_applied applied) {
 
 /* --- questions --- */
 
+bool observe_is_member(uint64_t node_id) {
+    return members_find(&seen.members, node_id) != NULL;
+}
+
+bool observe_is_voter(uint64_t node_id) {
+    const struct raft_member *m = members_find(&seen.members, node_id);
+    return m != NULL && m->seat == RAFT_VOTER;
+}
+
 int observe_leader(void) {
     int best = -1;
     for (int i = 0; i < cluster_size(); i++) {
@@ -463,6 +484,9 @@ int observe_leader(void) {
 
 uint64_t observe_entries(void) {
     return seen.committed;
+}
+uint64_t observe_snapshots(void) {
+    return seen.snapshots;
 }
 uint64_t observe_terms(void) {
     return seen.leader_count;
@@ -517,7 +541,8 @@ void observe_process_gone(struct machine *m) {
 
 void observe_wiped(struct machine *m) {
     SIM_HEAP;
-    mem_free(seen.durable[m->host].terms);
+    seen.lost = mem_realloc(seen.lost, (seen.lost_count + 1) * sizeof *seen.lost);
+    seen.lost[seen.lost_count++] = seen.durable[m->host];
     memset(&seen.durable[m->host], 0, sizeof seen.durable[m->host]);
 }
 
@@ -535,6 +560,8 @@ void observe_end(void) {
         }
     mem_free(seen.places);
     mem_free(seen.leaders);
+    for (size_t i = 0; i < seen.lost_count; i++) mem_free(seen.lost[i].terms);
+    mem_free(seen.lost);
     for (int i = 0; i < MACHINES_MAX; i++) mem_free(seen.durable[i].terms);
     memset(&seen, 0, sizeof seen);
 }

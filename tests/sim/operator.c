@@ -1,30 +1,129 @@
-/* See operator.h. */
+/* See operator.h. A replacement's life; at each step the operator asks again until it is done:
+ *
+ *   REMOVING --the configuration has forgotten the node--> new disk, --join --> JOINING --the new node is a voter--> idle
+ */
 #include "operator.h"
 
 #include "clients.h"
 #include "cluster.h"
 #include "observe.h"
 
-static struct question *asked;
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LOOK_US = 300 * SIM_MS, ASK_AGAIN_US = 2 * SIM_SECOND, JOIN_WITHIN_US = 20 * SIM_SECOND };
+
+static struct {
+    struct question *transfer, *question;
+    struct sim_timer timer;
+    enum { NOTHING, REMOVING, JOINING } state;
+    int machine;
+    uint64_t old_id, asked_us, joining_since_us, replaced;
+} operator;
 
 int operator_leader(void) {
     return observe_leader();
 }
 
+/* --- leadership --- */
+
 static void transferred(void *arg, const char *reply) {
     (void)arg;
-    asked = NULL;
+    operator.transfer = NULL;
     sim_log("operator: transfer: %s", reply ? reply : "(no answer)");
 }
 
 void operator_transfer(void) {
     static const struct slice words[] = {{"RAFT.TRANSFER_LEADER", 20}};
     int to = operator_leader();
-    if (asked != NULL || to < 0) return;
-    asked = ask(OPERATOR_HOST, to, 3 * SIM_SECOND, 1, words, transferred, NULL);
+    if (operator.transfer != NULL || to<0) return;
+    operator.transfer = ask(OPERATOR_HOST, to, 3 * SIM_SECOND, 1, words, transferred, NULL);
+}
+
+/* --- replacing --- */
+
+static void removed(void *arg, const char *reply) {
+    (void)arg;
+    operator.question = NULL;
+    sim_log("operator: removal of %016" PRIx64 ": %s", operator.old_id, reply ? reply : "(no answer)");
+}
+
+static void ask_for_removal(void) {
+    char name[20];
+    int leader = operator_leader();
+    if (operator.question != NULL || leader<0 || world_now_us() < operator.asked_us) return;
+    operator.asked_us = world_now_us() + ASK_AGAIN_US;
+    snprintf(name, sizeof name, "%016" PRIx64, operator.old_id);
+    struct slice words[] = {SLICE("RAFT.NODE"), SLICE("REMOVE"), slice_of(name)};
+    operator.question = ask(OPERATOR_HOST, leader, ASK_AGAIN_US, 3, words, removed, NULL);
+}
+
+static void begin_joining(struct machine *m) {
+    machine_wipe(m);
+    m->joins = true;
+    machine_power_on(m);
+    operator.state = JOINING;
+    operator.joining_since_us = world_now_us();
+}
+
+static void look(struct sim_timer *t) {
+    struct machine *m = cluster_machine(operator.machine);
+    if (operator.state == REMOVING && observe_is_member(operator.old_id)) {
+        ask_for_removal();
+    } else if (operator.state == REMOVING) {
+        begin_joining(m);
+    } else if (m->node_id != operator.old_id && observe_is_voter(m->node_id)) {
+        sim_log("operator: %s is replaced", m->name);
+        operator.state = NOTHING;
+        operator.replaced++;
+        return;
+    } else if (world_now_us() - operator.joining_since_us> JOIN_WITHIN_US && !observe_is_member(m->node_id)) {
+        /* Let in by a leader that was none for long, say: the next node of this machine tries. */
+        sim_log("operator: %s is not let in, and tries as a new node", m->name);
+        begin_joining(m);
+    } else {
+        machine_power_on(m);
+        machine_start(m);
+    }
+    sim_timer_set(t, world_now_us() + LOOK_US, look);
+}
+
+void operator_replace(int machine, bool lost_first) {
+    struct machine *m = cluster_machine(machine);
+    if (operator.state != NOTHING || cluster_size() < 3 || m->node_id == 0 || !observe_is_voter(m->node_id))
+        return;
+    sim_log("operator: replaces %s, %016" PRIx64 "%s", m->name, m->node_id,
+            lost_first ? ", whose disk is lost" : "");
+    operator.state = REMOVING;
+    operator.machine = machine;
+    operator.old_id = m->node_id;
+    operator.asked_us = 0;
+    if (lost_first) machine_wipe(m);
+    sim_timer_set(&operator.timer, world_now_us() + LOOK_US, look);
+}
+
+bool operator_is_idle(char *why, unsigned long cap) {
+    if (operator.state == NOTHING) return true;
+    snprintf(why, cap, "%s is still %s",
+             cluster_machine(operator.machine)->name, operator.state == REMOVING ? "a member" : "not let in");
+    return false;
+}
+
+bool operator_works_at(int machine) {
+    return operator.state != NOTHING && operator.machine == machine && !cluster_machine(machine)->powered;
+}
+
+uint64_t operator_replaced(void) {
+    return operator.replaced;
+}
+
+void operator_begin(void) {
+    memset(&operator, 0, sizeof operator);
 }
 
 void operator_end(void) {
-    if (asked != NULL) question_free(asked);
-    asked = NULL;
+    if (operator.transfer != NULL) question_free(operator.transfer);
+    if (operator.question != NULL) question_free(operator.question);
+    sim_timer_cancel(&operator.timer);
+    memset(&operator, 0, sizeof operator);
 }

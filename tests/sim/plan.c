@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",       "stop",      "power",     "power-all",  "pause",       "cut",
-    "one-way",    "ring",      "clog",      "loss",       "frames",      "disk-slow",
-    "disk-stall", "disk-sync", "disk-full", "clock-jump", "clock-drift", "transfer"};
+    "kill",      "stop",       "power",       "power-all", "pause",     "cut",        "one-way",
+    "ring",      "clog",       "loss",        "frames",    "disk-slow", "disk-stall", "disk-sync",
+    "disk-full", "clock-jump", "clock-drift", "transfer",  "replace",   "lost"};
 
 const char *fault_name(enum fault f) {
     return names[f];
@@ -142,7 +142,9 @@ static void undo_one(enum fault f, int machine) {
     switch (f) {
     case FAULT_KILL: machine_start(m); break;
     case FAULT_POWER:
-    case FAULT_POWER_ALL: machine_power_on(m); break;
+    case FAULT_POWER_ALL:
+        if (!operator_works_at(machine)) machine_power_on(m);
+        break;
     case FAULT_PAUSE: machine_resume(m); break;
     case FAULT_CUT:
     case FAULT_ONE_WAY:
@@ -158,6 +160,8 @@ static void undo_one(enum fault f, int machine) {
     case FAULT_STOP:
     case FAULT_CLOCK_JUMP:
     case FAULT_TRANSFER:
+    case FAULT_REPLACE:
+    case FAULT_LOST:
     case FAULT_KINDS: break;
     }
 }
@@ -217,6 +221,8 @@ static void do_fault(enum fault f) {
     }
     case FAULT_CLOCK_DRIFT: machine_drift(m, 1 + ((double)sim_below(2001) - 1000) / 20000.0); break;
     case FAULT_TRANSFER: operator_transfer(); return;
+    case FAULT_REPLACE:
+    case FAULT_LOST: operator_replace(who, f == FAULT_LOST); return;
     case FAULT_KINDS: break;
     }
     undo_after(f, who, lasts);
@@ -231,7 +237,7 @@ static void next_fault(struct sim_timer *t) {
     sim_timer_set(t, world_now_us() + sim_around(plan.mean_us), next_fault);
 }
 
-void plan_begin(uint32_t faults) {
+void plan_begin(uint32_t faults, uint32_t never) {
     memset(&plan, 0, sizeof plan);
     plan.mean_us = sim_between(200, 4000) * SIM_MS;
     plan.faults = faults;
@@ -240,6 +246,7 @@ void plan_begin(uint32_t faults) {
         for (int f = 0; f < FAULT_KINDS; f++)
             if (sim_chance(density)) plan.faults |= 1u << f;
     }
+    plan.faults &= ~never;
     uint64_t delay = sim_chance(0.7) ? sim_between(50, 1000) : sim_between(1000, 50000);
     for (int a = 0; a < HOSTS_MAX; a++)
         for (int b = 0; b < HOSTS_MAX; b++) network_link(a, b)->delay_us = delay;
@@ -263,6 +270,7 @@ void plan_repair(void) {
         /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c). A member of a cluster
          * ends by itself then, so that it is; one that is alone goes on serving reads until somebody restarts it. */
         if (m->disk->ingest_failed && cluster_size() == 1) machine_kill(m);
+        if (operator_works_at(i)) continue;
         machine_power_on(m);
         machine_start(m);
     }

@@ -24,12 +24,14 @@ enum fault {
     FAULT_CLOCK_JUMP,
     FAULT_CLOCK_DRIFT,
     FAULT_TRANSFER, /* leadership is moved */
+    FAULT_REPLACE,  /* a node is taken out, and its machine joins as a new one */
+    FAULT_LOST,     /* a disk is lost, and its machine replaced */
     FAULT_KINDS
 };
 
 const char *fault_name(enum fault f);
 /* `faults`: a bit for each that may occur; 0: chance decides which. */
-void plan_begin(uint32_t faults);
+void plan_begin(uint32_t faults, uint32_t never);
 void plan_end(void);
 void plan_hostile(bool on); /* calm: faults end by themselves, no new ones begin */
 void plan_repair(void);     /* everything works, everybody is up */

@@ -35,6 +35,8 @@ static void tell_replay(void) {
         at += snprintf(more + at, sizeof more - (size_t)at, " --machines %d", now_running->machines);
     if (now_running->faults != 0)
         at += snprintf(more + at, sizeof more - (size_t)at, " --faults 0x%x", now_running->faults);
+    if (now_running->never != 0)
+        at += snprintf(more + at, sizeof more - (size_t)at, " --never 0x%x", now_running->never);
     if (now_running->seconds != 0)
         snprintf(more + at, sizeof more - (size_t)at, " --seconds %" PRIu64, now_running->seconds);
     fprintf(stdout, "replay with: sim --verbose --seed %" PRIu64 "%s\n", now_running->seed, more);
@@ -61,10 +63,8 @@ static void choose_options(struct cluster_options *o, int machines) {
                           memory[sim_below(3)],
                           "--raft-log-memtable",
                           memtable[sim_below(2)],
-                          machines > 1 ? "--cluster-nodes" : NULL,
-                          list,
                           NULL};
-    *o = (struct cluster_options){.machines = machines};
+    *o = (struct cluster_options){.machines = machines, .nodes = machines > 1 ? list : NULL};
     memcpy(o->args, args, sizeof args);
 }
 
@@ -96,6 +96,10 @@ static bool all_served(char *why, size_t cap) {
 static bool all_quiet(char *why, size_t cap) {
     snprintf(why, cap, "a client still waits");
     return clients_are_quiet();
+}
+
+static bool operator_done(char *why, size_t cap) {
+    return operator_is_idle(why, cap);
 }
 
 static void serve(const char *what, uint64_t within_us) {
@@ -148,17 +152,20 @@ static void live(const struct run_options *options, struct history *h, struct ru
                                       .moves = sim_chance(0.5) ? 0 : 0.05};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
-    plan_begin(options->faults);
+    operator_begin();
+    plan_begin(options->faults, options->never);
     trouble(options->seconds != 0 ? options->seconds : sim_between(10, 90));
     sim_log("-- everything is repaired");
     plan_repair();
     serve("after all faults, every client is served", SERVED_WITHIN_US);
+    until("the operator's work is done", SERVED_WITHIN_US, operator_done);
     clients_pause();
     until("the last answers come", 10 * SIM_SECOND, all_quiet);
     until("all nodes have equal data", SETTLED_WITHIN_US, observe_settled);
     check_history(h, result);
     result->faults = plan_faults();
     plan_end();
+    result->replaced = operator_replaced();
     operator_end();
     struct clients_stats stats = clients_stats();
     clients_end();
@@ -186,6 +193,10 @@ void run_seed(const struct run_options *options, struct run_result *result) {
     struct history *h = history_new();
     live(options, h, result);
     result->entries = observe_entries();
+    result->terms = observe_terms();
+    result->snapshots = observe_snapshots();
+    struct network_stats network = network_stats();
+    result->astray = network.dropped + network.copied + network.reordered;
     cluster_end();
     network_end();
     observe_end();

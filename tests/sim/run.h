@@ -9,13 +9,15 @@ struct run_options {
     uint64_t seed;
     int machines;     /* 0: chance decides, 1 to 7 */
     uint32_t faults;  /* a bit for each; 0: chance decides */
+    uint32_t never;   /* faults that do not occur, whatever chance says */
     uint64_t seconds; /* of faults; 0: chance decides */
     bool verbose, trace;
     const char *history_path; /* NULL: not written */
 };
 
 struct run_result {
-    uint64_t simulated_us, steps, digest, operations, answered, refused, unknown, entries, starts;
+    uint64_t simulated_us, steps, digest, operations, answered, refused, unknown, entries, starts, terms,
+        snapshots, astray, replaced;
     uint32_t faults;
     int machines;
     bool undecided; /* the checker gave up on a history: neither good nor bad */
