@@ -45,7 +45,6 @@ struct forward {
     struct buf reads; /* the requests of unanswered reads, to be asked again, from reads_at on */
     size_t reads_at;
     size_t others; /* what is expected beside those: it cannot be asked again */
-    struct buf request;
 };
 
 /* --- who leads --- */
@@ -296,15 +295,15 @@ static struct forward *forward_of(struct node *n, struct conn *c) {
 }
 
 /* What the client changed here in between (SELECT, HELLO) is told there before its next command. */
-static void tell_session(struct forward *f) {
+static void tell_session(struct forward *f, struct buf *out) {
     const struct session *s = &f->conn->session;
     if (f->db != s->db) {
-        buf_printf(&f->request, "SELECT %d\r\n", s->db);
+        buf_printf(out, "SELECT %d\r\n", s->db);
         push(f, (struct expected){.kind = OURS});
         f->others++;
     }
     if (f->resp != s->resp) {
-        buf_printf(&f->request, "HELLO %d\r\n", s->resp);
+        buf_printf(out, "HELLO %d\r\n", s->resp);
         push(f, (struct expected){.kind = OURS});
         f->others++;
     }
@@ -332,19 +331,17 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     if (members_find(&n->members, n->leader_id) == NULL) return CONN_HOLD;
     struct forward *f = forward_of(n, c);
     if (!is_ready(n, f)) return CONN_HOLD;
-    buf_clear(&f->request);
-    tell_session(f);
-    size_t told = f->request.len;
-    add_request(&f->request, argc, argv);
-    upstream_send(f->upstream, buf_slice(&f->request));
+    struct buf *out = upstream_out(f->upstream);
+    tell_session(f, out);
+    size_t told = out->len;
+    add_request(out, argc, argv);
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
     if (e.kind == FOR_CLIENT && (cmd->flags & CMD_READONLY)) {
-        e.len = f->request.len - told;
-        buf_add(&f->reads, f->request.data + told, e.len);
+        e.len = out->len - told;
+        buf_add(&f->reads, out->data + told, e.len);
     }
     f->others += e.len == 0;
     push(f, e);
-    if (f->request.cap > 1 << 20) buf_free(&f->request);
     c->pending++;
     c->forwarded++;
     n->server.stats.commands_processed++;
@@ -379,7 +376,6 @@ void forward_close(struct conn *c) {
     mem_free(f->queue);
     buf_free(&f->literals);
     buf_free(&f->reads);
-    buf_free(&f->request);
     mem_free(f);
     c->pending -= owed; /* the connection is closing, and its end looks at what is left */
 }
