@@ -297,6 +297,7 @@ void node_keyspace_options(struct node *n, struct keyspace_options *out);
 int node_close_group(struct node *n); /* writes everything back; the exit code */
 void node_close_group_memory(struct node *n);
 void node_discard_group(struct node *n);
+bool node_discard_files(struct node *n); /* of the group, which is not open; false after saying why */
 
 /* cluster.c: forming, joining, changing */
 bool node_open_identity(struct node *n);
