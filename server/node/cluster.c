@@ -26,6 +26,7 @@ enum {
     CONTROL_TIMEOUT_MS = 2000,
     ASK_AGAIN_MS = 300,
     PROMOTE_LAG_MAX = 64, /* entries: a learner that close is a voter at once */
+    REFUSALS_MAX = 8,     /* without hearing a leader: the others know better who is a member */
 };
 
 /* On the wire: numbers are never reused. */
@@ -376,12 +377,9 @@ static void tell_formed(struct node *n, uint64_t id) {
 
 void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text) {
     if (code == PEER_WRONG_CLUSTER) tell_formed(n, id);
-    if (code == PEER_UNKNOWN_SENDER && n->identity.was_member && n->leader_id == 0 &&
-        ++n->refused_by_count >= 8 && !n->removed) {
+    if (code != PEER_UNKNOWN_SENDER || !n->identity.was_member || n->leader_id != 0) return;
+    if (++n->refused_by_count == REFUSALS_MAX)
         node_log("Node %016llx says: %s", (unsigned long long)id, text);
-        n->removed = true;
-        node_leadership_moved(n, n->readable);
-    }
 }
 
 static void on_form(struct node *n, struct peer_request *request, struct slice body) {
@@ -604,6 +602,7 @@ bool node_reset(struct node *n) {
     adopt_identity(n);
     n->members = (struct raft_members){.count = 0};
     n->members_index = 0;
+    n->refused_by_count = 0;
     n->is_member = n->joining = n->removed = false;
     peer_net_set_peers(n->peers, NULL, 0);
     node_identity_changed(n);
@@ -998,14 +997,21 @@ void node_membership_moved(struct node *n, bool is_member) {
     n->joining = is_being_let_in(n);
 }
 
+/* Whether this node is out: it read so in the log, or was away when that was written, and nobody takes its links. */
+static bool is_removed(const struct node *n) {
+    if (!n->identity.was_member) return false;
+    if (n->refused_by_count >= REFUSALS_MAX) return true;
+    return n->commit_index >= n->members_index && n->members.count > 0 ? !n->is_member : n->removed;
+}
+
 static void settle_membership(struct node *n) {
-    if (n->commit_index < n->members_index || n->members.count == 0) return;
-    if (n->is_member && !n->identity.was_member) {
+    if (n->leader_id != 0) n->refused_by_count = 0;
+    if (n->is_member && !n->identity.was_member && n->commit_index >= n->members_index) {
         n->identity.was_member = true;
         if (store_identity(n) != RC_OK) n->identity.was_member = false;
         n->joining = is_being_let_in(n);
     }
-    bool removed = !n->is_member && n->identity.was_member;
+    bool removed = is_removed(n);
     if (removed == n->removed) return;
     n->removed = removed;
     node_log(removed ? "This node was removed from its cluster: it serves no longer"

@@ -125,7 +125,7 @@ struct node {
     /* formed: it belongs to a cluster. open: log, state and core are there. The others: with the next turn. */
     bool formed, open, wants_open, wants_reset;
     bool is_member, joining, removed, forming_others, handed_over;
-    unsigned refused_by_count; /* since a link last came up */
+    unsigned refused_by_count; /* since a link last came up, or a leader was heard */
 
     struct peer_net *peers;
     struct raft_member met[RAFT_MEMBERS_MAX]; /* who spoke to this node while it was being let in */
