@@ -12,6 +12,7 @@ import cluster
 from cluster import Failure, RespError, wait_until
 from harness import Client
 
+WRITE_S_MAX = 10                    # an answer, or the end of the connection, comes sooner: forward-wait-ms is 4 seconds
 MISTAKES = ('WRONGTYPE', 'ERR')     # of a plain write, a definite error: nothing that a change of members may bring about
 
 
@@ -215,7 +216,7 @@ class Writers:
         self.over = threading.Event()
         self.lock = threading.Lock()
         self.acked, self.refused, self.errors = [set() for _ in range(count)], [set() for _ in range(count)], []
-        self.mistakes, self.longest_s = [], 0.0
+        self.silences, self.longest_s = [], 0.0
         self.threads = [threading.Thread(target=self.work, args=(i,), daemon=True) for i in range(count)]
         for t in self.threads:
             t.start()
@@ -223,15 +224,18 @@ class Writers:
     def work(self, number):
         client, n = None, 0
         while not self.over.is_set():
-            nodes = self.group.nodes
+            began = time.monotonic()
             try:
                 if client is None:
-                    client = Client(random.choice(nodes).port, timeout=10)
+                    node = random.choice(self.group.nodes)
+                    client = Client(node.port, timeout=WRITE_S_MAX)
                 n += 1
                 began = time.monotonic()
                 got = client.call('APPEND', f'writer:{number}', f'{n} ')
                 took = time.monotonic() - began
-            except OSError:
+            except OSError as e:
+                if time.monotonic() - began >= WRITE_S_MAX:
+                    self.silences.append(f'{node} said nothing for {WRITE_S_MAX} s: {e}')
                 if client:
                     client.sock.close()
                 client = None
@@ -275,6 +279,6 @@ class Writers:
             if denied:
                 raise Failure(f'writer:{number} holds {sorted(denied)[:10]}, which were refused')
         wrong = [e for e in self.errors if e.split(' ', 1)[0] in MISTAKES]
-        if wrong:
-            raise Failure(f'clients were told {wrong[:3]}')
+        if wrong or self.silences:
+            raise Failure(f'clients were told {wrong[:3]}; {self.silences[:3]}')
         return self.count()
