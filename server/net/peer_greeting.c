@@ -24,9 +24,10 @@ static bool is_same_cluster(const struct peer_origin *a, const struct peer_origi
     return a->group == b->group && memcmp(a->cluster, b->cluster, sizeof a->cluster) == 0;
 }
 
-/* Who belongs to no cluster yet may talk to everybody: what comes of it is the node's. */
-static bool clusters_conflict(const struct peer_origin *a, const struct peer_origin *b) {
-    return !is_blank(a) && !is_blank(b) && !is_same_cluster(a, b);
+/* Who belongs to no cluster yet may talk to everybody, and anybody may ask: what comes of it is the node's. */
+static bool clusters_conflict(enum peer_link_kind kind, const struct peer_origin *a,
+                              const struct peer_origin *b) {
+    return kind != PEER_LINK_CONTROL && !is_blank(a) && !is_blank(b) && !is_same_cluster(a, b);
 }
 
 static void say(struct link *l, const struct buf *frame) {
@@ -104,7 +105,7 @@ static void hear_welcome(struct link *l, const struct peer_frame *f) {
         link_close(l, PEER_BAD_SECRET, "it does not know our cluster-secret");
     } else if (l->peer_id != 0 && f->source != l->peer_id) {
         link_close(l, PEER_WRONG_TARGET, "another node answers there");
-    } else if (clusters_conflict(&f->origin, &l->pn->origin)) {
+    } else if (clusters_conflict(l->ops->kind, &f->origin, &l->pn->origin)) {
         link_close(l, PEER_WRONG_CLUSTER, "a node of another cluster answers there");
     } else {
         l->peer_id = f->source;
@@ -155,7 +156,7 @@ static enum peer_refusal judge(const struct link *l, char *why) {
         snprintf(why, PEER_WHY_CAP, "this is not the node it looks for");
         return PEER_WRONG_TARGET;
     }
-    if (clusters_conflict(&h->origin, &pn->origin)) {
+    if (clusters_conflict(h->link, &h->origin, &pn->origin)) {
         snprintf(why, PEER_WHY_CAP, "this node belongs to another cluster");
         return PEER_WRONG_CLUSTER;
     }

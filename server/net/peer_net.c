@@ -136,8 +136,9 @@ static void peer_closed_cb(uv_handle_t *handle) {
     mem_free(p);
 }
 
-/* Its last words still go out. */
+/* Its last words still go out. What it says is not heard any more, and it notices: its next link is judged anew. */
 static void peer_remove(struct peer *p) {
+    if (p->in != NULL) link_close(p->in, 0, "no longer a peer");
     if (p->out != NULL) {
         p->out->owner = NULL;
         link_finish(p->out, 0, "no longer a peer");

@@ -60,8 +60,8 @@ struct peer_net_options {
 struct peer_net_handler {
     void *arg;
     /* May this one in? PEER_ACCEPTED, or the code to refuse with and a text for the other side and the log in `why`
-     * (PEER_WHY_CAP bytes). Asked once the sender has proved to know the secret. Version, own id as target, and a cluster
-     * id that differs from ours with both of them set were looked at before. */
+     * (PEER_WHY_CAP bytes). Asked once the sender has proved to know the secret. Version, own id as target, and, but
+     * for CONTROL links, a cluster id that differs from ours with both of them set were looked at before. */
     enum peer_refusal (*accept)(void *arg, const struct peer_hello *hello, char *why);
     /* A Raft message arrived. m->from is who the link's HELLO said, m->to is this node, the cluster is ours.
      * payloads[i] belongs to m->entries[i]. All borrowed until the call returns. */

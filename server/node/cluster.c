@@ -15,14 +15,18 @@
 #include "mem.h"
 #include "raft_members.h"
 
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     CONTROL_TIMEOUT_MS = 2000,
     ASK_AGAIN_MS = 300,
     PROMOTE_LAG_MAX = 64, /* entries: a learner that close is a voter at once */
+    REFUSALS_MAX = 8,     /* without hearing a leader: the others know better who is a member */
 };
 
 /* On the wire: numbers are never reused. */
@@ -147,28 +151,65 @@ static enum rc new_identity(struct node *n) {
     return store_identity(n);
 }
 
-/* What others are to call this node by: what it was told to announce, else the first address it listens on. */
-static void find_own_address(struct node *n) {
-    const struct config *c = &n->server.config;
-    char host[RAFT_ADDRESS_CAP - 16];
-    snprintf(host, sizeof host, "%s", c->cluster_announce_ip);
-    if (host[0] == '\0') snprintf(host, sizeof host, "%.*s", (int)strcspn(c->bind, " "), c->bind);
-    if (host[0] == '\0' || strcmp(host, "*") == 0 || strcmp(host, "0.0.0.0") == 0 || host[0] == '-' ||
-        host[0] == ':')
-        snprintf(host, sizeof host, "127.0.0.1");
+/* --- what others call this node by --- */
+
+/* What it was told to announce, else the first address it listens on. */
+static void own_host(const struct config *c, char *out, size_t cap) {
+    if (c->cluster_announce_ip[0] != '\0')
+        snprintf(out, cap, "%s", c->cluster_announce_ip);
+    else
+        snprintf(out, cap, "%.*s", (int)strcspn(c->bind, " "), c->bind);
+}
+
+/* Every address of this machine, or one that means something else on every machine. */
+static bool is_vague(const char *host) {
+    return host[0] == '\0' || host[0] == '-' || host[0] == ':' || strcmp(host, "*") == 0 ||
+           strcmp(host, "0.0.0.0") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0;
+}
+
+/* The host that this machine's packets to `peer` come from. Nothing is sent. */
+static bool find_host_towards(const char *peer, char *out, size_t cap) {
+    char host[RAFT_ADDRESS_CAP];
+    int port, peer_port;
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *found = NULL;
+    if (!peer_address_parse(peer, host, sizeof host, &port, &peer_port)) return false;
+    if (getaddrinfo(host, "9", &hints, &found) != 0) return false;
+    struct sockaddr_storage own;
+    socklen_t len = sizeof own;
+    int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool ok = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+              getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
+              getnameinfo((struct sockaddr *)&own, len, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) == 0;
+    if (fd >= 0) close(fd);
+    freeaddrinfo(found);
+    return ok;
+}
+
+static void compose_address(const struct config *c, const char *host, char *out) {
     long long port = c->cluster_announce_port ? c->cluster_announce_port : c->port;
     long long bus = c->cluster_announce_bus_port ? c->cluster_announce_bus_port : c->cluster_port;
     bool is_v6 = strchr(host, ':') != NULL;
+    int len = snprintf(out, RAFT_ADDRESS_CAP, is_v6 ? "[%.150s]:%lld" : "%.150s:%lld", host, port);
     if (bus != 0 && bus != port + PEER_PORT_OFFSET)
-        snprintf(n->address, sizeof n->address, is_v6 ? "[%s]:%lld@%lld" : "%s:%lld@%lld", host, port, bus);
-    else
-        snprintf(n->address, sizeof n->address, is_v6 ? "[%s]:%lld" : "%s:%lld", host, port);
+        snprintf(out + len, RAFT_ADDRESS_CAP - (size_t)len, "@%lld", bus);
+}
+
+/* For somebody at `peer`; NULL: for whoever asks. */
+static void own_address(const struct node *n, const char *peer, char *out) {
+    const struct config *c = &n->server.config;
+    char host[RAFT_ADDRESS_CAP];
+    own_host(c, host, sizeof host);
+    bool is_told = c->cluster_announce_ip[0] != '\0';
+    if (!is_told && is_vague(host) && (peer == NULL || !find_host_towards(peer, host, sizeof host)) &&
+        strncmp(host, "127.", 4) != 0)
+        snprintf(host, sizeof host, "127.0.0.1");
+    compose_address(c, host, out);
 }
 
 bool node_open_identity(struct node *n) {
     char path[4200];
     snprintf(path, sizeof path, "%.4000s/node", n->server.config.dir);
-    find_own_address(n);
+    own_address(n, NULL, n->address);
     struct buf file = {0};
     enum rc rc = n->host.read_file(&n->host, path, &file);
     if (rc == RC_NOT_FOUND && node_has_log(n)) {
@@ -186,6 +227,7 @@ bool node_open_identity(struct node *n) {
         node_log("The identity in %s: %s", path, rc_name(rc));
         return false;
     }
+    if (n->identity.stage == IDENTITY_BLANK && node_has_log(n) && !node_discard_files(n)) return false;
     if (n->identity.stage == IDENTITY_RUNNING && !node_has_log(n)) {
         node_log("The log of this node is missing from %s, and with it perhaps what it has acknowledged. "
                  "Restore it, or "
@@ -335,12 +377,9 @@ static void tell_formed(struct node *n, uint64_t id) {
 
 void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text) {
     if (code == PEER_WRONG_CLUSTER) tell_formed(n, id);
-    if (code == PEER_UNKNOWN_SENDER && n->identity.was_member && n->leader_id == 0 &&
-        ++n->refused_by_count >= 8 && !n->removed) {
+    if (code != PEER_UNKNOWN_SENDER || !n->identity.was_member || n->leader_id != 0) return;
+    if (++n->refused_by_count == REFUSALS_MAX)
         node_log("Node %016llx says: %s", (unsigned long long)id, text);
-        n->removed = true;
-        node_leadership_moved(n, n->readable);
-    }
 }
 
 static void on_form(struct node *n, struct peer_request *request, struct slice body) {
@@ -416,6 +455,8 @@ static void ask_to_join(struct node *n) {
     if (c->asking) return;
     const char *address = cl->elsewhere[0] != '\0' ? cl->elsewhere : c->address;
     struct buf body = {0};
+    own_address(n, address, n->address);
+    peer_net_set_address(n->peers, n->address);
     buf_add_u32le(&body, (uint32_t)strlen(n->address));
     buf_add_str(&body, n->address);
     buf_add_str(&body, cl->elsewhere[0] != '\0' ? "" : c->address);
@@ -487,7 +528,7 @@ static const char *leader_address(const struct node *n) {
 }
 
 static void on_join(struct node *n, struct peer_request *request, const struct peer_hello *hello,
-                    struct slice body) {
+                    bool is_ours, struct slice body) {
     uint32_t len;
     struct slice address;
     char own[RAFT_ADDRESS_CAP], reached[RAFT_ADDRESS_CAP], host[RAFT_ADDRESS_CAP];
@@ -495,6 +536,11 @@ static void on_join(struct node *n, struct peer_request *request, const struct p
     if (!slice_take_u32le(&body, &len) || !slice_take(&body, len, &address) || len >= sizeof own ||
         body.len >= sizeof reached) {
         answer(request, ANSWER_NO, "malformed");
+        return;
+    }
+    static const char no_cluster[IDENTITY_CLUSTER_SIZE];
+    if (!is_ours && memcmp(hello->origin.cluster, no_cluster, sizeof no_cluster) != 0) {
+        answer(request, ANSWER_NO, "it belongs to another cluster");
         return;
     }
     snprintf(own, sizeof own, "%.*s", (int)address.len, address.data);
@@ -525,7 +571,7 @@ static bool is_empty(struct node *n) {
 
 static const char *why_not_reset(struct node *n) {
     if (n->identity.stage == IDENTITY_BLANK) return NULL;
-    if (n->members.count != 1) return "this node belongs to a cluster already";
+    if (n->members.count != 1 || n->removed) return "this node belongs to a cluster already";
     if (!is_empty(n)) return "this node has data, which would be lost: flush it first";
     return NULL;
 }
@@ -540,7 +586,8 @@ static void on_invite(struct node *n, struct peer_request *request, struct slice
     answer(request, why == NULL ? ANSWER_YES : ANSWER_NO, why ? why : "");
 }
 
-/* Between turns: the old life ends, and a blank one begins. */
+/* Between turns: the old life ends, and a blank one begins. A crash in between leaves a blank identity beside a log, which
+ * the next start throws away: nothing of it may be found by the new life. */
 bool node_reset(struct node *n) {
     n->wants_reset = false;
     node_log("Leaving the cluster of its own, to join another by %s", n->wants_join);
@@ -548,11 +595,15 @@ bool node_reset(struct node *n) {
     n->met_count = 0;
     n->identity = (struct identity){.id = random_id()};
     memcpy(n->identity.join, n->wants_join, sizeof n->identity.join);
-    if (store_identity(n) != RC_OK) return false;
+    if (store_identity(n) != RC_OK || !node_discard_files(n)) return false;
     take_list(n->cluster, n, n->identity.join);
+    n->cluster->next = 0;
+    n->cluster->elsewhere[0] = n->cluster->told[0] = '\0';
     adopt_identity(n);
     n->members = (struct raft_members){.count = 0};
     n->members_index = 0;
+    n->refused_by_count = 0;
+    n->is_member = n->joining = n->removed = false;
     peer_net_set_peers(n->peers, NULL, 0);
     node_identity_changed(n);
     return true;
@@ -584,7 +635,7 @@ void node_control(struct node *n, struct peer_request *request, const struct pee
     case CONTROL_INVITE: on_invite(n, request, control->body); return;
     case CONTROL_JOIN:
         if (!n->open) break;
-        on_join(n, request, hello, control->body);
+        on_join(n, request, hello, is_ours, control->body);
         return;
     case CONTROL_LEAD:
         if (!n->open || !is_ours) break;
@@ -696,33 +747,52 @@ static uint64_t id_by_address(const struct node *n, const char *address) {
     return 0;
 }
 
-struct invitation {
+/* A client's request that waits for what another node says. */
+struct inquiry {
     struct node *node;
-    uint64_t session_id;
+    uint64_t session_id, id;
+    char address[RAFT_ADDRESS_CAP];
 };
+
+static void ask_and_wait(struct node *n, struct session *s, const struct host_request *request,
+                         enum control_kind kind, const struct buf *body, peer_control_cb *cb) {
+    struct inquiry *i = mem_calloc(1, sizeof *i);
+    i->node = n;
+    i->session_id = s->id;
+    i->id = request->id;
+    snprintf(i->address, sizeof i->address, "%s", request->address);
+    ask(n, request->address, request->id, kind, body, cb, i);
+    struct host_request as = *request;
+    as.kind = HOST_JOIN; /* only the answer is waited for */
+    wait_for(n, s, &as, 0);
+}
+
+/* Who asked, if he still waits. */
+static struct waiter *waiter_of(const struct inquiry *i) {
+    LIST_FOR_EACH(it, &i->node->waiters) {
+        struct waiter *w = container_of(it, struct waiter, link);
+        if (w->conn->session.id == i->session_id) return w;
+    }
+    return NULL;
+}
 
 static void invite_cb(void *arg, enum rc rc, uint32_t code, const char *text,
                       const struct peer_control *response, uint64_t responder_id,
                       const struct peer_origin *responder) {
-    struct invitation *i = arg;
-    struct node *n = i->node;
+    struct inquiry *i = arg;
+    struct waiter *w = waiter_of(i);
+    char line[300] = "";
+    uint8_t said = ANSWER_NO;
+    struct slice body = rc == RC_OK ? response->body : SLICE("");
     (void)code;
     (void)responder;
     (void)responder_id;
-    LIST_FOR_EACH(it, &n->waiters) {
-        struct waiter *w = container_of(it, struct waiter, link);
-        if (w->conn->session.id != i->session_id) continue;
-        char line[300] = "";
-        uint8_t said = ANSWER_NO;
-        struct slice body = rc == RC_OK ? response->body : SLICE("");
-        if (rc != RC_OK)
-            snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
-        else if (!slice_take_u8(&body, &said) || said != ANSWER_YES)
-            snprintf(line, sizeof line, "that node refuses: %.*s", (int)(body.len < 200 ? body.len : 200),
-                     body.data);
-        waiter_answer(w, line[0] ? line : NULL);
-        break;
-    }
+    if (rc != RC_OK)
+        snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
+    else if (!slice_take_u8(&body, &said) || said != ANSWER_YES)
+        snprintf(line, sizeof line, "that node refuses: %.*s", (int)(body.len < 200 ? body.len : 200),
+                 body.data);
+    if (w != NULL) waiter_answer(w, line[0] ? line : NULL);
     mem_free(i);
 }
 
@@ -733,13 +803,15 @@ static void invite(struct node *n, struct session *s, const struct host_request 
         if (i > 0) buf_add_byte(&body, ' ');
         buf_add_str(&body, n->members.items[i].address);
     }
-    struct invitation *i = mem_alloc(sizeof *i);
-    *i = (struct invitation){n, s->id};
-    ask(n, request->address, 0, CONTROL_INVITE, &body, invite_cb, i);
+    if (n->members.count ==
+        1) { /* what a node calls itself when it has not met anybody is good for this machine only */
+        char own[RAFT_ADDRESS_CAP];
+        own_address(n, request->address, own);
+        buf_clear(&body);
+        buf_add_str(&body, own);
+    }
+    ask_and_wait(n, s, request, CONTROL_INVITE, &body, invite_cb);
     buf_free(&body);
-    struct host_request as = *request;
-    as.kind = HOST_JOIN; /* only the answer is waited for */
-    wait_for(n, s, &as, 0);
 }
 
 static void lead_cb(void *arg, enum rc rc, uint32_t code, const char *text,
@@ -808,6 +880,42 @@ static const char *request_change(struct node *n, const struct host_request *req
     return why == RAFT_TAKEN ? NULL : refusal_text(why);
 }
 
+/* Whoever is let in by its id has to be there, and free, or a former member: this cluster's log is all it may have. */
+static void add_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                   const struct peer_control *response, uint64_t responder_id,
+                   const struct peer_origin *responder) {
+    struct inquiry *i = arg;
+    struct node *n = i->node;
+    struct waiter *w = waiter_of(i);
+    char line[300] = "";
+    uint8_t is_blank = 0;
+    struct slice body = rc == RC_OK ? response->body : SLICE("");
+    (void)code;
+    (void)responder_id;
+    if (rc != RC_OK)
+        snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
+    else if (!slice_take_u8(&body, &is_blank) ||
+             (!is_blank && memcmp(responder->cluster, n->cluster_id, sizeof n->cluster_id) != 0))
+        snprintf(line, sizeof line, "that node belongs to another cluster");
+    if (w != NULL && line[0] == '\0') {
+        struct host_request request = {.kind = HOST_ADD, .id = i->id, .address = i->address};
+        const char *error = request_change(n, &request, i->id);
+        w->kind = HOST_ADD;
+        w->members_index = n->members_index;
+        if (error != NULL) waiter_answer(w, error);
+    } else if (w != NULL) {
+        waiter_answer(w, line);
+    }
+    mem_free(i);
+}
+
+static void add_known(struct node *n, struct session *s, const struct host_request *request) {
+    struct buf body = {0};
+    buf_add_u64le(&body, n->cluster->list_hash);
+    ask_and_wait(n, s, request, CONTROL_WHO, &body, add_cb);
+    buf_free(&body);
+}
+
 void node_cluster_do(struct node *n, struct session *s, const struct host_request *request,
                      struct reply *reply) {
     uint64_t id = request->id != 0 ? request->id : id_by_address(n, request->address ? request->address : "");
@@ -840,12 +948,13 @@ void node_cluster_do(struct node *n, struct session *s, const struct host_reques
     }
     case HOST_LEAD: error = want_to_lead(n, request); break;
     case HOST_ADD:
-        if (request->id == 0) {
+        if (request->id == 0)
             invite(n, s, request);
-            return;
-        }
-        error = request_change(n, request, id);
-        break;
+        else if (members_find(&n->members, id) != NULL)
+            reply_error(reply, "ERR it is a member already");
+        else
+            add_known(n, s, request);
+        return;
     case HOST_REMOVE:
     case HOST_PROMOTE:
     case HOST_READDRESS: error = request_change(n, request, id); break;
@@ -888,14 +997,21 @@ void node_membership_moved(struct node *n, bool is_member) {
     n->joining = is_being_let_in(n);
 }
 
+/* Whether this node is out: it read so in the log, or was away when that was written, and nobody takes its links. */
+static bool is_removed(const struct node *n) {
+    if (!n->identity.was_member) return false;
+    if (n->refused_by_count >= REFUSALS_MAX) return true;
+    return n->commit_index >= n->members_index && n->members.count > 0 ? !n->is_member : n->removed;
+}
+
 static void settle_membership(struct node *n) {
-    if (n->commit_index < n->members_index || n->members.count == 0) return;
-    if (n->is_member && !n->identity.was_member) {
+    if (n->leader_id != 0) n->refused_by_count = 0;
+    if (n->is_member && !n->identity.was_member && n->commit_index >= n->members_index) {
         n->identity.was_member = true;
         if (store_identity(n) != RC_OK) n->identity.was_member = false;
         n->joining = is_being_let_in(n);
     }
-    bool removed = !n->is_member && n->identity.was_member;
+    bool removed = is_removed(n);
     if (removed == n->removed) return;
     n->removed = removed;
     node_log(removed ? "This node was removed from its cluster: it serves no longer"

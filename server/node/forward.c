@@ -78,10 +78,11 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
     return whole;
 }
 
-/* What waited in the entry being filled has not been in any log: somebody else leads now, so it goes there. */
+/* What waited in the entry being filled has not been in any log: it meets the gates again, and goes to whoever leads now,
+ * waits for somebody to lead, or hears that this node was removed. */
 void node_give_back(struct node *n) {
     struct proposal *p = n->filling;
-    if (n->server.leadership != LEADERSHIP_THERE || (p->op_count == 0 && p->write_count == 0)) return;
+    if (n->server.leadership == LEADERSHIP_HERE || (p->op_count == 0 && p->write_count == 0)) return;
     n->filling = proposal_new(n);
     entry_finish(&p->payload, &(struct entry_header){.count = p->write_count});
     if (p->local_count > 0) entry_finish(&p->local, &(struct entry_header){.count = p->local_count});

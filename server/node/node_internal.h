@@ -125,7 +125,7 @@ struct node {
     /* formed: it belongs to a cluster. open: log, state and core are there. The others: with the next turn. */
     bool formed, open, wants_open, wants_reset;
     bool is_member, joining, removed, forming_others, handed_over;
-    unsigned refused_by_count; /* since a link last came up */
+    unsigned refused_by_count; /* since a link last came up, or a leader was heard */
 
     struct peer_net *peers;
     struct raft_member met[RAFT_MEMBERS_MAX]; /* who spoke to this node while it was being let in */
@@ -297,6 +297,7 @@ void node_keyspace_options(struct node *n, struct keyspace_options *out);
 int node_close_group(struct node *n); /* writes everything back; the exit code */
 void node_close_group_memory(struct node *n);
 void node_discard_group(struct node *n);
+bool node_discard_files(struct node *n); /* of the group, which is not open; false after saying why */
 
 /* cluster.c: forming, joining, changing */
 bool node_open_identity(struct node *n);

@@ -272,18 +272,6 @@ void node_close_group_memory(struct node *n) {
     n->open = false;
 }
 
-/* The sweeper deletes them after the next start. Gone for good before anything else is done: an old log must not be
- * found by a new identity. */
-static void discard_files(struct node *n) {
-    static const char *const names[] = {"log", "state", "state.ingest", "incoming", "install"};
-    struct kv_error error = {.text = ""};
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && rc == RC_OK; i++)
-        rc = folder_discard(n->group_dir, path_in(n->group_dir, names[i]).text, &error);
-    if (rc == RC_OK) rc = folder_sync(n->group_dir, &error);
-    if (rc != RC_OK) node_fail(n, "%s cannot be emptied: %s", n->group_dir, error.text);
-}
-
 /* Nothing of it is wanted any more: a node without data goes to another cluster. */
 void node_discard_group(struct node *n) {
     (void)node_end_snapshots(n);
@@ -294,5 +282,18 @@ void node_discard_group(struct node *n) {
     n->ks = n->server.ks = NULL;
     n->readable = false;
     node_close_group_memory(n);
-    discard_files(n);
+}
+
+/* The sweeper deletes them after the next start. Gone for good before anything else is done: an old log must not be
+ * found by a new identity. */
+bool node_discard_files(struct node *n) {
+    static const char *const names[] = {"log", "state", "state.ingest", "incoming", "install"};
+    struct kv_error error = {.text = ""};
+    enum rc rc = RC_OK;
+    group_path(n, "", n->group_dir, sizeof n->group_dir);
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && rc == RC_OK; i++)
+        rc = folder_discard(n->group_dir, path_in(n->group_dir, names[i]).text, &error);
+    if (rc == RC_OK) rc = folder_sync(n->group_dir, &error);
+    if (rc != RC_OK) node_log("%s cannot be emptied: %s", n->group_dir, error.text);
+    return rc == RC_OK;
 }

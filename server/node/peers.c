@@ -75,15 +75,15 @@ static void remember(struct raft_member *list, size_t *count, uint64_t id, const
     snprintf(list[i].address, sizeof list[i].address, "%s", address);
 }
 
-/* To the members; to those who have just left, for they are to hear of it; and from a node that is being let in, to those
- * who speak to it: it has no configuration yet. */
+/* To the members; to those who have just left, for they are to hear of it; and from a node that is no member (yet), to those
+ * who speak to it: it has no configuration, or an old one. */
 static void keep_links(struct node *n) {
     struct peer_address peers[3 * RAFT_MEMBERS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n->members.count; i++)
         if (n->members.items[i].id != n->node_id)
             peers[count++] = (struct peer_address){n->members.items[i].id, n->members.items[i].address};
-    for (size_t i = 0; i < n->met_count && n->joining; i++)
+    for (size_t i = 0; i < n->met_count && (n->joining || n->removed); i++)
         if (!is_peer(peers, count, n->met[i].id))
             peers[count++] = (struct peer_address){n->met[i].id, n->met[i].address};
     for (size_t i = 0; i < n->parting_count; i++)
@@ -146,7 +146,8 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
                  n->formed ? "it belongs to no cluster" : "this node belongs to no cluster yet");
         return PEER_WRONG_CLUSTER;
     }
-    if (n->members.count > 0 && members_find(&n->members, hello->source) == NULL && !n->joining) {
+    if (n->members.count > 0 && members_find(&n->members, hello->source) == NULL && !n->joining &&
+        !n->removed) {
         snprintf(why, PEER_WHY_CAP, "it is not a member of this cluster");
         return PEER_UNKNOWN_SENDER;
     }
@@ -154,7 +155,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
         snprintf(why, PEER_WHY_CAP, "this node does not lead");
         return PEER_NOT_LEADER;
     }
-    if (hello->link == PEER_LINK_RAFT && (n->joining || n->members.count == 0)) meet(n, hello);
+    if (hello->link == PEER_LINK_RAFT && (n->joining || n->removed || n->members.count == 0)) meet(n, hello);
     return PEER_ACCEPTED;
 }
 

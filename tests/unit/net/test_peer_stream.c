@@ -213,6 +213,19 @@ TEST(a_request_is_answered) {
     nodes_end();
 }
 
+/* A node is invited into another cluster than its own by asking it. Only asking goes that far. */
+TEST(another_cluster_may_ask) {
+    nodes_begin();
+    struct peer_net_options other = {.origin = OTHER_CLUSTER};
+    struct node *a = node_start(1, &other), *b = node_start(2, NULL);
+    struct told_control t = {0};
+    ask(a, b->address, b->id, SLICE("?"), WAIT_MS, &t);
+    WAIT_FOR(t.answers == 1);
+    EXPECT_EQ_INT(t.rc, RC_OK);
+    EXPECT_EQ_INT(b->requests, 1);
+    nodes_end();
+}
+
 TEST(an_answer_that_comes_later) {
     nodes_begin();
     struct node *a = node_start(1, NULL), *b = node_start(2, NULL);
