@@ -75,16 +75,22 @@ static void remember(struct raft_member *list, size_t *count, uint64_t id, const
     snprintf(list[i].address, sizeof list[i].address, "%s", address);
 }
 
-/* To the members; to those who have just left, for they are to hear of it; and from a node that is no member (yet), to those
- * who speak to it: it has no configuration, or an old one. */
+/* A node that is no member (yet), or hears no leader, may have an old configuration or none: whoever of its cluster speaks
+ * to it may be its leader (Raft thesis, 4.2.1). */
+static bool knows_too_little(const struct node *n) {
+    return n->joining || n->removed || n->members.count == 0 || n->leader_id == 0;
+}
+
+/* To the members; to those who have just left, for they are to hear of it; and to those who spoke to a node that knew too
+ * little, until it knows them as members. */
 static void keep_links(struct node *n) {
     struct peer_address peers[3 * RAFT_MEMBERS_MAX];
     size_t count = 0;
     for (size_t i = 0; i < n->members.count; i++)
         if (n->members.items[i].id != n->node_id)
             peers[count++] = (struct peer_address){n->members.items[i].id, n->members.items[i].address};
-    for (size_t i = 0; i < n->met_count && (n->joining || n->removed); i++)
-        if (!is_peer(peers, count, n->met[i].id))
+    for (size_t i = 0; i < n->met_count; i++)
+        if ((knows_too_little(n) || n->met[i].id == n->leader_id) && !is_peer(peers, count, n->met[i].id))
             peers[count++] = (struct peer_address){n->met[i].id, n->met[i].address};
     for (size_t i = 0; i < n->parting_count; i++)
         if (!is_peer(peers, count, n->parting[i].id))
@@ -132,8 +138,8 @@ static bool is_ours(const struct node *n, const struct peer_hello *hello) {
     return memcmp(hello->origin.cluster, n->cluster_id, sizeof n->cluster_id) == 0;
 }
 
-/* Who is no member (any more) has nothing to say here, but for one who asks to be let in. A node that is only becoming a
- * member does not know its cluster's configuration yet, and takes everyone of that cluster. */
+/* Who is no member (any more) has nothing to say here, but for one who asks to be let in; as far as this node can tell who
+ * is one. */
 static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, char *why) {
     struct node *n = node_of(arg);
     if (n->stopping) {
@@ -146,8 +152,8 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
                  n->formed ? "it belongs to no cluster" : "this node belongs to no cluster yet");
         return PEER_WRONG_CLUSTER;
     }
-    if (n->members.count > 0 && members_find(&n->members, hello->source) == NULL && !n->joining &&
-        !n->removed) {
+    bool is_member = members_find(&n->members, hello->source) != NULL;
+    if (!is_member && !knows_too_little(n)) {
         snprintf(why, PEER_WHY_CAP, "it is not a member of this cluster");
         return PEER_UNKNOWN_SENDER;
     }
@@ -155,7 +161,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
         snprintf(why, PEER_WHY_CAP, "this node does not lead");
         return PEER_NOT_LEADER;
     }
-    if (hello->link == PEER_LINK_RAFT && (n->joining || n->removed || n->members.count == 0)) meet(n, hello);
+    if (hello->link == PEER_LINK_RAFT && !is_member) meet(n, hello);
     return PEER_ACCEPTED;
 }
 
