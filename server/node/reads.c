@@ -17,8 +17,10 @@ bool node_may_read(struct node *n, const struct conn *c) {
     return n->lease_now_us < n->lease_until_us;
 }
 
+/* It may have been held for something else before, and been offered its command again by its own output, say. */
 void node_await_read(struct node *n, struct conn *c) {
-    CHECK(list_empty(&c->held_link));
+    CHECK(!c->parked);
+    list_unlink(&c->held_link);
     list_push_back(&n->read_waiters, &c->held_link);
 }
 

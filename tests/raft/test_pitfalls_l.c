@@ -22,6 +22,11 @@ TEST(l2_what_is_committed_is_never_truncated) {
                              "commit=0 [2/3]");
     EXPECT_SAID(c, "1 calls that invalid");
     EXPECT_EQ_STR(log_of(c, 1), "1/1- 2/1-");
+    more(
+        c,
+        "say 2>1 append t2 prev=1/1 commit=0 [2/2]; say 2>1 append t2 prev=2/2 commit=2"); /* of the same term, too */
+    EXPECT_SAID(c, "1 calls that invalid\n> 2>1 append t2 prev=2/2 commit=2\n1 calls that invalid");
+    EXPECT_EQ_STR(log_of(c, 1), "1/1- 2/1-");
     leave(c);
 }
 TEST(l3_truncation_and_append_are_one_write) {

@@ -203,6 +203,9 @@ TEST(t3_without_a_target_the_most_up_to_date_of_those_alive_gets_it) {
     c = play("nodes 3; elect 1; crash 2; quiet run 900; skip 200; quiet tick 1; transfer 1; settle");
     EXPECT(leads(c, 3)); /* 2 is as level, and silent */
     leave(c);
+    c = play("nodes 3; elect 1; slow 3; propose 1; quiet settle; crash 2; quiet run 1200; transfer 1");
+    EXPECT_EQ_INT(status_of(c, 1).transfer_to, 3); /* 2 had more, and is silent */
+    leave(c);
 }
 TEST(t5_a_transfer_to_itself_repeated_or_by_another) {
     struct cluster *c = play("nodes 3; elect 1; transfer 1 1");

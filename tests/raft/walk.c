@@ -404,7 +404,8 @@ static void act(struct walker *w, enum action action) {
 /* --- the two halves of a life --- */
 
 static struct cl_options draw_options(struct walker *w, uint64_t seed) {
-    struct cl_options o = cluster_defaults(1 + below(w, 3) * 2 + below(w, 2));
+    /* One draw a statement: compilers differ in which operand comes first. */
+    struct cl_options o = cluster_defaults(1 + below(w, 6));
     if (chance(w, 40)) o.voters = 3;
     if (chance(w, 10)) o.voters = 7;
     if (o.voters < 5 && chance(w, 30)) o.learners = 1 + below(w, 2);
@@ -461,7 +462,8 @@ static void begin_well(struct walker *w) {
 
 static void go_wrong(struct walker *w, const struct walk_options *o) {
     if (chance(w, 80)) begin_well(w);
-    uint64_t steps = (300 + below(w, 2700)) * (chance(w, 1) ? 20 : 1);
+    uint64_t steps = 300 + below(w, 2700);
+    if (chance(w, 1)) steps *= 20;
     for (; steps > 0; steps--) {
         uint64_t at = below(w, w->weight_total);
         size_t action = 0;
@@ -542,7 +544,7 @@ _Noreturn static void give_up(struct walker *w, const struct walk_options *o, co
     cluster_violation(w->c, "%s", what);
 }
 
-enum { PATIENCE = 60 }; /* time-outs */
+enum { PATIENCE = 20 }; /* time-outs */
 
 /* One node is cut off, wholly, in one direction, or from some; the others are a majority of every configuration, and all
  * connected. They get things done. */
