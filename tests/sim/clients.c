@@ -37,6 +37,7 @@ struct client {
     enum { IDLE, CONNECTING, THINKING, WAITING } state;
     struct session_op batch[BATCH_MAX];
     int batch_count, batch_done;
+    int go_to;                          /* the machine that MOVED named; -1: any */
     bool is_wary;                       /* nothing was answered since something was not: one at a time */
     uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
 };
@@ -142,6 +143,15 @@ static void lose(struct client *c, uint64_t pause_us) {
     later(c, pause_us);
 }
 
+/* "MOVED 5 10.0.0.2:6379" */
+static void follow(struct client *c, struct slice error) {
+    char text[80];
+    int host = 0;
+    snprintf(text, sizeof text, "%.*s", (int)error.len, error.data);
+    if (sscanf(text, "MOVED %*d 10.0.0.%d:", &host) == 1 && host >= 1 && host <= cluster_size())
+        c->go_to = host - 1;
+}
+
 static void record(struct client *c, const struct session_op *o, const struct resp_value *v) {
     uint64_t now = world_now_us();
     if (v->type == '-') {
@@ -149,6 +159,7 @@ static void record(struct client *c, const struct session_op *o, const struct re
         snprintf(clients.stats.last_refusal, sizeof clients.stats.last_refusal, "%.*s", (int)v->text.len,
                  v->text.data);
         history_refuse(clients.history, o->op, now, v->text);
+        follow(c, v->text);
         return;
     }
     clients.stats.answered++;
@@ -179,6 +190,10 @@ static void readable(struct socket *s) {
         arena_reset(&clients.arena);
         if (c->batch_done < c->batch_count) continue;
         c->state = THINKING;
+        if (c->go_to >= 0) {
+            lose(c, 1);
+            return;
+        }
         later(c, sim_around(clients.options.think_us));
     }
     if (s->eof || s->error != 0) {
@@ -211,8 +226,9 @@ static void client_fire(struct sim_timer *t) {
         if (clients.paused) return;
         c->state = CONNECTING;
         clients.stats.connects++;
-        c->socket =
-            network_connect(c->host, (int)sim_below((uint64_t)cluster_size()), CLIENT_PORT, &events, c);
+        if (c->go_to < 0) c->go_to = (int)sim_below((uint64_t)cluster_size());
+        c->socket = network_connect(c->host, c->go_to, CLIENT_PORT, &events, c);
+        c->go_to = -1;
         later(c, clients.options.patience_us);
         break;
     case THINKING:
@@ -241,6 +257,7 @@ void clients_begin(const struct clients_options *options, struct history *histor
         struct client *c = &clients.items[i];
         c->host = options->first_host + i;
         c->number = ++clients.next_number;
+        c->go_to = -1;
         later(c, sim_between(1, 1000) * SIM_MS);
     }
 }

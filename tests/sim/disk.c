@@ -16,7 +16,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { SECTOR = 512, PAGE = 4096 };
+enum { SECTOR = 512, PAGE = 4096, DOOMED_US = 30 * SIM_MS };
 
 /* A name appeared, went, or moved: what it takes to undo it. */
 struct name_change {
@@ -366,6 +366,12 @@ bool disk_rot(struct disk *d, char *what, size_t cap) {
 enum rc disk_sync(struct disk *d) {
     const struct disk_manners *m = &d->manners;
     d->syncs++;
+    if (d->doomed != NULL) {
+        void (*tell)(struct disk * d) = d->doomed;
+        d->doomed = NULL;
+        tell(d);
+        sim_sleep_us(DOOMED_US);
+    }
     sim_sleep_us(sim_chance(m->stall_chance) ? sim_below(2 * m->stall_us + 1) : 10 + sim_around(m->sync_us));
     return sim_chance(m->sync_fails) ? RC_IO : RC_OK;
 }

@@ -43,7 +43,8 @@ struct disk {
     struct list journal; /* struct name_change: not durable yet, oldest first */
     struct disk_manners manners;
     uint64_t syncs, bytes_written;
-    bool ingest_failed; /* the state's database takes nothing more until it is opened again */
+    void (*doomed)(struct disk *d); /* called once, as the next sync begins, which then takes long */
+    bool ingest_failed;             /* the state's database takes nothing more until it is opened again */
 };
 
 struct sim_file {

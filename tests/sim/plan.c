@@ -6,9 +6,9 @@
 #include <stdio.h>
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",      "stop",       "power",       "power-all", "pause",     "cut",        "one-way",
-    "ring",      "clog",       "loss",        "frames",    "disk-slow", "disk-stall", "disk-sync",
-    "disk-full", "clock-jump", "clock-drift", "transfer",  "replace",   "lost"};
+    "kill",      "stop",      "power",      "power-all",   "power-sync", "pause",     "cut",
+    "one-way",   "ring",      "clog",       "loss",        "frames",     "disk-slow", "disk-stall",
+    "disk-sync", "disk-full", "clock-jump", "clock-drift", "transfer",   "replace",   "lost"};
 
 const char *fault_name(enum fault f) {
     return names[f];
@@ -142,6 +142,7 @@ static void undo_one(enum fault f, int machine) {
     switch (f) {
     case FAULT_KILL: machine_start(m); break;
     case FAULT_POWER:
+    case FAULT_POWER_SYNC:
     case FAULT_POWER_ALL:
         if (!operator_works_at(machine)) machine_power_on(m);
         break;
@@ -185,6 +186,24 @@ static void set_disk(struct machine *m, enum fault f) {
     }
 }
 
+/* The sync takes 30 ms: some of what the machine says meanwhile arrives before its power goes. */
+static void cut_doomed(struct sim_timer *t) {
+    struct undo *u = container_of(t, struct undo, timer);
+    machine_power_cut(cluster_machine(u->machine));
+    undo_after(FAULT_POWER_SYNC, u->machine, sim_around(SIM_SECOND));
+}
+
+static void doomed(struct disk *d) {
+    int i = 0;
+    while (cluster_machine(i)->disk != d) i++;
+    undo_after(FAULT_POWER_SYNC, i, sim_below(30 * SIM_MS));
+    for (int k = 0; k < UNDO_MAX; k++) {
+        struct undo *u = &plan.undos[k];
+        if (u->timer.place != 0 && u->fault == FAULT_POWER_SYNC && u->machine == i)
+            u->timer.fire = cut_doomed;
+    }
+}
+
 static void do_fault(enum fault f) {
     int who = (int)sim_below((uint64_t)cluster_size());
     if (sim_chance(0.3) && operator_leader() >= 0) who = operator_leader();
@@ -197,6 +216,7 @@ static void do_fault(enum fault f) {
     case FAULT_KILL: machine_kill(m); break;
     case FAULT_STOP: machine_stop(m); return;
     case FAULT_POWER: machine_power_cut(m); break;
+    case FAULT_POWER_SYNC: m->disk->doomed = doomed; return;
     case FAULT_POWER_ALL:
         for (int i = 0; i < cluster_size(); i++) {
             machine_power_cut(cluster_machine(i));
@@ -265,6 +285,7 @@ void plan_repair(void) {
     for (int i = 0; i < cluster_size(); i++) {
         struct machine *m = cluster_machine(i);
         disk_well(m);
+        m->disk->doomed = NULL;
         machine_drift(m, 1);
         machine_resume(m);
         /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c). A member of a cluster

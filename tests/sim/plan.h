@@ -10,13 +10,14 @@ enum fault {
     FAULT_STOP,      /* SIGTERM, and a start */
     FAULT_POWER,     /* one machine */
     FAULT_POWER_ALL, /* all at once */
-    FAULT_PAUSE,     /* the process stands still */
-    FAULT_CUT,       /* two sides that do not hear each other */
-    FAULT_ONE_WAY,   /* one that is not heard, or does not hear */
-    FAULT_RING,      /* each hears only some */
-    FAULT_CLOG,      /* links become slow */
-    FAULT_LOSS,      /* links lose segments */
-    FAULT_FRAMES,    /* peer links drop, copy and reorder frames */
+    FAULT_POWER_SYNC, /* one machine, while a sync of its disk is under way and what it says meanwhile is heard */
+    FAULT_PAUSE,      /* the process stands still */
+    FAULT_CUT,        /* two sides that do not hear each other */
+    FAULT_ONE_WAY, /* one that is not heard, or does not hear */
+    FAULT_RING,    /* each hears only some */
+    FAULT_CLOG,    /* links become slow */
+    FAULT_LOSS,    /* links lose segments */
+    FAULT_FRAMES,  /* peer links drop, copy and reorder frames */
     FAULT_DISK_SLOW,
     FAULT_DISK_STALL,
     FAULT_DISK_SYNC, /* a sync fails */

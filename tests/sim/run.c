@@ -44,28 +44,35 @@ static void tell_replay(void) {
 
 /* --- the cluster --- */
 
+static void set(struct cluster_options *o, const char *name, const char *value) {
+    size_t at = 0;
+    while (o->args[at] != NULL) at++;
+    CHECK(at + 3 <= sizeof o->args / sizeof *o->args);
+    o->args[at] = name;
+    o->args[at + 1] = value;
+}
+
+static const char *one_of(const char *a, const char *b, const char *c) {
+    uint64_t which = sim_below(3);
+    return which == 0 ? a : which == 1 ? b : c;
+}
+
 /* Small bounds, so that what happens once an hour in the world happens every second here. */
 static void choose_options(struct cluster_options *o, int machines) {
-    static const char *const writeback_seconds[] = {"1", "3", "30"},
-                             *const dirty[] = {"1kb", "100kb", "64mb"}, *const memory[] = {"0", "0", "3mb"},
-                             *const memtable[] = {"1mb", "64mb"};
     static char list[300];
     int at = 0;
     list[0] = '\0';
     for (int i = 0; i < machines; i++)
         at +=
             snprintf(list + at, sizeof list - (size_t)at, "%s10.0.0.%d:%d", i ? "," : "", i + 1, CLIENT_PORT);
-    const char *args[] = {"--writeback-seconds",
-                          writeback_seconds[sim_below(3)],
-                          "--writeback-dirty-bytes",
-                          dirty[sim_below(3)],
-                          "--maxmemory",
-                          memory[sim_below(3)],
-                          "--raft-log-memtable",
-                          memtable[sim_below(2)],
-                          NULL};
     *o = (struct cluster_options){.machines = machines, .nodes = machines > 1 ? list : NULL};
-    memcpy(o->args, args, sizeof args);
+    set(o, "--writeback-seconds", one_of("1", "3", "30"));
+    set(o, "--writeback-dirty-bytes", one_of("1kb", "100kb", "64mb"));
+    set(o, "--maxmemory", one_of("0", "0", "3mb"));
+    set(o, "--raft-log-memtable", one_of("1mb", "1mb", "64mb"));
+    set(o, "--read-mode", one_of("read-index", "read-index", "lease"));
+    set(o, "--cluster-enabled", one_of("no", "no", "yes"));
+    set(o, "--cluster-secret", one_of("", "", "xyzzy"));
 }
 
 static int choose_machines(void) {
