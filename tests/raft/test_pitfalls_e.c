@@ -23,6 +23,14 @@ TEST(e1_a_candidates_own_vote_counts_only_when_it_is_durable) {
     EXPECT(leads(c, 1));
     leave(c);
 }
+TEST(e1_a_candidate_waits_for_its_disk_before_it_stands_again) {
+    struct cluster *c = play("nodes 3 puppets; campaign 1; say 2>1 pre-vote-reply t1; pass 1999");
+    EXPECT(status_of(c, 1).role == RAFT_CANDIDATE);
+    EXPECT_EQ_INT(c->nodes[1].store_count, 1);
+    more(c, "store 1; say 2>1 vote-reply t1");
+    EXPECT(leads(c, 1));
+    leave(c);
+}
 TEST(e2_a_node_that_knows_nobody_keeps_its_vote) {
     struct cluster *c =
         play("nodes 1; add 4; say 2>4 vote t1 last=0/0; store 4; crash 4; restart 4; skip 1000;"

@@ -384,6 +384,20 @@ TEST(x3_every_message_twice_and_in_the_wrong_order) {
     EXPECT_EQ_INT(commit_of(c, 3), commit_of(c, 1));
     leave(c);
 }
+TEST(x5_an_entry_of_an_unknown_kind_is_refused) {
+    struct cluster *c = play("nodes 3 puppets");
+    uint64_t values[1] = {0};
+    for (int kind = 0; kind <= 4; kind += 4) {
+        struct raft_entry entry = {1, 1, (enum raft_entry_kind)kind, 1, NULL};
+        struct raft_message m = {
+            .kind = RAFT_APPEND, .from = 2, .to = 1, .term = 1, .entries = &entry, .entry_count = 1};
+        cluster_send(c, &m, values);
+        more(c, "deliver");
+        EXPECT_SAID(c, "1 calls that invalid");
+    }
+    EXPECT_EQ_INT(status_of(c, 1).last_index, 0);
+    leave(c);
+}
 TEST(x6_the_same_seed_walks_the_same_way) {
     for (uint64_t seed = 1; seed <= 50; seed++) {
         struct walk_counts a = {0}, b = {0};
