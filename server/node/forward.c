@@ -10,6 +10,7 @@
 #include "node_internal.h"
 
 #include "mem.h"
+#include "num.h"
 #include "resp_skim.h"
 #include "upstream.h"
 
@@ -49,10 +50,19 @@ struct forward {
 
 /* --- who leads --- */
 
+static void add_length(struct buf *out, char type, uint64_t length) {
+    char text[NUM_I64_MAX_LEN + 3];
+    text[0] = type;
+    size_t len = 1 + format_u64(text + 1, length);
+    text[len++] = '\r';
+    text[len++] = '\n';
+    buf_add(out, text, len);
+}
+
 static void add_request(struct buf *out, int argc, const struct slice *argv) {
-    buf_printf(out, "*%d\r\n", argc);
+    add_length(out, '*', (uint64_t)argc);
     for (int i = 0; i < argc; i++) {
-        buf_printf(out, "$%zu\r\n", argv[i].len);
+        add_length(out, '$', argv[i].len);
         buf_add_slice(out, argv[i]);
         buf_add_str(out, "\r\n");
     }

@@ -153,7 +153,7 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
         return PEER_WRONG_CLUSTER;
     }
     bool is_member = members_find(&n->members, hello->source) != NULL;
-    if (!is_member && !knows_too_little(n)) {
+    if (!is_member && hello->source != n->leader_id && !knows_too_little(n)) {
         snprintf(why, PEER_WHY_CAP, "it is not a member of this cluster");
         return PEER_UNKNOWN_SENDER;
     }

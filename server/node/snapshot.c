@@ -127,7 +127,7 @@ static void rest(struct snapshot_sending *s, const char *why) {
     node_log("The snapshot for node %016llx: %s", (unsigned long long)s->peer, why);
     s->phase = RESTING;
     s->since_ms = now_ms();
-    s->rest_ms = REST_MS_MIN << s->attempts;
+    s->rest_ms = (uint64_t)REST_MS_MIN << s->attempts;
     s->begun = false;
     close_sending_stream(s, why);
     if (s->source != NULL && ++s->attempts < ATTEMPTS_MAX) return;
