@@ -9,55 +9,21 @@
  *                           a voter once it has caught up.
  *
  * Changes go through the leader: a configuration is a log entry like any other. */
-#include "node_internal.h"
+#include "cluster_internal.h"
 
 #include "hash.h"
 #include "mem.h"
 #include "raft_members.h"
 
-#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum {
     CONTROL_TIMEOUT_MS = 2000,
     ASK_AGAIN_MS = 300,
     PROMOTE_LAG_MAX = 64, /* entries: a learner that close is a voter at once */
     REFUSALS_MAX = 8,     /* without hearing a leader: the others know better who is a member */
-};
-
-/* On the wire: numbers are never reused. */
-enum control_kind {
-    CONTROL_WHO = 1,    /* list hash -> stage, list hash */
-    CONTROL_FORM = 2,   /* cluster id, first configuration (may be empty) -> answer */
-    CONTROL_JOIN = 3,   /* own address, the address it reached us at -> answer with the cluster id in front */
-    CONTROL_INVITE = 4, /* addresses to ask -> answer */
-    CONTROL_LEAD = 5,   /* the sender wants to lead -> answer */
-};
-
-/* An answer: a byte, 1 for yes, then a text: of what is wrong, or of who is to be asked instead (ELSEWHERE). */
-enum { ANSWER_NO = 0, ANSWER_YES = 1, ANSWER_ELSEWHERE = 2 };
-
-/* One address of cluster-nodes or join, and what is known of who is there. */
-struct candidate {
-    struct node *node;
-    char address[RAFT_ADDRESS_CAP];
-    bool asking, answered, is_blank;
-    uint64_t id, list_hash;
-};
-
-struct cluster {
-    struct candidate candidates[RAFT_MEMBERS_MAX];
-    size_t count;
-    size_t next; /* whom to ask to be let in */
-    uint64_t list_hash;
-    uint64_t asked_at_ms;
-    char told[512]; /* the last thing said in the log about it, to say it once */
-    char elsewhere[RAFT_ADDRESS_CAP];
-    char reached_at[RAFT_ADDRESS_CAP];
 };
 
 static uint64_t now_ms(void) {
@@ -151,65 +117,10 @@ static enum rc new_identity(struct node *n) {
     return store_identity(n);
 }
 
-/* --- what others call this node by --- */
-
-/* What it was told to announce, else the first address it listens on. */
-static void own_host(const struct config *c, char *out, size_t cap) {
-    if (c->cluster_announce_ip[0] != '\0')
-        snprintf(out, cap, "%s", c->cluster_announce_ip);
-    else
-        snprintf(out, cap, "%.*s", (int)strcspn(c->bind, " "), c->bind);
-}
-
-/* Every address of this machine, or one that means something else on every machine. */
-static bool is_vague(const char *host) {
-    return host[0] == '\0' || host[0] == '-' || host[0] == ':' || strcmp(host, "*") == 0 ||
-           strcmp(host, "0.0.0.0") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "localhost") == 0;
-}
-
-/* The host that this machine's packets to `peer` come from. Nothing is sent. */
-static bool find_host_towards(const char *peer, char *out, size_t cap) {
-    char host[RAFT_ADDRESS_CAP];
-    int port, peer_port;
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM}, *found = NULL;
-    if (!peer_address_parse(peer, host, sizeof host, &port, &peer_port)) return false;
-    if (getaddrinfo(host, "9", &hints, &found) != 0) return false;
-    struct sockaddr_storage own;
-    socklen_t len = sizeof own;
-    int fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    bool ok = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0 &&
-              getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
-              getnameinfo((struct sockaddr *)&own, len, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) == 0;
-    if (fd >= 0) close(fd);
-    freeaddrinfo(found);
-    return ok;
-}
-
-static void compose_address(const struct config *c, const char *host, char *out) {
-    long long port = c->cluster_announce_port ? c->cluster_announce_port : c->port;
-    long long bus = c->cluster_announce_bus_port ? c->cluster_announce_bus_port : c->cluster_port;
-    bool is_v6 = strchr(host, ':') != NULL;
-    int len = snprintf(out, RAFT_ADDRESS_CAP, is_v6 ? "[%.150s]:%lld" : "%.150s:%lld", host, port);
-    if (bus != 0 && bus != port + PEER_PORT_OFFSET)
-        snprintf(out + len, RAFT_ADDRESS_CAP - (size_t)len, "@%lld", bus);
-}
-
-/* For somebody at `peer`; NULL: for whoever asks. */
-static void own_address(const struct node *n, const char *peer, char *out) {
-    const struct config *c = &n->server.config;
-    char host[RAFT_ADDRESS_CAP];
-    own_host(c, host, sizeof host);
-    bool is_told = c->cluster_announce_ip[0] != '\0';
-    if (!is_told && is_vague(host) && (peer == NULL || !find_host_towards(peer, host, sizeof host)) &&
-        strncmp(host, "127.", 4) != 0)
-        snprintf(host, sizeof host, "127.0.0.1");
-    compose_address(c, host, out);
-}
-
 bool node_open_identity(struct node *n) {
     char path[4200];
     snprintf(path, sizeof path, "%.4000s/node", n->server.config.dir);
-    own_address(n, NULL, n->address);
+    cluster_own_address(n, NULL, n->address);
     struct buf file = {0};
     enum rc rc = n->host.read_file(&n->host, path, &file);
     if (rc == RC_NOT_FOUND && node_has_log(n)) {
@@ -269,8 +180,8 @@ static void answer(struct peer_request *request, int yes, const char *text) {
     buf_free(&body);
 }
 
-static void ask(struct node *n, const char *address, uint64_t target, enum control_kind kind,
-                const struct buf *body, peer_control_cb *cb, void *arg) {
+void cluster_ask(struct node *n, const char *address, uint64_t target, enum control_kind kind,
+                 const struct buf *body, peer_control_cb *cb, void *arg) {
     struct peer_control request = {.kind = (uint8_t)kind, .body = buf_slice(body)};
     peer_net_control(n->peers, address, target, &request, CONTROL_TIMEOUT_MS, cb, arg);
 }
@@ -300,7 +211,7 @@ static void ask_who(struct node *n) {
         struct candidate *c = &n->cluster->candidates[i];
         if (c->asking) continue;
         c->asking = true;
-        ask(n, c->address, 0, CONTROL_WHO, &body, who_cb, c);
+        cluster_ask(n, c->address, 0, CONTROL_WHO, &body, who_cb, c);
     }
     buf_free(&body);
 }
@@ -371,7 +282,7 @@ static void tell_formed(struct node *n, uint64_t id) {
     buf_add(&body, n->cluster_id, sizeof n->cluster_id);
     members_encode(&body, members_find(&n->identity.first, id) != NULL ? &n->identity.first : &none);
     n->forming_others = true;
-    ask(n, m->address, id, CONTROL_FORM, &body, form_cb, n);
+    cluster_ask(n, m->address, id, CONTROL_FORM, &body, form_cb, n);
     buf_free(&body);
 }
 
@@ -455,29 +366,24 @@ static void ask_to_join(struct node *n) {
     if (c->asking) return;
     const char *address = cl->elsewhere[0] != '\0' ? cl->elsewhere : c->address;
     struct buf body = {0};
-    own_address(n, address, n->address);
+    cluster_own_address(n, address, n->address);
     peer_net_set_address(n->peers, n->address);
     buf_add_u32le(&body, (uint32_t)strlen(n->address));
     buf_add_str(&body, n->address);
     buf_add_str(&body, cl->elsewhere[0] != '\0' ? "" : c->address);
     c->asking = true;
-    ask(n, address, 0, CONTROL_JOIN, &body, join_cb, c);
+    cluster_ask(n, address, 0, CONTROL_JOIN, &body, join_cb, c);
     cl->elsewhere[0] = '\0';
     buf_free(&body);
 }
 
-/* Wanted as it is now, to be changed and proposed. */
-static void wanted_members(const struct node *n, struct raft_members *out) {
-    *out = n->members;
-}
-
-static enum raft_refusal change(struct node *n, const struct raft_members *wanted) {
+enum raft_refusal cluster_change(struct node *n, const struct raft_members *wanted) {
     struct raft_event event = {.type = RAFT_EVENT_CHANGE, .members = wanted, .index = n->members_index};
     struct raft_update up;
     return node_ask(n, &event, &up);
 }
 
-static const char *refusal_text(enum raft_refusal why) {
+const char *cluster_refusal(enum raft_refusal why) {
     switch (why) {
     case RAFT_TAKEN: return "";
     case RAFT_NOT_LEADER: return "this node does not lead";
@@ -490,13 +396,13 @@ static const char *refusal_text(enum raft_refusal why) {
     return "";
 }
 
-static struct raft_member *find_member(struct raft_members *m, uint64_t id) {
+struct raft_member *cluster_member(struct raft_members *m, uint64_t id) {
     for (size_t i = 0; i < m->count; i++)
         if (m->items[i].id == id) return &m->items[i];
     return NULL;
 }
 
-static bool add_member(struct raft_members *m, uint64_t id, const char *address) {
+bool cluster_add_member(struct raft_members *m, uint64_t id, const char *address) {
     if (m->count == RAFT_MEMBERS_MAX) return false;
     size_t at = m->count++;
     for (; at > 0 && m->items[at - 1].id > id; at--) m->items[at] = m->items[at - 1];
@@ -507,22 +413,21 @@ static bool add_member(struct raft_members *m, uint64_t id, const char *address)
 
 /* A node's first companion tells it what it is called from outside. */
 static enum raft_refusal let_in(struct node *n, uint64_t id, const char *address, const char *reached_at) {
-    struct raft_members wanted;
-    wanted_members(n, &wanted);
-    struct raft_member *there = find_member(&wanted, id);
+    struct raft_members wanted = n->members;
+    struct raft_member *there = cluster_member(&wanted, id);
     if (there != NULL && strcmp(there->address, address) == 0) return RAFT_TAKEN;
     if (there != NULL)
         snprintf(there->address, RAFT_ADDRESS_CAP, "%s", address);
-    else if (!add_member(&wanted, id, address))
+    else if (!cluster_add_member(&wanted, id, address))
         return RAFT_SENSELESS;
-    struct raft_member *self = find_member(&wanted, n->node_id);
+    struct raft_member *self = cluster_member(&wanted, n->node_id);
     if (self != NULL && wanted.count == 2 && n->server.config.cluster_announce_ip[0] == '\0' &&
         reached_at[0] != '\0')
         snprintf(self->address, RAFT_ADDRESS_CAP, "%s", reached_at);
-    return change(n, &wanted);
+    return cluster_change(n, &wanted);
 }
 
-static const char *leader_address(const struct node *n) {
+const char *cluster_leader_address(const struct node *n) {
     const struct raft_member *leader = members_find(&n->members, n->leader_id);
     return leader != NULL && leader->id != n->node_id ? leader->address : NULL;
 }
@@ -550,14 +455,14 @@ static void on_join(struct node *n, struct peer_request *request, const struct p
         return;
     }
     if (!n->readable) {
-        const char *leader = leader_address(n);
+        const char *leader = cluster_leader_address(n);
         answer(request, leader ? ANSWER_ELSEWHERE : ANSWER_NO,
                leader ? leader : "nobody leads this cluster at the moment");
         return;
     }
     enum raft_refusal why = let_in(n, hello->source, own, reached);
-    answer(request, why == RAFT_TAKEN ? ANSWER_YES : ANSWER_NO, refusal_text(why));
-    if (why == RAFT_TAKEN && find_member(&n->members, hello->source) != NULL)
+    answer(request, why == RAFT_TAKEN ? ANSWER_YES : ANSWER_NO, cluster_refusal(why));
+    if (why == RAFT_TAKEN && cluster_member(&n->members, hello->source) != NULL)
         node_log("Node %016llx at %s is let in", (unsigned long long)hello->source, own);
 }
 
@@ -569,7 +474,7 @@ static bool is_empty(struct node *n) {
     return true;
 }
 
-static const char *why_not_reset(struct node *n) {
+const char *cluster_why_not_reset(struct node *n) {
     if (n->identity.stage == IDENTITY_BLANK) return NULL;
     if (n->members.count != 1 || n->removed) return "this node belongs to a cluster already";
     if (!is_empty(n)) return "this node has data, which would be lost: flush it first";
@@ -577,7 +482,7 @@ static const char *why_not_reset(struct node *n) {
 }
 
 static void on_invite(struct node *n, struct peer_request *request, struct slice body) {
-    const char *why = why_not_reset(n);
+    const char *why = cluster_why_not_reset(n);
     if (body.len >= sizeof n->identity.join) why = "malformed";
     if (why == NULL) {
         snprintf(n->wants_join, sizeof n->wants_join, "%.*s", (int)body.len, body.data);
@@ -611,19 +516,19 @@ bool node_reset(struct node *n) {
 
 /* --- leadership --- */
 
-static enum raft_refusal transfer(struct node *n, uint64_t to) {
+enum raft_refusal cluster_transfer(struct node *n, uint64_t to) {
     struct raft_event event = {.type = RAFT_EVENT_TRANSFER, .peer = to};
     struct raft_update up;
     return node_ask(n, &event, &up);
 }
 
 static void on_lead(struct node *n, struct peer_request *request, const struct peer_hello *hello) {
-    enum raft_refusal why = n->open ? transfer(n, hello->source) : RAFT_NOT_LEADER;
-    answer(request, why == RAFT_TAKEN ? ANSWER_YES : ANSWER_NO, refusal_text(why));
+    enum raft_refusal why = n->open ? cluster_transfer(n, hello->source) : RAFT_NOT_LEADER;
+    answer(request, why == RAFT_TAKEN ? ANSWER_YES : ANSWER_NO, cluster_refusal(why));
 }
 
 void node_hand_over(struct node *n) {
-    if (n->role == RAFT_LEADER && n->members.count > 1) (void)transfer(n, 0);
+    if (n->role == RAFT_LEADER && n->members.count > 1) (void)cluster_transfer(n, 0);
 }
 
 void node_control(struct node *n, struct peer_request *request, const struct peer_hello *hello,
@@ -646,325 +551,6 @@ void node_control(struct node *n, struct peer_request *request, const struct pee
     answer(request, ANSWER_NO, n->open ? "not understood" : "this node belongs to no cluster yet");
 }
 
-/* --- clients' requests: answered when they are done --- */
-
-struct waiter {
-    struct list link;
-    struct conn *conn;
-    enum host_request_kind kind;
-    uint64_t members_index; /* of the change; later ones (leaving the joint) belong to it */
-    uint64_t until_ms, id;
-};
-
-static void waiter_answer(struct waiter *w, const char *error) {
-    struct conn *c = w->conn;
-    list_unlink(&w->link);
-    struct reply reply;
-    reply_init(&reply, &c->out, c->session.resp);
-    if (error == NULL)
-        reply_simple(&reply, "OK");
-    else
-        reply_errorf(&reply, "ERR %s", error);
-    c->blocked = false;
-    c->waiter = NULL;
-    conn_touch(c);
-    mem_free(w);
-}
-
-void node_forget_waiter(struct conn *c) {
-    if (c->waiter == NULL) return;
-    list_unlink(&c->waiter->link);
-    mem_free(c->waiter);
-    c->waiter = NULL;
-}
-
-static void wait_for(struct node *n, struct session *s, const struct host_request *request, uint64_t id) {
-    enum { WAIT_MS = 30000 };
-    struct waiter *w = mem_calloc(1, sizeof *w);
-    w->conn = conn_of_session(s);
-    w->kind = request->kind;
-    w->members_index = n->members_index;
-    w->until_ms = now_ms() + WAIT_MS;
-    w->id = id;
-    w->conn->blocked = true;
-    w->conn->waiter = w;
-    list_push_back(&n->waiters, &w->link);
-}
-
-static bool change_is_done(const struct node *n, const struct waiter *w) {
-    return n->members_index >= w->members_index && n->commit_index >= n->members_index &&
-           !members_are_joint(&n->members);
-}
-
-void node_look_at_waiters(struct node *n) {
-    struct list *next;
-    for (struct list *it = n->waiters.next; it != &n->waiters; it = next) {
-        next = it->next;
-        struct waiter *w = container_of(it, struct waiter, link);
-        struct raft_status s;
-        raft_status(n->raft, &s);
-        bool leads = n->role == RAFT_LEADER;
-        switch (w->kind) {
-        case HOST_TRANSFER:
-            if (!leads)
-                waiter_answer(w, NULL);
-            else if (s.transfer_to == 0)
-                waiter_answer(w, "the node did not take over in time; this one goes on leading");
-            continue;
-        case HOST_LEAD:
-            if (n->readable) {
-                waiter_answer(w, NULL);
-                continue;
-            }
-            break;
-        case HOST_ADD:
-        case HOST_REMOVE:
-        case HOST_PROMOTE:
-        case HOST_READDRESS:
-            if (change_is_done(n, w)) {
-                waiter_answer(w, NULL);
-                continue;
-            }
-            if (!leads) {
-                waiter_answer(w, "leadership was lost meanwhile: whether the change will be made is unknown");
-                continue;
-            }
-            break;
-        case HOST_INIT:
-        case HOST_JOIN: break;
-        }
-        if (now_ms() > w->until_ms)
-            waiter_answer(w, "it has not happened within half a minute, but still may");
-    }
-}
-
-static uint64_t id_by_address(const struct node *n, const char *address) {
-    for (size_t i = 0; i < n->members.count; i++) {
-        const char *there = n->members.items[i].address;
-        size_t len = strcspn(there, "@");
-        if (strlen(address) == len && memcmp(there, address, len) == 0) return n->members.items[i].id;
-    }
-    return 0;
-}
-
-/* A client's request that waits for what another node says. */
-struct inquiry {
-    struct node *node;
-    uint64_t session_id, id;
-    char address[RAFT_ADDRESS_CAP];
-};
-
-static void ask_and_wait(struct node *n, struct session *s, const struct host_request *request,
-                         enum control_kind kind, const struct buf *body, peer_control_cb *cb) {
-    struct inquiry *i = mem_calloc(1, sizeof *i);
-    i->node = n;
-    i->session_id = s->id;
-    i->id = request->id;
-    snprintf(i->address, sizeof i->address, "%s", request->address);
-    ask(n, request->address, request->id, kind, body, cb, i);
-    struct host_request as = *request;
-    as.kind = HOST_JOIN; /* only the answer is waited for */
-    wait_for(n, s, &as, 0);
-}
-
-/* Who asked, if he still waits. */
-static struct waiter *waiter_of(const struct inquiry *i) {
-    LIST_FOR_EACH(it, &i->node->waiters) {
-        struct waiter *w = container_of(it, struct waiter, link);
-        if (w->conn->session.id == i->session_id) return w;
-    }
-    return NULL;
-}
-
-static void invite_cb(void *arg, enum rc rc, uint32_t code, const char *text,
-                      const struct peer_control *response, uint64_t responder_id,
-                      const struct peer_origin *responder) {
-    struct inquiry *i = arg;
-    struct waiter *w = waiter_of(i);
-    char line[300] = "";
-    uint8_t said = ANSWER_NO;
-    struct slice body = rc == RC_OK ? response->body : SLICE("");
-    (void)code;
-    (void)responder;
-    (void)responder_id;
-    if (rc != RC_OK)
-        snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
-    else if (!slice_take_u8(&body, &said) || said != ANSWER_YES)
-        snprintf(line, sizeof line, "that node refuses: %.*s", (int)(body.len < 200 ? body.len : 200),
-                 body.data);
-    if (w != NULL) waiter_answer(w, line[0] ? line : NULL);
-    mem_free(i);
-}
-
-/* The node there is told whom to ask; it then comes by itself. */
-static void invite(struct node *n, struct session *s, const struct host_request *request) {
-    struct buf body = {0};
-    for (size_t i = 0; i < n->members.count; i++) {
-        if (i > 0) buf_add_byte(&body, ' ');
-        buf_add_str(&body, n->members.items[i].address);
-    }
-    if (n->members.count ==
-        1) { /* what a node calls itself when it has not met anybody is good for this machine only */
-        char own[RAFT_ADDRESS_CAP];
-        own_address(n, request->address, own);
-        buf_clear(&body);
-        buf_add_str(&body, own);
-    }
-    ask_and_wait(n, s, request, CONTROL_INVITE, &body, invite_cb);
-    buf_free(&body);
-}
-
-static void lead_cb(void *arg, enum rc rc, uint32_t code, const char *text,
-                    const struct peer_control *response, uint64_t responder_id,
-                    const struct peer_origin *responder) {
-    struct node *n = arg;
-    uint8_t said = ANSWER_NO;
-    (void)code;
-    (void)text;
-    (void)responder_id;
-    (void)responder;
-    struct slice body = rc == RC_OK ? response->body : SLICE("");
-    if (rc == RC_OK && slice_take_u8(&body, &said) && said == ANSWER_YES) return;
-    char line[300];
-    snprintf(line, sizeof line, "the leader does not hand over: %.*s", (int)(body.len < 200 ? body.len : 200),
-             rc == RC_OK ? body.data : "");
-    struct list *next;
-    for (struct list *it = n->waiters.next; it != &n->waiters; it = next) {
-        next = it->next;
-        struct waiter *w = container_of(it, struct waiter, link);
-        if (w->kind == HOST_LEAD) waiter_answer(w, line);
-    }
-}
-
-static const char *want_to_lead(struct node *n, const struct host_request *request) {
-    const char *leader = leader_address(n);
-    if (n->role == RAFT_LEADER) return "this node leads already";
-    (void)
-        request; /* Redis's FORCE and TAKEOVER: with a leader there is nothing to force, and without one it is all alike */
-    if (leader == NULL) {
-        struct raft_event event = {.type = RAFT_EVENT_CAMPAIGN};
-        node_step(n, &event);
-        return NULL;
-    }
-    struct buf nothing = {0};
-    ask(n, leader, n->leader_id, CONTROL_LEAD, &nothing, lead_cb, n);
-    return NULL;
-}
-
-/* What the leader is asked to change; NULL when it is under way. */
-static const char *request_change(struct node *n, const struct host_request *request, uint64_t id) {
-    struct raft_members wanted;
-    wanted_members(n, &wanted);
-    struct raft_member *m = find_member(&wanted, id);
-    switch (request->kind) {
-    case HOST_ADD:
-        if (m != NULL) return "it is a member already";
-        if (!add_member(&wanted, id, request->address)) return "there are too many members";
-        break;
-    case HOST_REMOVE:
-        if (m == NULL) return "there is no such member";
-        memmove(m, m + 1, (size_t)(wanted.items + wanted.count - (m + 1)) * sizeof *m);
-        wanted.count--;
-        break;
-    case HOST_PROMOTE:
-        if (m == NULL) return "there is no such member";
-        m->seat = RAFT_VOTER;
-        break;
-    case HOST_READDRESS:
-        if (m == NULL) return "there is no such member";
-        snprintf(m->address, sizeof m->address, "%s", request->address);
-        break;
-    default: return "not understood";
-    }
-    enum raft_refusal why = change(n, &wanted);
-    return why == RAFT_TAKEN ? NULL : refusal_text(why);
-}
-
-/* Whoever is let in by its id has to be there, and free, or a former member: this cluster's log is all it may have. */
-static void add_cb(void *arg, enum rc rc, uint32_t code, const char *text,
-                   const struct peer_control *response, uint64_t responder_id,
-                   const struct peer_origin *responder) {
-    struct inquiry *i = arg;
-    struct node *n = i->node;
-    struct waiter *w = waiter_of(i);
-    char line[300] = "";
-    uint8_t is_blank = 0;
-    struct slice body = rc == RC_OK ? response->body : SLICE("");
-    (void)code;
-    (void)responder_id;
-    if (rc != RC_OK)
-        snprintf(line, sizeof line, "that node cannot be asked: %.200s", text ? text : "");
-    else if (!slice_take_u8(&body, &is_blank) ||
-             (!is_blank && memcmp(responder->cluster, n->cluster_id, sizeof n->cluster_id) != 0))
-        snprintf(line, sizeof line, "that node belongs to another cluster");
-    if (w != NULL && line[0] == '\0') {
-        struct host_request request = {.kind = HOST_ADD, .id = i->id, .address = i->address};
-        const char *error = request_change(n, &request, i->id);
-        w->kind = HOST_ADD;
-        w->members_index = n->members_index;
-        if (error != NULL) waiter_answer(w, error);
-    } else if (w != NULL) {
-        waiter_answer(w, line);
-    }
-    mem_free(i);
-}
-
-static void add_known(struct node *n, struct session *s, const struct host_request *request) {
-    struct buf body = {0};
-    buf_add_u64le(&body, n->cluster->list_hash);
-    ask_and_wait(n, s, request, CONTROL_WHO, &body, add_cb);
-    buf_free(&body);
-}
-
-void node_cluster_do(struct node *n, struct session *s, const struct host_request *request,
-                     struct reply *reply) {
-    uint64_t id = request->id != 0 ? request->id : id_by_address(n, request->address ? request->address : "");
-    const char *error = NULL;
-    switch (request->kind) {
-    case HOST_INIT: { /* every node begins as a cluster of its own */
-        char text[48] = "OK ";
-        for (size_t i = 0; i < sizeof n->cluster_id; i++)
-            snprintf(text + 3 + 2 * i, 3, "%02x", (unsigned char)n->cluster_id[i]);
-        if (n->members.count > 1)
-            reply_error(reply, "ERR this node belongs to a cluster already");
-        else
-            reply_simple(reply, text);
-        return;
-    }
-    case HOST_JOIN:
-        error = why_not_reset(n);
-        if (error != NULL) break;
-        n->wants_join[0] = '\0';
-        for (int i = 0; i < request->address_count; i++)
-            snprintf(n->wants_join + strlen(n->wants_join), sizeof n->wants_join - strlen(n->wants_join),
-                     "%s%s", i ? " " : "", request->addresses[i]);
-        n->wants_reset = true;
-        reply_simple(reply, "OK");
-        return;
-    case HOST_TRANSFER: {
-        enum raft_refusal why = transfer(n, id);
-        if (why != RAFT_TAKEN) error = refusal_text(why);
-        break;
-    }
-    case HOST_LEAD: error = want_to_lead(n, request); break;
-    case HOST_ADD:
-        if (request->id == 0)
-            invite(n, s, request);
-        else if (members_find(&n->members, id) != NULL)
-            reply_error(reply, "ERR it is a member already");
-        else
-            add_known(n, s, request);
-        return;
-    case HOST_REMOVE:
-    case HOST_PROMOTE:
-    case HOST_READDRESS: error = request_change(n, request, id); break;
-    }
-    if (error != NULL)
-        reply_errorf(reply, "ERR %s", error);
-    else
-        wait_for(n, s, request, id);
-}
-
 /* --- what goes on by itself --- */
 
 /* Learners that have caught up become voters, one change at a time. */
@@ -972,17 +558,17 @@ static void promote(struct node *n) {
     if (!n->readable || members_are_joint(&n->members) || n->commit_index < n->members_index) return;
     struct raft_status s;
     raft_status(n->raft, &s);
-    struct raft_members wanted;
-    wanted_members(n, &wanted);
+    struct raft_members wanted = n->members;
     bool any = false;
     for (size_t i = 0; i < s.peer_count; i++) {
-        struct raft_member *m = find_member(&wanted, s.peers[i].id);
+        struct raft_member *m = cluster_member(&wanted, s.peers[i].id);
         if (m == NULL || m->seat != RAFT_LEARNER || s.peers[i].state != RAFT_REPLICATE) continue;
         if (s.peers[i].match_index + PROMOTE_LAG_MAX < s.last_index) continue;
         m->seat = RAFT_VOTER;
         any = true;
     }
-    if (any && change(n, &wanted) == RAFT_TAKEN) node_log("Learners that have caught up become voters");
+    if (any && cluster_change(n, &wanted) == RAFT_TAKEN)
+        node_log("Learners that have caught up become voters");
 }
 
 /* Until a configuration with this node in it is committed, for one that is not may be lost again, and nobody would know
