@@ -22,6 +22,19 @@ def tests_of(module):
     return sorted(found, key=lambda f: f.__code__.co_firstlineno)
 
 
+def run_only(tests, *args):
+    """Without a server."""
+    results = []
+    for test in tests:
+        what = None
+        try:
+            test(*args)
+        except Exception:
+            what = traceback.format_exc().strip()
+        results.append((test.__name__, what))
+    return results
+
+
 def run_all(tests, server, *args):
     results = []
     for test in tests:

@@ -59,6 +59,19 @@ def ping(host, port, timeout_s=2.0):
         return False
 
 
+def role(host, port, timeout_s=2.0):
+    """What INFO says that node is: "master", "slave", or None when it says nothing."""
+    try:
+        with socket.create_connection((host, port), timeout_s) as s:
+            s.settimeout(timeout_s)
+            s.sendall(b"INFO replication\r\n")
+            text = s.recv(65536).decode(errors="replace")
+    except OSError:
+        return None
+    found = [line[5:] for line in text.split("\r\n") if line.startswith("role:")]
+    return found[0] if found else None
+
+
 class Server:
     """One server process, its folder below `base`. `args` are further options in redis.conf words."""
 
@@ -69,17 +82,12 @@ class Server:
             # The reference keeps nothing on disk: its snapshots would only add noise.
             self.args += ["--save", "", "--appendonly", "no"]
         self.base = base
-        self.host, self.process, self.folder, self.port = HOST, None, None, None
+        self.host, self.process, self.folder, self.port, self.more = HOST, None, None, None, []
+        self.leader, self.role = self, "master"     # where commands about data are counted; what this node is
 
     def start(self):
         for attempt in range(3):
-            self.port = free_port()
-            self.folder = tempfile.mkdtemp(prefix="redraft-redis-tests-", dir=self.base)
-            os.mkdir(os.path.join(self.folder, "data"))
-            with open(self.log_path(), "wb") as log:
-                self.process = subprocess.Popen(
-                    [self.program, "--port", str(self.port), "--bind", HOST, "--dir", self.folder + "/data"] +
-                    self.args, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder)
+            self.launch(free_port())
             deadline = time.monotonic() + START_S_MAX
             while self.alive() and time.monotonic() < deadline:
                 if ping(self.host, self.port) and self.alive():
@@ -90,6 +98,18 @@ class Server:
             if "ddress already in use" not in tail:
                 break
         raise ServerFailed("%s did not start:\n%s" % (self.program, tail))
+
+    def launch(self, port, more=()):
+        """A process on that port; a folder of its own the first time."""
+        self.port = port
+        if self.folder is None or not os.path.isdir(self.folder):
+            self.folder = tempfile.mkdtemp(prefix="redraft-redis-tests-", dir=self.base)
+            os.mkdir(os.path.join(self.folder, "data"))
+        self.more = list(more) or self.more
+        with open(self.log_path(), "ab") as log:
+            self.process = subprocess.Popen(
+                [self.program, "--port", str(port), "--bind", HOST, "--dir", self.folder + "/data"] + self.args + self.more,
+                stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self.folder)
 
     def log_path(self):
         return os.path.join(self.folder, "log")
@@ -126,11 +146,71 @@ class Server:
         self.stop()
 
 
+class Cluster:
+    """Three nodes that are one Redis; `port` is the leader's or a follower's, as `through` says. Looks like a Server."""
+    NODES, PEERS = 3, 10000
+
+    def __init__(self, program, args=(), base=None, through="leader"):
+        self.program, self.args, self.base, self.through = os.path.abspath(program), list(args), base, through
+        self.host, self.port, self.nodes, self.leader, self.followers = HOST, None, [], None, []
+        self.role = "master" if through == "leader" else "slave"
+
+    def start(self):
+        for _ in range(5):
+            ports = set()
+            while len(ports) < self.NODES:
+                port = free_port()
+                if port + self.PEERS < 65536:
+                    ports.add(port)
+            self.nodes = [Server(self.program, self.args, self.base) for _ in ports]
+            listed = ["%s:%d" % (HOST, port) for port in ports]
+            for node, port in zip(self.nodes, ports):
+                node.launch(port, ["--cluster-nodes"] + listed)
+            deadline = time.monotonic() + START_S_MAX
+            while all(n.alive() for n in self.nodes) and time.monotonic() < deadline:
+                if self.is_up():
+                    return self
+                time.sleep(0.05)
+            tail = "".join(n.log_tail() for n in self.nodes)
+            self.stop()
+            if "ddress already in use" not in tail:
+                break
+        raise ServerFailed("three nodes of %s did not start:\n%s" % (self.program, tail))
+
+    def is_up(self):
+        """A leader that all agree on; sets `port`."""
+        roles = {n: role(n.host, n.port) for n in self.nodes}
+        leaders = [n for n in self.nodes if roles[n] == "master"]
+        if len(leaders) != 1 or list(roles.values()).count("slave") != self.NODES - 1:
+            return False
+        self.leader = leaders[0]
+        self.followers = [n for n in self.nodes if n is not self.leader]
+        self.port = (self.leader if self.through == "leader" else self.followers[0]).port
+        return True
+
+    def alive(self):
+        return all(n.alive() for n in self.nodes)
+
+    def log_tail(self, size=3000):
+        return "\n---\n".join(n.log_tail(size) for n in self.nodes)
+
+    def stop(self):
+        wrong = [n.stop() for n in self.nodes]
+        return "\n".join(w for w in wrong if w) or None
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *unused):
+        self.stop()
+
+
 class External:
     """A server somebody else runs: start and stop do nothing."""
 
     def __init__(self, host, port):
         self.host, self.port, self.folder, self.args = host, port, None, []
+        self.leader, self.role = self, "master"
 
     def start(self):
         if not ping(self.host, self.port):

@@ -371,6 +371,10 @@ void node_tend_forwards(struct node *n) {
     }
 }
 
+bool forward_is_opening(const struct conn *c) {
+    return c->forward != NULL && c->forward->upstream != NULL && !upstream_is_up(c->forward->upstream);
+}
+
 /* The client reads slowly: so do we, until it has caught up. */
 void forward_flushed(struct conn *c) {
     if (c->forward->upstream != NULL && c->out.len < CONN_OUTPUT_PAUSE) upstream_resume(c->forward->upstream);

@@ -143,7 +143,7 @@ static void host_usage(struct host *h, struct host_usage *out) {
     if (m.allocated == 0) m = (struct memory){resident, resident, resident};
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
     uint64_t held = 0;
-    LIST_FOR_EACH(it, &n->net.held) held++;
+    LIST_FOR_EACH(it, &n->net.held) held += !forward_is_opening(container_of(it, struct conn, held_link));
     *out = (struct host_usage){
         .memory_allocated = m.allocated,
         .memory_resident = resident,
