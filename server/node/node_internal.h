@@ -231,7 +231,7 @@ void node_leadership_moved(struct node *n, bool was_readable);
 void node_give_back(struct node *n); /* once deposed: what has not been proposed goes to the new leader */
 void forward_flushed(struct conn *c);
 bool forward_is_opening(const struct conn *c); /* it waits for its connection to the leader only */
-void node_tend_forwards(struct node *n); /* those whose leader is no leader any more */
+void node_tend_forwards(struct node *n);       /* those whose leader is no leader any more */
 /* Passes one command on. CONN_HOLD: not now. */
 enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
                                const struct slice *argv);
