@@ -61,6 +61,19 @@ void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t 
         __builtin_prefetch(first, 1);
         __builtin_prefetch(first + 64, 1);
     }
+    /* The object is here, or will be in a moment: its value, or, when it is another key's, the next in the bucket. */
+    for (size_t i = 0; i < count; i++) {
+        const struct object *o = buckets[i] ? *buckets[i] : NULL;
+        if (o == NULL) continue;
+        const char *next = NULL;
+        if (o->place != places[i])
+            next = (const char *)o->chain;
+        else if (o->type == OBJECT_STRING && o->encoding != ENCODING_INT)
+            next = o->as.bytes;
+        if (next == NULL) continue;
+        __builtin_prefetch(next, 1);
+        __builtin_prefetch(next + 64, 1);
+    }
 }
 
 static void split_bucket(struct slot_table *t) {
