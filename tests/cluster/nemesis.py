@@ -270,7 +270,10 @@ class Nemesis:
         return f'nodes {self.names_of(nodes)}', end
 
     def clock_rate(self):
+        leader = self.cluster.leader()
         rates = {n.number: self.rng.choice((-500000, -200000, -50000, 0, 50000, 250000, 1000000)) for n in self.cluster.nodes}
+        if leader and self.rng.random() < 0.6:      # the worst: it is late to notice that others have given it up
+            rates = {n: -600000 if n == leader.number else 1000000 for n in rates}
         for number, ppm in rates.items():
             self.faults.node(number, clock_ppm=ppm)
         return (' '.join(f'{number}: x{1 + ppm / 1e6:g}' for number, ppm in rates.items()),
