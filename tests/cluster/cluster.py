@@ -283,12 +283,21 @@ class Cluster:
 
     def fill(self, rng, count):
         """Keys that nobody reads, so that a snapshot is not small. They may be there already."""
-        value = rng.randbytes(8000)
-        client = Client(self.wait_leader().port, timeout=PATIENCE)
-        for first in range(0, count, 50):
-            at = rng.randrange(4000)
-            client.pipeline([('SET', f'fill:{i}', value[at:at + 4000]) for i in range(first, first + 50)])
-        client.close()
+        value, done = rng.randbytes(8000), 0
+
+        def fill_on():
+            nonlocal done
+            try:
+                client = Client(self.wait_leader().port, timeout=PATIENCE)
+                while done < count:
+                    at = rng.randrange(4000)
+                    client.pipeline([('SET', f'fill:{i}', value[at:at + 4000]) for i in range(done, done + 50)])
+                    done += 50
+                client.close()
+            except OSError:     # leaders change also without us
+                self.check_alive()
+            return done >= count
+        wait_until(fill_on, 'the cluster takes some megabytes')
 
     def check_alive(self):
         for n in self.all_nodes:
