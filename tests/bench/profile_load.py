@@ -46,15 +46,15 @@ def report(data, *how):
     return [line.rstrip() for line in out.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def functions(data, lines):
-    """Where the instructions were, busiest first."""
-    return report(data, "--no-children", "--percent-limit", "0.4", "--sort", "pid,symbol")[:lines]
-
-
-def calls(data, lines):
-    """The same with everything below them: system calls by thread."""
-    found = report(data, "--children", "--percent-limit", "0.4", "--sort", "pid,symbol")
-    return [line for line in found if "__x64_sys_" in line or "ksys_" in line][:lines]
+TABLES = (
+    # title, lines at most, perf's arguments, which lines to show
+    ("by library", 12, ("--no-children", "--percent-limit", "1", "--sort", "pid,dso"), lambda line: True),
+    ("system calls, with all they do", 15, ("--children", "--percent-limit", "0.4", "--sort", "pid,symbol"),
+     lambda line: "__x64_sys_" in line or "ksys_" in line),
+    ("functions of programs, with all they do", 40, ("--children", "--percent-limit", "0.7", "--sort", "pid,symbol"),
+     lambda line: "[.]" in line),
+    ("functions", 40, ("--no-children", "--percent-limit", "0.4", "--sort", "pid,symbol"), lambda line: True),
+)
 
 
 def run(options):
@@ -106,9 +106,7 @@ def look(options, system, nodes, test, load, count):
               (name, sum(cpu for cpu, _ in used) / count,
                ", ".join("%s %.2f" % (text, cpu / count) for cpu, text in used if cpu / count >= 0.01),
                waits[0] / count, waits[1] / count))
-        print("\n   system calls, with all they do")
-        for line in calls(data, 15):
-            print("   " + line)
-        print("\n   functions")
-        for line in functions(data, 40):
-            print("   " + line)
+        for title, most, how, shown in TABLES:
+            print("\n   " + title)
+            for line in [line for line in report(data, *how) if shown(line)][:most]:
+                print("   " + line)
