@@ -14,6 +14,7 @@ import time
 HOST = "127.0.0.1"
 START_S_MAX = 30
 STOP_S_MAX = 30
+PEERS = 10000       # from a node's port to the one for other nodes
 SERVER_PORTS = 24   # so many of the ports in REDIS_TESTS_PORTS are for servers, the rest for the suite's harness
 
 
@@ -46,6 +47,30 @@ def quick_folder():
     """Where syncing costs nothing, or None. Upstream's tests race keys that live for 100 ms; what a sync costs on this
     machine's disk is not what they are about."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 1 << 30 else None
+
+
+def is_free(port):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_node_ports(count):
+    """Each with the one that nodes use among themselves free as well; both below those that the kernel hands out."""
+    span = port_range()
+    ports = list(range(span[0], span[0] + SERVER_PORTS) if span else range(11000, 19000))
+    random.shuffle(ports)
+    found = []
+    for port in ports:
+        if is_free(port) and is_free(port + PEERS):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise ServerFailed("no %d free ports" % count)
 
 
 def ping(host, port, timeout_s=2.0):
@@ -148,7 +173,7 @@ class Server:
 
 class Cluster:
     """Three nodes that are one Redis; `port` is the leader's or a follower's, as `through` says. Looks like a Server."""
-    NODES, PEERS = 3, 10000
+    NODES = 3
 
     def __init__(self, program, args=(), base=None, through="leader"):
         self.program, self.args, self.base, self.through = os.path.abspath(program), list(args), base, through
@@ -157,11 +182,7 @@ class Cluster:
 
     def start(self):
         for _ in range(5):
-            ports = set()
-            while len(ports) < self.NODES:
-                port = free_port()
-                if port + self.PEERS < 65536:
-                    ports.add(port)
+            ports = free_node_ports(self.NODES)
             self.nodes = [Server(self.program, self.args, self.base) for _ in ports]
             listed = ["%s:%d" % (HOST, port) for port in ports]
             for node, port in zip(self.nodes, ports):
