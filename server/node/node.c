@@ -100,6 +100,8 @@ void node_stop(struct node *n, const char *why) {
 void node_cut_log(struct node *n) {
     struct ks_applied stored = ks_stored(n->ks);
     uint64_t index = stored.index;
+    if (index == n->cut_looked_at) return;
+    n->cut_looked_at = index;
     if (n->members.count > 1)
         index = raft_index_before(n->raft, index, (uint64_t)n->server.config.raft_log_retain);
     uint64_t pinned = node_pinned_index(n);
