@@ -14,12 +14,12 @@
 
 #include <stdio.h>
 
-enum { BATCH_MAX = 16, SESSIONS_MAX = 12, SLOTS_MAX = 16, UNKNOWNS_PER_KEY_MAX = 5 };
+enum { BATCH_MAX = 16, SESSIONS_MAX = 12, SLOTS_MAX = 16, UNKNOWNS_PER_KEY_MAX = 5, OPS_PER_KEY_MAX = 200 };
 
 /* Where a key lives. An operation of unknown outcome may take effect at any later time, and each one doubles what the
  * checker has to think of: so a key is given up after a while, or after some of these, and another takes its place. */
 struct slot {
-    int generation, unknowns;
+    int generation, unknowns, ops;
     uint64_t since_us;
 };
 
@@ -92,10 +92,12 @@ static void add_operation(struct client *c, struct buf *out) {
     uint64_t k = sim_below((uint64_t)clients.options.keys);
     bool number = k % 3 == 2;
     enum op_kind kind = choose(number);
-    /* An operation of unknown outcome may take effect at any later time, and each one doubles what the checker has to
-     * think of: so keys are given up after a while. */
-    snprintf(key, sizeof key, "%s%d.%d", number ? "n" : "t", (int)k,
-             (int)(world_now_us() / clients.options.key_life_us));
+    struct slot *slot = &clients.slots[k];
+    bool is_old = world_now_us() - slot->since_us > clients.options.key_life_us;
+    if (is_old || slot->unknowns >= UNKNOWNS_PER_KEY_MAX || slot->ops >= OPS_PER_KEY_MAX)
+        *slot = (struct slot){.generation = slot->generation + 1, .since_us = world_now_us()};
+    slot->ops++;
+    snprintf(key, sizeof key, "%s%d.%d", number ? "n" : "t", (int)k, slot->generation);
     bool has_arg =
         kind == OP_SET || kind == OP_SETNX || kind == OP_GETSET || kind == OP_APPEND || kind == OP_INCRBY;
     if (kind == OP_INCRBY)

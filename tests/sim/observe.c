@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { DIGEST_EVERY = 16 };
+enum { DIGEST_EVERY = 64 };
 
 /* What was stored at one index. */
 struct variant {

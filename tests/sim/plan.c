@@ -61,6 +61,11 @@ static void calm_links(void) {
 /* Clients are on either side, too. */
 static void cut_in_two(void) {
     uint64_t side = rng_next(world_rng());
+    int leader = operator_leader();
+    if (leader >= 0 && sim_chance(0.4)) { /* by itself, and still asked by some */
+        side &= ~((UINT64_C(1) << cluster_size()) - 1);
+        side |= UINT64_C(1) << leader;
+    }
     bool both_ways = sim_chance(0.7);
     for (int a = 0; a < HOSTS_MAX; a++)
         for (int b = 0; b < HOSTS_MAX; b++)

@@ -70,6 +70,7 @@ static void choose_options(struct cluster_options *o, int machines) {
     set(o, "--writeback-dirty-bytes", one_of("1kb", "100kb", "64mb"));
     set(o, "--maxmemory", one_of("0", "0", "3mb"));
     set(o, "--raft-log-memtable", one_of("1mb", "1mb", "64mb"));
+    set(o, "--raft-log-retain", one_of("0", "20kb", "64mb"));
     set(o, "--read-mode", one_of("read-index", "read-index", "lease"));
     set(o, "--cluster-enabled", one_of("no", "no", "yes"));
     set(o, "--cluster-secret", one_of("", "", "xyzzy"));
@@ -149,14 +150,15 @@ static void check_history(const struct history *h, struct run_result *result) {
 
 static void live(const struct run_options *options, struct history *h, struct run_result *result) {
     for (int i = 0; i < cluster_size(); i++) machine_start(cluster_machine(i));
-    struct clients_options clients = {.count = (int)sim_between(2, 8),
-                                      .first_host = CLIENT_HOSTS_FROM,
-                                      .keys = (int)sim_between(2, 9),
-                                      .key_life_us = sim_between(3, 15) * SIM_SECOND,
-                                      .think_us = sim_between(20, 300) * SIM_MS,
-                                      .pipeline_max = sim_chance(0.5) ? 1 : 6,
-                                      .patience_us = sim_between(1000, 8000) * SIM_MS,
-                                      .moves = sim_chance(0.5) ? 0 : 0.05};
+    struct clients_options clients = {
+        .count = (int)sim_between(2, 8),
+        .first_host = CLIENT_HOSTS_FROM,
+        .keys = (int)sim_between(2, 9),
+        .key_life_us = sim_between(3, 15) * SIM_SECOND,
+        .think_us = (sim_chance(0.3) ? sim_between(3, 20) : sim_between(20, 300)) * SIM_MS,
+        .pipeline_max = sim_chance(0.5) ? 1 : 6,
+        .patience_us = sim_between(1000, 8000) * SIM_MS,
+        .moves = sim_chance(0.5) ? 0 : 0.05};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();
