@@ -105,6 +105,7 @@ static void socket_free(struct socket *s) {
     }
     forget_sent(s);
     sim_timer_cancel(&s->connecting);
+    sim_timer_cancel(&s->keepalive);
     list_unlink(&s->link);
     buf_free(&s->in);
     buf_free(&s->frame);
@@ -293,6 +294,19 @@ size_t socket_write(struct socket *s, const char *data, size_t len) {
     else if (len > 0)
         send_segment(s, data, len);
     return len;
+}
+
+static void probe(struct sim_timer *t) {
+    SIM_HEAP;
+    struct socket *s = container_of(t, struct socket, keepalive);
+    bool answered_by_nobody = s->peer == NULL && s->established && !is_cut(s->host, s->peer_host);
+    sim_timer_set(t, world_now_us() + s->keepalive_us, probe);
+    if (answered_by_nobody && !s->closed) break_off(s, -ECONNRESET);
+}
+
+void socket_keepalive(struct socket *s, uint64_t us) {
+    s->keepalive_us = us;
+    if (us > 0) sim_timer_set(&s->keepalive, world_now_us() + us, probe);
 }
 
 void socket_finish(struct socket *s) {

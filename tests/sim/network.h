@@ -46,6 +46,8 @@ struct socket {
     uint64_t sent_bytes, last_arrival_us, stuck_since_us;
     struct buf frame; /* of a peer link: the beginning of a frame that is still being written */
     struct sim_timer arrival, connecting;
+    struct sim_timer keepalive;
+    uint64_t keepalive_us; /* 0: off */
     unsigned attempts;
     uint64_t id;
 };
@@ -70,6 +72,8 @@ void socket_finish(struct socket *s);               /* nothing more will be writ
 void socket_consumed(struct socket *s, size_t len); /* bytes of `in` were read */
 /* Closed by the program: what was written still arrives, then the end. Freed when all is delivered. */
 void socket_close(struct socket *s);
+/* Notices now and then when nobody is at the other end any more, also when nothing is sent. */
+void socket_keepalive(struct socket *s, uint64_t us);
 /* At once, and the peer hears that it was. */
 void socket_reset(struct socket *s);
 /* The machine is gone: nobody is told. Later it is there again. */

@@ -465,7 +465,8 @@ int uv_tcp_nodelay(uv_tcp_t *u, int enable) {
     return 0;
 }
 int uv_tcp_keepalive(uv_tcp_t *u, int enable, unsigned delay) {
-    (void)u, (void)enable, (void)delay;
+    const struct handle *h = half(u);
+    if (h->conn != NULL) socket_keepalive(h->conn->socket, enable ? (uint64_t)delay * SIM_SECOND : 0);
     return 0;
 }
 
