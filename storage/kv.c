@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <rocksdb/c.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
@@ -56,12 +57,19 @@ static enum rc take_error(char *text, struct kv_error *error) {
     return rc;
 }
 
+/* Table files it keeps open: with few files allowed, an eighth of them, for clients and the other database need some. */
+static int open_files_max(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / 8 >= OPEN_FILES_MAX) return OPEN_FILES_MAX;
+    return (int)(limit.rlim_cur / 8);
+}
+
 static rocksdb_options_t *common_options(const struct kv_options *o) {
     rocksdb_options_t *r = rocksdb_options_create();
     rocksdb_options_set_create_if_missing(r, 1);
     rocksdb_options_set_paranoid_checks(r, 1);
     rocksdb_options_set_max_background_jobs(r, o->background_threads < 1 ? 1 : o->background_threads);
-    rocksdb_options_set_max_open_files(r, OPEN_FILES_MAX);
+    rocksdb_options_set_max_open_files(r, open_files_max());
     rocksdb_options_set_max_manifest_file_size(r, MANIFEST_BYTES_MAX);
     /* Nothing but what it cannot be kept from. Debian's build keeps its assertions, and one of them stops
      * the process when the info log is written to again after a write to it failed: a full disk must not do

@@ -498,10 +498,10 @@ int node_run(struct config *config, const char *executable, const char *config_f
     if (open_logfile(n->server.config.logfile)) {
         node_log("Redraft %s, PID: %d", REDRAFT_VERSION,
                  (int)getpid()); /* supervisors and test harnesses look for it */
+        bound_clients(n);        /* before the databases take their share of the files */
         opened = node_open_folder(n) && node_open_peers(n) && (!n->formed || node_open_group(n));
     }
     if (opened) {
-        bound_clients(n);
         write_pidfile(n);
         loop_run(n);
         code = node_close_group(n);
