@@ -32,7 +32,6 @@ struct cluster {
     uint64_t asked_at_ms;
     char told[512]; /* the last thing said in the log about it, to say it once */
     char elsewhere[RAFT_ADDRESS_CAP];
-    char reached_at[RAFT_ADDRESS_CAP];
 };
 
 /* What this node is to call itself to somebody at `peer`; NULL: to whoever asks. `out` has RAFT_ADDRESS_CAP bytes. */

@@ -203,14 +203,14 @@ static void start_serving(struct node *n) {
     announce(n);
 }
 
-/* Whoever has companions leaves when its clients have gone and somebody else leads; what is not committed, the others
- * see to. A node by itself finishes what it has. */
+/* Whoever has companions leaves when its clients have gone and somebody else leads, or nobody can; what is not committed,
+ * the others see to. A node by itself finishes what it has. */
 static bool is_drained(struct node *n) {
     if (!n->open) return true;
     if (n->net.conn_count > 0) return false;
     if (n->members.count > 1)
         return n->role != RAFT_LEADER ||
-               mono_ms(n) - n->stop_begun_ms > n->server.config.raft_election_timeout;
+               mono_ms(n) - n->stop_begun_ms > 2 * n->server.config.raft_election_timeout;
     return n->tail.last_index == n->applied_index && n->filling->write_count == 0;
 }
 
