@@ -45,14 +45,6 @@ static bool take_long_varint(struct slice *s, uint64_t *out) {
     return false;
 }
 
-/* Nearly every count and length is below 128. */
-static inline bool take_varint(struct slice *s, uint64_t *out) {
-    if (s->len == 0 || (uint8_t)s->data[0] >= 0x80) return take_long_varint(s, out);
-    *out = (uint8_t)s->data[0];
-    *s = slice_make(s->data + 1, s->len - 1);
-    return true;
-}
-
 void entry_begin(struct buf *b) {
     buf_clear(b);
     buf_reserve(b, ENTRY_HEADER_SIZE);
@@ -121,7 +113,8 @@ static void reader_grow(struct entry_reader *r, int argc) {
     r->argv_cap = cap;
 }
 
-/* The same from one pointer to another; NULL when it is not whole or not well spelled. */
+/* The same from one pointer to another; NULL when it is not whole or not well spelled. Nearly every count and length is
+ * below 128. */
 static inline const char *pass_varint(const char *p, const char *end, uint64_t *out) {
     if (p < end && (uint8_t)*p < 0x80) {
         *out = (uint8_t)*p;
