@@ -110,7 +110,7 @@ bool operator_is_idle(char *why, unsigned long cap) {
 }
 
 bool operator_works_at(int machine) {
-    return operator.state != NOTHING && operator.machine == machine && !cluster_machine(machine)->powered;
+    return operator.state == REMOVING && operator.machine == machine && !cluster_machine(machine)->powered;
 }
 
 uint64_t operator_replaced(void) {
