@@ -604,12 +604,19 @@ void node_turn_snapshots(struct node *n) {
     if (n->taking != NULL && !n->failed) tend_taking(n->taking);
 }
 
+/* For the storage thread. */
+static void wait_a_moment(struct node *n) {
+    enum { MOMENT_US = 1000 };
+    n->host.sleep_us(&n->host, MOMENT_US);
+    ks_turn(n->ks, 1);
+}
+
 /* The process ends, or the group. In the middle of an install the disk already says how the next start goes on. */
 bool node_end_snapshots(struct node *n) {
     struct kv_error error;
     while (n->sendings != NULL) {
         while (n->sendings->phase == MAKING && n->ks != NULL && ks_snapshot_poll(n->ks, &error) == RC_BUSY)
-            ks_turn(n->ks, 1);
+            wait_a_moment(n);
         sending_free(n->sendings);
     }
     if (n->taking == NULL) return true;
