@@ -433,7 +433,7 @@ int64_t node_clients_possible(int64_t wanted) {
     }
     if (limit.rlim_cur >= want) return wanted;
     int64_t files = (int64_t)limit.rlim_cur;
-    int64_t possible = files > 2 * FILES_BESIDES_CLIENTS ? files - FILES_BESIDES_CLIENTS : files / 2;
+    int64_t possible = files > 2 * FILES_BESIDES_CLIENTS ? files - FILES_BESIDES_CLIENTS : files / 3;
     return possible < wanted ? possible : wanted;
 }
 

@@ -146,14 +146,14 @@ def open_files(run):
     s.spawn(['bash', '-c', 'ulimit -n 100 && exec "$@"', 'bash', *s.arguments(['--writeback-dirty-bytes', '100kb'])])
     wait_until(lambda: s.proc.poll() is not None or 'Ready to accept connections' in s.log(), 'ready')
     with s.connect() as c:
-        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'50'])
+        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'33'])
         expect(c.call('CONFIG', 'SET', 'maxclients', 1000),
                Error("ERR CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to "
-                     'handle the specified number of clients, try with 50'))
-        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'50'])
-        c.ok('CONFIG', 'SET', 'maxclients', 49)
+                     'handle the specified number of clients, try with 33'))
+        expect(c.call('CONFIG', 'GET', 'maxclients'), [b'maxclients', b'33'])
+        c.ok('CONFIG', 'SET', 'maxclients', 32)
         crowd = [s.connect() for _ in range(90)]
-        wait_until(lambda: 'connected_clients:49\r' in c.call('INFO', 'clients').decode(), 'it is full')
+        wait_until(lambda: 'connected_clients:32\r' in c.call('INFO', 'clients').decode(), 'it is full')
         for i in range(100):
             c.ok('SET', f'k{i}', b'x' * 300_000)
         c.ok('SAVE')
