@@ -34,8 +34,7 @@ static void buf_recycle(struct buf *b) {
         buf_clear(b);
 }
 
-/* Nobody waits for it any more. */
-static void proposal_reset(struct proposal *p) {
+void proposal_answered(struct proposal *p) {
     p->op_count = 0;
     p->write_count = p->local_count = 0;
     p->has_expiry = false;
@@ -43,16 +42,20 @@ static void proposal_reset(struct proposal *p) {
     buf_recycle(&p->bytes);
 }
 
+static void proposal_destroy(struct proposal *p) {
+    buf_free(&p->payload);
+    buf_free(&p->local);
+    buf_free(&p->bytes);
+    mem_free(p->ops);
+    mem_free(p);
+}
+
 void proposal_release(struct node *n, struct proposal *p) {
     CHECK(p->holders > 0);
     if (--p->holders > 0) return;
     CHECK(p->op_count == 0);
     if (n->spare_count >= SPARE_MAX) {
-        buf_free(&p->payload);
-        buf_free(&p->local);
-        buf_free(&p->bytes);
-        mem_free(p->ops);
-        mem_free(p);
+        proposal_destroy(p);
         return;
     }
     buf_recycle(&p->payload);
@@ -65,11 +68,7 @@ void proposals_free(struct node *n) {
     while (n->spare != NULL) {
         struct proposal *p = n->spare;
         n->spare = p->next_spare;
-        buf_free(&p->payload);
-        buf_free(&p->local);
-        buf_free(&p->bytes);
-        mem_free(p->ops);
-        mem_free(p);
+        proposal_destroy(p);
     }
     n->spare_count = 0;
     while (n->spare_jobs != NULL) {
@@ -81,10 +80,6 @@ void proposals_free(struct node *n) {
     }
 }
 
-void proposal_answered(struct proposal *p) {
-    proposal_reset(p);
-}
-
 void proposal_disappoint(struct node *n, struct proposal *p) {
     if (p->has_expiry) n->expiry_in_flight = false;
     for (size_t i = 0; i < p->op_count; i++) {
@@ -94,7 +89,7 @@ void proposal_disappoint(struct node *n, struct proposal *p) {
         if (!c->closing) conn_close(c);
         conn_let_go(c);
     }
-    proposal_reset(p);
+    proposal_answered(p);
 }
 
 /* --- adding operations --- */

@@ -64,8 +64,10 @@ static struct proposal *entry_of_message(struct node *n, const struct step_sourc
 }
 
 static struct proposal *own_entry(struct node *n, const struct step_source *src, const struct raft_entry *e) {
-    struct proposal *p = src->own;
-    if (p == NULL) { /* what the core appends by itself */
+    /* What the core appends by itself may come in the update that refuses a proposal: it is not to be mistaken for it. */
+    struct proposal *p = e->kind == RAFT_ENTRY_COMMANDS ? src->own : NULL;
+    CHECK(p != NULL || e->kind != RAFT_ENTRY_COMMANDS);
+    if (p == NULL) {
         p = proposal_new(n);
         buf_clear(&p->payload);
         if (e->members != NULL) members_encode(&p->payload, e->members);
