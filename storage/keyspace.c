@@ -285,6 +285,27 @@ struct slice ks_members(const struct keyspace *ks, uint64_t *index) {
     return buf_slice(&ks->members);
 }
 
+const struct ks_limits ks_limits_default = {
+    .hash_max_listpack_entries = 128,
+    .hash_max_listpack_value = 64,
+    .list_max_listpack_size = -2,
+    .set_max_intset_entries = 512,
+    .zset_max_listpack_entries = 128,
+    .zset_max_listpack_value = 64,
+    .stream_node_max_bytes = 4096,
+    .stream_node_max_entries = 100,
+    .hll_sparse_max_bytes = 3000,
+};
+
+const struct ks_limits *ks_limits(const struct keyspace *ks) {
+    return &ks->limits;
+}
+
+void ks_set_limits(struct keyspace *ks, const struct ks_limits *limits) {
+    CHECK(ks->mid_entry);
+    ks->limits = *limits;
+}
+
 void ks_set_applied(struct keyspace *ks, struct ks_applied applied) {
     ks->mid_entry = false;
     CHECK(applied.index >= ks->applied.index);

@@ -47,6 +47,22 @@ struct ks_hint {
 };
 void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t count);
 
+/* When values change the way they are kept (and what OBJECT ENCODING calls them). Every node must do that at the same entry,
+ * so the limits are part of the state, not of a node's configuration: a leader whose configuration says otherwise proposes
+ * them. Numbers as the settings of the same names mean them. */
+struct ks_limits {
+    int64_t hash_max_listpack_entries, hash_max_listpack_value;
+    int64_t list_max_listpack_size;
+    int64_t set_max_intset_entries;
+    int64_t zset_max_listpack_entries, zset_max_listpack_value;
+    int64_t stream_node_max_bytes, stream_node_max_entries;
+    int64_t hll_sparse_max_bytes;
+};
+extern const struct ks_limits ks_limits_default;
+const struct ks_limits *ks_limits(const struct keyspace *ks);
+/* While applying an entry. */
+void ks_set_limits(struct keyspace *ks, const struct ks_limits *limits);
+
 /* --- strings (type_string.c) --- */
 
 enum { STRING_LEN_MAX = 512 * 1024 * 1024 };

@@ -86,6 +86,7 @@ struct keyspace {
     struct db *dropped;  /* flushed, since the last write-back began */
     struct db *dropping; /* flushed before the running write-back began: freed when it ends */
     uint32_t next_db_id;
+    struct ks_limits limits;
     uint64_t place_seed; /* nobody outside the cluster can choose keys that share a place */
     struct ks_applied applied;
     bool mid_entry;     /* an entry is being applied: the state is that of no index */
@@ -168,6 +169,7 @@ struct meta {
         uint32_t id;
         uint64_t keys, expires;
     } dbs[KS_DB_COUNT];
+    struct ks_limits limits;
     uint64_t members_index;
     struct slice members; /* borrowed; of the row when decoded */
 };

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 2 };
+enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 3 };
 
 void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id) {
     buf_clear(out);
@@ -91,6 +91,12 @@ struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key,
     return o;
 }
 
+/* The limits in the order in which they are stored, which is that of the struct. */
+enum { LIMIT_COUNT = sizeof(struct ks_limits) / sizeof(int64_t) };
+static int64_t *limit_at(struct ks_limits *limits, size_t i) {
+    return &((int64_t *)(void *)limits)[i];
+}
+
 void meta_encode(struct buf *out, const struct meta *m) {
     buf_clear(out);
     buf_add_u32le(out, META_MAGIC);
@@ -105,6 +111,8 @@ void meta_encode(struct buf *out, const struct meta *m) {
         buf_add_u64le(out, m->dbs[i].keys);
         buf_add_u64le(out, m->dbs[i].expires);
     }
+    struct ks_limits limits = m->limits;
+    for (size_t i = 0; i < LIMIT_COUNT; i++) buf_add_u64le(out, (uint64_t)*limit_at(&limits, i));
     buf_add_u64le(out, m->members_index);
     buf_add_u32le(out, (uint32_t)m->members.len);
     buf_add_slice(out, m->members);
@@ -124,6 +132,11 @@ static bool take_meta(struct slice body, struct meta *m) {
         if (!slice_take_u32le(&body, &m->dbs[i].id) || !slice_take_u64le(&body, &m->dbs[i].keys) ||
             !slice_take_u64le(&body, &m->dbs[i].expires))
             return false;
+    for (size_t i = 0; i < LIMIT_COUNT; i++) {
+        uint64_t limit;
+        if (!slice_take_u64le(&body, &limit)) return false;
+        *limit_at(&m->limits, i) = (int64_t)limit;
+    }
     return slice_take_u64le(&body, &m->members_index) && slice_take_u32le(&body, &members_len) &&
            slice_take(&body, members_len, &m->members) && body.len == 0;
 }

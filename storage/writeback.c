@@ -152,6 +152,7 @@ static void pack_meta(struct keyspace *ks, struct job *job) {
     struct meta m = {.applied = ks->applied,
                      .place_seed = ks->place_seed,
                      .next_db_id = ks->next_db_id,
+                     .limits = ks->limits,
                      .members_index = ks->members_index,
                      .members = buf_slice(&ks->members)};
     ks->members_changed = false;
@@ -465,7 +466,7 @@ static enum rc clean_ingest_dir(const char *dir, struct kv_error *error) {
 }
 
 static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_error *error) {
-    struct meta m = {.place_seed = fresh_seed, .next_db_id = KS_DB_COUNT};
+    struct meta m = {.place_seed = fresh_seed, .next_db_id = KS_DB_COUNT, .limits = ks_limits_default};
     for (uint32_t i = 0; i < KS_DB_COUNT; i++) m.dbs[i].id = i;
     struct buf row = {0};
     enum rc rc = kv_get(ks->kv, SLICE("M"), &row, error);
@@ -477,6 +478,7 @@ static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_err
     ks->applied = m.applied;
     ks->next_db_id = m.next_db_id;
     ks->place_seed = m.place_seed;
+    ks->limits = m.limits;
     for (int i = 0; i < KS_DB_COUNT; i++) {
         struct db *db = mem_calloc(1, sizeof *db);
         db->id = m.dbs[i].id;
