@@ -1,21 +1,17 @@
 /* Walking the keys of a database: KEYS, all at once, and SCAN, a step at a time. A cursor is a position in the order
  * of rows and nothing is kept between calls, so it stays good across restarts and changes of leader. */
+#include "cmd_scan.h"
 #include "handlers.h"
 
 #include "num.h"
 
-struct key_filter {
-    bool by_pattern, by_type;
-    struct slice pattern, type;
-};
-
-static bool filter_passes(const struct key_filter *f, const struct object *o) {
-    if (f->by_pattern && !glob_match(f->pattern, object_key(o), false)) return false;
+static bool filter_passes(const struct scan_options *f, const struct object *o) {
+    if (!scan_matches(f, object_key(o))) return false;
     return !f->by_type || slice_is(f->type, object_type_name(o));
 }
 
 struct key_lister {
-    const struct key_filter *filter;
+    const struct scan_options *filter;
     struct reply *out;
     size_t count;
 };
@@ -35,7 +31,7 @@ static inline bool is_star(struct slice pattern) {
 void cmd_keys(struct cmd_ctx *c) {
     enum { STEP = 1024 };
     struct slice pattern = c->argv[1];
-    struct key_filter filter = {.by_pattern = !is_star(pattern), .pattern = pattern};
+    struct scan_options filter = {.by_pattern = !is_star(pattern), .pattern = pattern};
     struct key_lister lister = {.filter = &filter, .out = c->reply};
     size_t mark = reply_defer(c->reply);
     uint64_t cursor = 0;
@@ -63,21 +59,28 @@ static bool parse_cursor(struct slice text, uint64_t *out) {
     return true;
 }
 
-/* False after answering. */
-static bool parse_scan_options(struct cmd_ctx *c, struct key_filter *filter, int64_t *count) {
-    for (int i = 2; i < c->argc; i += 2) {
+bool cmd_scan_cursor(struct cmd_ctx *c, struct slice arg, uint64_t *out) {
+    if (parse_cursor(arg, out)) return true;
+    reply_error(c->reply, "ERR invalid cursor");
+    return false;
+}
+
+bool cmd_scan_options(struct cmd_ctx *c, int first, bool may_type, struct scan_options *out) {
+    enum { COUNT_DEFAULT = 10 };
+    *out = (struct scan_options){.count = COUNT_DEFAULT};
+    for (int i = first; i < c->argc; i += 2) {
         struct slice word = c->argv[i];
         bool has_value = i + 1 < c->argc;
         if (has_value && slice_is(word, "count")) {
-            if (!cmd_arg_i64(c, c->argv[i + 1], count, NULL)) return false;
-            if (*count >= 1) continue;
+            if (!cmd_arg_i64(c, c->argv[i + 1], &out->count, NULL)) return false;
+            if (out->count >= 1) continue;
         } else if (has_value && slice_is(word, "match")) {
-            filter->pattern = c->argv[i + 1];
-            filter->by_pattern = !is_star(filter->pattern);
+            out->pattern = c->argv[i + 1];
+            out->by_pattern = !is_star(out->pattern);
             continue;
-        } else if (has_value && slice_is(word, "type")) {
-            filter->type = c->argv[i + 1];
-            filter->by_type = true;
+        } else if (has_value && may_type && slice_is(word, "type")) {
+            out->type = c->argv[i + 1];
+            out->by_type = true;
             continue;
         }
         reply_error(c->reply, ERR_SYNTAX);
@@ -86,27 +89,30 @@ static bool parse_scan_options(struct cmd_ctx *c, struct key_filter *filter, int
     return true;
 }
 
-void cmd_scan(struct cmd_ctx *c) {
-    uint64_t cursor;
-    int64_t count = 10;
-    struct key_filter filter = {0};
-    if (!parse_cursor(c->argv[1], &cursor)) {
-        reply_error(c->reply, "ERR invalid cursor");
-        return;
-    }
-    if (!parse_scan_options(c, &filter, &count)) return;
+void scan_page_begin(struct cmd_ctx *c, struct scan_page *page) {
+    *page = (struct scan_page){0};
+    reply_init(&page->list, &page->bytes, c->reply->resp);
+}
 
-    /* The next cursor comes before the keys and is known after them. */
-    struct buf keys = {0};
-    struct reply list;
-    reply_init(&list, &keys, c->reply->resp);
-    struct key_lister lister = {.filter = &filter, .out = &list};
-    cursor = ks_scan(c->ks, c->db, cursor, (size_t)count, c->now_ms, list_key, &lister);
-
+void scan_page_end(struct cmd_ctx *c, struct scan_page *page, uint64_t next_cursor) {
     char digits[NUM_I64_MAX_LEN];
     reply_array(c->reply, 2);
-    reply_bulk(c->reply, slice_make(digits, format_u64(digits, cursor)));
-    reply_array(c->reply, lister.count);
-    reply_raw(c->reply, buf_slice(&keys));
-    buf_free(&keys);
+    reply_bulk(c->reply, slice_make(digits, format_u64(digits, next_cursor)));
+    reply_array(c->reply, page->count);
+    reply_raw(c->reply, buf_slice(&page->bytes));
+    buf_free(&page->bytes);
+}
+
+void cmd_scan(struct cmd_ctx *c) {
+    uint64_t cursor;
+    struct scan_options options;
+    if (!cmd_scan_cursor(c, c->argv[1], &cursor)) return;
+    if (!cmd_scan_options(c, 2, true, &options)) return;
+
+    struct scan_page page;
+    scan_page_begin(c, &page);
+    struct key_lister lister = {.filter = &options, .out = &page.list};
+    cursor = ks_scan(c->ks, c->db, cursor, (size_t)options.count, c->now_ms, list_key, &lister);
+    page.count = lister.count;
+    scan_page_end(c, &page, cursor);
 }
