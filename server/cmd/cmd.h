@@ -84,11 +84,21 @@ enum acl_category {
     ACL_SCRIPTING = 1 << 20,
 };
 
-/* Where some of a command's keys are: at argv[first], argv[first + step] ... up to `last`, which counts from
- * `first`, or from the end of argv when negative. */
+/* Where some of a command's keys are.
+ *
+ *     FIND_RANGE    at argv[first], argv[first + step] ... up to `last`, which counts from `first`, or from the end of
+ *                   argv when negative
+ *     FIND_COUNTED  argv[first] says how many follow it
+ *     FIND_UNKNOWN  nobody can tell (SORT's BY and GET)
+ *
+ * With a keyword, `first` is where to start looking for it, and the keys begin behind it. */
+enum key_find { FIND_RANGE, FIND_COUNTED, FIND_UNKNOWN };
 struct key_spec {
     const char *flags; /* "RW access update": what is done to them, in COMMAND INFO's words */
+    enum key_find find;
+    const char *keyword; /* or NULL */
     int first, last, step;
+    int limit;        /* above 0: of what is left of argv, only one part in so many holds keys */
     const char *note; /* or NULL */
 };
 
@@ -142,7 +152,8 @@ enum { COMMAND_NAME_CAP = 64 };
 size_t command_full_name(const struct command *cmd, char *out, size_t cap);
 /* Where the keys of these arguments are, at most `cap` of them; returns how many there are, -1 when the
  * arguments do not fit the command. */
-int command_keys(const struct command *cmd, int argc, struct key_position *out, int cap);
+int command_keys(const struct command *cmd, int argc, const struct slice *argv, struct key_position *out,
+                 int cap);
 
 /* --- what handlers share (cmd_common.c) --- */
 

@@ -137,6 +137,46 @@ static void reply_field_int(struct reply *r, const char *name, int64_t v) {
     reply_int(r, v);
 }
 
+/* "type" and "spec", for which `fields` fields are due. */
+static void reply_typed(struct reply *r, const char *type, size_t fields) {
+    reply_map(r, 2);
+    reply_bulk_str(r, "type");
+    reply_bulk_str(r, type);
+    reply_bulk_str(r, "spec");
+    reply_map(r, fields);
+}
+
+static void reply_begin_search(struct reply *r, const struct key_spec *spec) {
+    if (spec->find == FIND_UNKNOWN) {
+        reply_typed(r, "unknown", 0);
+    } else if (spec->keyword != NULL) {
+        reply_typed(r, "keyword", 2);
+        reply_bulk_str(r, "keyword");
+        reply_bulk_str(r, spec->keyword);
+        reply_field_int(r, "startfrom", spec->first);
+    } else {
+        reply_typed(r, "index", 1);
+        reply_field_int(r, "index", spec->first);
+    }
+}
+
+static void reply_find_keys(struct reply *r, const struct key_spec *spec) {
+    switch (spec->find) {
+    case FIND_UNKNOWN: reply_typed(r, "unknown", 0); return;
+    case FIND_COUNTED:
+        reply_typed(r, "keynum", 3);
+        reply_field_int(r, "keynumidx", 0);
+        reply_field_int(r, "firstkey", 1);
+        reply_field_int(r, "keystep", 1);
+        return;
+    case FIND_RANGE: break;
+    }
+    reply_typed(r, "range", 3);
+    reply_field_int(r, "lastkey", spec->last);
+    reply_field_int(r, "keystep", spec->step);
+    reply_field_int(r, "limit", spec->limit);
+}
+
 static void reply_key_spec(struct reply *r, const struct key_spec *spec) {
     reply_map(r, spec->note != NULL ? 4 : 3);
     if (spec->note != NULL) {
@@ -146,21 +186,9 @@ static void reply_key_spec(struct reply *r, const struct key_spec *spec) {
     reply_bulk_str(r, "flags");
     reply_words(r, spec->flags, true);
     reply_bulk_str(r, "begin_search");
-    reply_map(r, 2);
-    reply_bulk_str(r, "type");
-    reply_bulk_str(r, "index");
-    reply_bulk_str(r, "spec");
-    reply_map(r, 1);
-    reply_field_int(r, "index", spec->first);
+    reply_begin_search(r, spec);
     reply_bulk_str(r, "find_keys");
-    reply_map(r, 2);
-    reply_bulk_str(r, "type");
-    reply_bulk_str(r, "range");
-    reply_bulk_str(r, "spec");
-    reply_map(r, 3);
-    reply_field_int(r, "lastkey", spec->last);
-    reply_field_int(r, "keystep", spec->step);
-    reply_field_int(r, "limit", 0);
+    reply_find_keys(r, spec);
 }
 
 static void reply_info(struct reply *r, const struct command *cmd) {
@@ -347,7 +375,7 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
         reply_error(c->reply, "ERR The command has no key arguments");
         return;
     }
-    int count = command_keys(cmd, argc, NULL, 0);
+    int count = command_keys(cmd, argc, argv, NULL, 0);
     if (count < 0) {
         bool arity = cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
         reply_error(c->reply, arity ? "ERR Invalid arguments specified for command"
@@ -355,7 +383,7 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
         return;
     }
     struct key_position *keys = mem_alloc((size_t)(count > 0 ? count : 1) * sizeof *keys);
-    command_keys(cmd, argc, keys, count);
+    command_keys(cmd, argc, argv, keys, count);
     reply_array(c->reply, (size_t)count);
     for (int i = 0; i < count; i++) {
         if (with_flags) reply_array(c->reply, 2);

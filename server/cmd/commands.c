@@ -3,6 +3,7 @@
 #include "cmd.h"
 #include "command_docs.h"
 #include "handlers.h"
+#include "num.h"
 
 /* The words of commands.def. */
 enum {
@@ -18,6 +19,7 @@ enum {
     ALLOW_BUSY = CMD_ALLOW_BUSY,
     NO_ASYNC_LOADING = CMD_NO_ASYNC_LOADING,
     NO_MULTI = CMD_NO_MULTI,
+    BLOCKING = CMD_BLOCKING,
     LEADER = CMD_LEADER,
     GUARDED = CMD_GUARDED,
     ALONE = CMD_ALONE,
@@ -30,6 +32,14 @@ enum {
     { .flags = what, .first = from, .last = to, .step = by }
 #define KEY_NOTE(what, from, to, by, text)                                                                   \
     { .flags = what, .first = from, .last = to, .step = by, .note = text }
+/* The argument at `at` says how many keys follow it. */
+#define KEY_COUNT(what, at)                                                                                  \
+    { .flags = what, .find = FIND_COUNTED, .first = at }
+/* Behind a word that is looked for from the argument `from` on. */
+#define KEY_WORD(what, word, from, to, by, part)                                                             \
+    { .flags = what, .keyword = word, .first = from, .last = to, .step = by, .limit = part }
+#define KEY_UNKNOWN(what, text)                                                                              \
+    { .flags = what, .find = FIND_UNKNOWN, .note = text }
 #define SPEC_ARRAY(...) ((const struct key_spec[]){__VA_ARGS__})
 #define KEYS(...)                                                                                            \
     .key_specs = SPEC_ARRAY(__VA_ARGS__),                                                                    \
@@ -106,10 +116,15 @@ static inline bool name_is(const char *name, struct slice word) {
     return name[word.len] == '\0';
 }
 
-/* First, last and step as clients before key specs know them: one range that covers all specs. */
+/* First, last and step as clients before key specs know them: one range that covers all specs, or all that can be
+ * covered by one, and then the keys are called movable. */
 static void derive_key_range(struct command *cmd) {
     for (int i = 0; i < cmd->key_spec_count; i++) {
         const struct key_spec *spec = &cmd->key_specs[i];
+        if (spec->find != FIND_RANGE || spec->keyword != NULL) {
+            cmd->flags |= CMD_MOVABLEKEYS;
+            continue;
+        }
         int last = spec->last < 0 ? spec->last : spec->first + spec->last;
         if (cmd->first_key == 0) {
             cmd->first_key = spec->first;
@@ -117,7 +132,7 @@ static void derive_key_range(struct command *cmd) {
             cmd->key_step = spec->step;
             continue;
         }
-        CHECK(spec->first == cmd->last_key + 1); /* else the command would have to be CMD_MOVABLEKEYS */
+        CHECK(spec->first == cmd->last_key + 1);
         cmd->last_key = last;
     }
 }
@@ -214,19 +229,51 @@ size_t command_full_name(const struct command *cmd, char *out, size_t cap) {
     return len;
 }
 
-int command_keys(const struct command *cmd, int argc, struct key_position *out, int cap) {
+/* Where the spec's keys begin: 0 when its keyword is not there, and that is no mistake, for most are optional. */
+static int first_of_spec(const struct key_spec *spec, int argc, const struct slice *argv) {
+    if (spec->keyword == NULL) return spec->first;
+    for (int at = spec->first; at < argc; at++) {
+        if (slice_is(argv[at], spec->keyword)) return at + 1;
+    }
+    return 0;
+}
+
+/* The last key, and the first one moved behind the count; 0 when there is none, -1 when the arguments do not fit. */
+static int last_of_spec(const struct key_spec *spec, int *first, int argc, const struct slice *argv) {
+    int64_t last;
+    if (spec->find == FIND_COUNTED) {
+        int64_t count;
+        if (*first >= argc || !parse_i64(argv[*first], &count) || count < 0 || count > argc) return -1;
+        if (count == 0) return 0;
+        last = *first + count;
+        ++*first;
+    } else if (spec->last >= 0) {
+        last = *first + spec->last;
+    } else {
+        last = spec->limit > 0 ? *first + (argc - *first) / spec->limit + spec->last : argc + spec->last;
+    }
+    return *first >= argc || last >= argc || last < *first ? -1 : (int)last;
+}
+
+int command_keys(const struct command *cmd, int argc, const struct slice *argv, struct key_position *out,
+                 int cap) {
     if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) return -1;
     int count = 0;
     for (int i = 0; i < cmd->key_spec_count; i++) {
         const struct key_spec *spec = &cmd->key_specs[i];
-        int last = spec->last < 0 ? argc + spec->last : spec->first + spec->last;
-        if (spec->first >= argc || last >= argc || last < spec->first) return -1;
-        for (int at = spec->first; at <= last; at += spec->step) {
+        int first = spec->find == FIND_UNKNOWN ? 0 : first_of_spec(spec, argc, argv);
+        if (first == 0) continue;
+        int last = last_of_spec(spec, &first, argc, argv);
+        if (last < 0) return -1;
+        if (last == 0) continue;
+        int step = spec->step > 0 ? spec->step : 1;
+        for (int at = first; at <= last; at += step) {
             if (count < cap) out[count] = (struct key_position){at, spec};
             count++;
         }
     }
-    return count;
+    bool none_is_fine = cmd->key_spec_count == 0 || (cmd->flags & CMD_NO_MANDATORY_KEYS);
+    return count == 0 && !none_is_fine ? -1 : count;
 }
 
 /* Dispatch answers an unknown subcommand itself, so nothing is ever run by a container's name. */

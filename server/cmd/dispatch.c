@@ -100,7 +100,7 @@ static enum gate away_from_leader(struct server *server, const struct command *c
     case LEADERSHIP_THERE: break;
     case LEADERSHIP_HERE: CHECK(false);
     }
-    if (server->config.cluster_enabled && command_keys(cmd, argc, &first, 1) > 0)
+    if (server->config.cluster_enabled && command_keys(cmd, argc, argv, &first, 1) > 0)
         return refuse_moved(server, cmd, argv[first.at], reply);
     return GATE_FORWARD;
 }

@@ -63,7 +63,8 @@ TEST(ranges_of_keys) {
 static void check_keys(const char *name, int argc, const char *want) {
     struct key_position at[16];
     char got[128] = "";
-    int count = command_keys(command_by_full_name(slice_of(name)), argc, at, 16);
+    struct slice argv[16] = {0};
+    int count = command_keys(command_by_full_name(slice_of(name)), argc, argv, at, 16);
     if (count < 0) strcpy(got, "wrong");
     for (int i = 0; i < count; i++) sprintf(got + strlen(got), "%s%d", i > 0 ? " " : "", at[i].at);
     EXPECT_NOTE(strcmp(got, want) == 0, "%s with %d arguments: '%s', want '%s'", name, argc, got, want);
@@ -80,8 +81,46 @@ TEST(keys_of_arguments) {
     check_keys("object|encoding", 3, "2");
     check_keys("ping", 1, "");
     struct key_position one[1];
-    EXPECT_EQ_INT(command_keys(command_by_name(SLICE("del")), 100, one, 1),
+    struct slice many[100] = {0};
+    EXPECT_EQ_INT(command_keys(command_by_name(SLICE("del")), 100, many, one, 1),
                   99); /* told even when there is no room */
+}
+
+/* The keys of a command with this one spec; words are separated by a space. */
+static void check_spec(struct key_spec spec, const char *line, const char *want) {
+    struct command cmd = {.name = "test", .arity = -1, .key_specs = &spec, .key_spec_count = 1};
+    struct slice argv[16];
+    char words[128], got[128] = "";
+    int argc = 0;
+    strcpy(words, line);
+    for (char *w = strtok(words, " "); w != NULL; w = strtok(NULL, " ")) argv[argc++] = slice_of(w);
+    struct key_position at[16];
+    int count = command_keys(&cmd, argc, argv, at, 16);
+    if (count < 0) strcpy(got, "wrong");
+    for (int i = 0; i < count; i++) sprintf(got + strlen(got), "%s%d", i > 0 ? " " : "", at[i].at);
+    EXPECT_NOTE(strcmp(got, want) == 0, "'%s': '%s', want '%s'", line, got, want);
+}
+
+TEST(keys_that_move) {
+    struct key_spec counted = {.find = FIND_COUNTED, .first = 1};
+    check_spec(counted, "zunion 2 a b", "2 3");
+    check_spec(counted, "zunion 1 a b", "2");
+    check_spec(counted, "zunion 3 a b", "wrong");
+    check_spec(counted, "zunion 0 a", "wrong"); /* none at all */
+    check_spec(counted, "zunion -1 a", "wrong");
+    check_spec(counted, "zunion x a", "wrong");
+    check_spec(counted, "zunion", "wrong");
+    check_spec(counted, "zunion 2147483648 a", "wrong");
+    struct key_spec store = {.keyword = "STORE", .first = 3, .step = 1};
+    check_spec(store, "geo key a store b", "4");
+    check_spec(store, "geo store a b STORE c d", "5");
+    check_spec(store, "geo key a store", "wrong");
+    struct key_spec streams = {.keyword = "STREAMS", .first = 1, .last = -1, .step = 1, .limit = 2};
+    check_spec(streams, "xread streams a b 0 0", "2 3");
+    check_spec(streams, "xread count 1 streams a 0", "4");
+    check_spec(streams, "xread count 1", "wrong");
+    struct key_spec unknown = {.find = FIND_UNKNOWN};
+    check_spec(unknown, "sort a", "wrong");
 }
 
 static bool is_any_nodes(const char *name) {
