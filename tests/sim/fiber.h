@@ -5,6 +5,15 @@
 
 #include <stdbool.h>
 
+/* AddressSanitizer has to be told of stacks and to see every block of memory by itself. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SIM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIM_ASAN 1
+#endif
+#endif
+
 struct fiber;
 
 struct fiber *fiber_new(void (*run)(void *arg), void *arg);

@@ -168,26 +168,30 @@ static bool found(const struct ptree *t, struct ptree_row *out) {
     return true;
 }
 
-static bool first_from(const struct ptree *t, struct slice key, bool beyond, struct ptree_row *out) {
-    const struct ptree *best = NULL;
+static bool cursor_row(const struct ptree_cursor *at, struct ptree_row *out) {
+    return at->depth > 0 && found(at->path[at->depth - 1], out);
+}
+
+static void cursor_push(struct ptree_cursor *at, const struct ptree *t) {
+    CHECK(at->depth < PTREE_DEPTH_MAX);
+    at->path[at->depth++] = t;
+}
+
+bool ptree_seek(const struct ptree *t, struct slice key, struct ptree_cursor *at, struct ptree_row *out) {
+    at->depth = 0;
     while (t != NULL) {
-        int order = slice_cmp(key_of(t), key);
-        if (order > 0 || (order == 0 && !beyond)) {
-            best = t;
-            t = t->left;
-        } else {
-            t = t->right;
-        }
+        bool is_before = slice_cmp(key_of(t), key) < 0;
+        if (!is_before) cursor_push(at, t);
+        t = is_before ? t->right : t->left;
     }
-    return found(best, out);
+    return cursor_row(at, out);
 }
 
-bool ptree_at_or_after(const struct ptree *t, struct slice key, struct ptree_row *out) {
-    return first_from(t, key, false, out);
-}
-
-bool ptree_after(const struct ptree *t, struct slice key, struct ptree_row *out) {
-    return first_from(t, key, true, out);
+bool ptree_next(struct ptree_cursor *at, struct ptree_row *out) {
+    CHECK(at->depth > 0);
+    const struct ptree *t = at->path[--at->depth]->right;
+    for (; t != NULL; t = t->left) cursor_push(at, t);
+    return cursor_row(at, out);
 }
 
 bool ptree_at_or_before(const struct ptree *t, struct slice key, struct ptree_row *out) {

@@ -18,12 +18,21 @@ struct ptree_row {
     struct slice key, value;
 };
 /* False when there is none. The row is good while the version is kept. */
-bool ptree_at_or_after(const struct ptree *t, struct slice key, struct ptree_row *out);
-bool ptree_after(const struct ptree *t, struct slice key, struct ptree_row *out);
 bool ptree_at_or_before(const struct ptree *t, struct slice key, struct ptree_row *out);
 bool ptree_get(const struct ptree *t, struct slice key, struct ptree_row *out);
 size_t ptree_count(const struct ptree *t);
 size_t ptree_bytes(const struct ptree *t);
 bool ptree_nth(const struct ptree *t, size_t n, struct ptree_row *out);
+
+/* A place among a version's rows, to go on from. */
+enum { PTREE_DEPTH_MAX = 100 };
+struct ptree_cursor {
+    size_t depth;
+    const struct ptree
+        *path[PTREE_DEPTH_MAX]; /* the row's node last; before it those that come after it, nearest last */
+};
+bool ptree_seek(const struct ptree *t, struct slice key, struct ptree_cursor *at,
+                struct ptree_row *out); /* at or after */
+bool ptree_next(struct ptree_cursor *at, struct ptree_row *out);
 
 #endif

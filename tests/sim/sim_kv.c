@@ -59,6 +59,7 @@ struct kv_iter {
     struct ptree *root;
     struct buf upper;
     struct ptree_row row;
+    struct ptree_cursor at; /* of the row, unless it was come to from behind: depth 0 then */
     bool valid, corrupt;
 };
 
@@ -366,11 +367,12 @@ static void arrive(struct kv_iter *it, bool found) {
 
 void kv_iter_seek(struct kv_iter *it, struct slice key) {
     it->corrupt = false;
-    arrive(it, ptree_at_or_after(it->root, key, &it->row));
+    arrive(it, ptree_seek(it->root, key, &it->at, &it->row));
 }
 
 void kv_iter_seek_back(struct kv_iter *it, struct slice key) {
     it->corrupt = false;
+    it->at.depth = 0;
     arrive(it, ptree_at_or_before(it->root, key, &it->row));
 }
 
@@ -379,7 +381,8 @@ bool kv_iter_valid(const struct kv_iter *it) {
 }
 void kv_iter_next(struct kv_iter *it) {
     CHECK(it->valid);
-    arrive(it, ptree_after(it->root, it->row.key, &it->row));
+    if (it->at.depth == 0) CHECK(ptree_seek(it->root, it->row.key, &it->at, &it->row));
+    arrive(it, ptree_next(&it->at, &it->row));
 }
 struct slice kv_iter_key(const struct kv_iter *it) {
     return it->row.key;

@@ -158,7 +158,7 @@ WRAP(int, pthread_cond_broadcast, pthread_cond_t *c) {
 /* A server's log goes, line by line, into the simulator's. */
 static void tell(const struct process *p, char *text) {
     for (char *line; (line = strsep(&text, "\n")) != NULL;)
-        if (*line != '\0') sim_log("%s| %s", machine_name(p->machine), line);
+        if (*line != '\0') sim_log_words(machine_name(p->machine), line);
 }
 
 WRAP(int, printf, const char *format, ...) {
@@ -187,7 +187,7 @@ WRAP(int, fprintf, FILE *f, const char *format, ...) {
 WRAP(int, puts, const char *text) {
     struct process *p = process_running();
     if (p == NULL) return __real_puts(text);
-    sim_log("%s| %s", machine_name(p->machine), text);
+    sim_log_words(machine_name(p->machine), text);
     return 1;
 }
 

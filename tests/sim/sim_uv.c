@@ -27,6 +27,7 @@ struct conn_ref {
 /* The other half of a uv_handle_t, whose user cannot see it. Belongs to the process. */
 struct handle {
     struct list link; /* in the loop */
+    struct list kin;  /* among the loop's handles of its kind */
     struct sim_loop *loop;
     uv_handle_t *uv;
     bool active, closing, reading, unreferenced;
@@ -69,12 +70,19 @@ struct work {
     bool done;
 };
 
+/* What a turn goes through one after the other. */
+enum kind { KIND_TIMER, KIND_IDLE, KIND_PREPARE, KIND_CHECK, KIND_IO, KINDS };
+
 struct sim_loop {
     struct list link; /* in the process */
     struct process *process;
     struct sim_thread *thread; /* in uv_run; NULL: nobody */
     uv_loop_t *uv;
-    struct list handles, works;
+    struct list handles, works; /* all of them, in the order in which they came */
+    struct list kinds[KINDS];   /* the same, each among its like */
+    size_t closing;
+    struct handle *next_timer; /* when next_timer_known */
+    bool next_timer_known;
     uint64_t now_ms, order;
     bool asleep;
 };
@@ -110,6 +118,7 @@ int uv_loop_init(uv_loop_t *uv) {
     l->process = process_running();
     list_init(&l->handles);
     list_init(&l->works);
+    for (int k = 0; k < KINDS; k++) list_init(&l->kinds[k]);
     list_push_back(&l->process->loops, &l->link);
     update_now(l);
     return 0;
@@ -141,6 +150,16 @@ void loop_forget(struct list *link) {
     list_unlink(&l->link);
 }
 
+static enum kind kind_of(uv_handle_type type) {
+    switch (type) {
+    case UV_TIMER: return KIND_TIMER;
+    case UV_IDLE: return KIND_IDLE;
+    case UV_PREPARE: return KIND_PREPARE;
+    case UV_CHECK: return KIND_CHECK;
+    default: return KIND_IO;
+    }
+}
+
 static struct handle *handle_new(uv_loop_t *uv, void *handle, uv_handle_type type) {
     struct handle *h = mem_calloc(1, sizeof *h);
     uv_handle_t *u = handle;
@@ -154,6 +173,7 @@ static struct handle *handle_new(uv_loop_t *uv, void *handle, uv_handle_type typ
     u->type = type;
     u->u.reserved[0] = h;
     list_push_back(&h->loop->handles, &h->link);
+    list_push_back(&h->loop->kinds[kind_of(type)], &h->kin);
     return h;
 }
 
@@ -209,7 +229,9 @@ void uv_close(uv_handle_t *u, uv_close_cb cb) {
     struct handle *h = half(u);
     CHECK(!h->closing);
     h->closing = true;
+    h->loop->closing++;
     h->active = h->reading = false;
+    if (h->loop->next_timer == h) h->loop->next_timer_known = false;
     u->close_cb = cb;
     if (!is_stream(h)) return;
     stop_listening(h);
@@ -232,6 +254,8 @@ static void finish_close(struct handle *h) {
     if (h->shutdown != NULL) h->shutdown->cb(h->shutdown, UV_ECANCELED);
     uv_close_cb cb = u->close_cb;
     list_unlink(&h->link);
+    list_unlink(&h->kin);
+    h->loop->closing--;
     buf_free(&h->unsent);
     mem_free(h);
     if (cb != NULL) cb(u);
@@ -244,19 +268,32 @@ int uv_timer_init(uv_loop_t *uv, uv_timer_t *u) {
     return 0;
 }
 
+/* Of those due at the same time the one that was started first. */
+static bool is_sooner(const struct handle *a, const struct handle *b) {
+    return b == NULL || (a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->order < b->order);
+}
+
+static void timer_stop(struct handle *h) {
+    h->active = false;
+    if (h->loop->next_timer == h) h->loop->next_timer_known = false;
+}
+
 int uv_timer_start(uv_timer_t *u, uv_timer_cb cb, uint64_t timeout, uint64_t repeat) {
     struct handle *h = half(u);
+    struct sim_loop *l = h->loop;
     if (h->closing) return UV_EINVAL;
+    timer_stop(h);
     h->active = true;
     h->cb = (void (*)(void))cb;
-    h->due_ms = h->loop->now_ms + timeout;
+    h->due_ms = l->now_ms + timeout;
     h->repeat_ms = repeat;
-    h->order = ++h->loop->order;
+    h->order = ++l->order;
+    if (l->next_timer_known && is_sooner(h, l->next_timer)) l->next_timer = h;
     return 0;
 }
 
 int uv_timer_stop(uv_timer_t *u) {
-    half(u)->active = false;
+    timer_stop(half(u));
     return 0;
 }
 
@@ -732,36 +769,42 @@ static void end_works(struct sim_loop *l) {
 
 /* --- a turn --- */
 
+static bool has_counted(const struct handle *h) {
+    const struct sim_file *f = file_of_fd(h->fd);
+    return f != NULL && f->counter > 0;
+}
+
+static bool stream_is_ready(const struct handle *h) {
+    if (h->listener != NULL) return network_has_incoming(h->listener);
+    if (h->conn == NULL) return false;
+    if (h->connecting != NULL) return h->connect_over;
+    if (can_read(h)) return true;
+    if (h->conn->socket->error != 0) return !list_empty(&h->writes) || h->shutdown != NULL;
+    if (h->shutdown != NULL && h->unsent.len == 0) return true;
+    if (!list_empty(&h->writes)) {
+        const struct write_request *w = container_of(h->writes.next, struct write_request, link);
+        if (w->end <= h->taken) return true;
+    }
+    return h->unsent.len > 0 && !h->conn->socket->blocked;
+}
+
+/* Of KIND_IO. */
 static bool is_ready(const struct handle *h) {
-    if (h->closing) return true;
     switch (h->uv->type) {
-    case UV_IDLE: return h->active;
     case UV_ASYNC:
     case UV_SIGNAL: return h->active && h->fired;
-    case UV_POLL: {
-        struct sim_file *f = file_of_fd(h->fd);
-        return h->active && f != NULL && f->counter > 0;
-    }
-    case UV_TCP:
-    case UV_NAMED_PIPE:
-        if (h->listener != NULL) return network_has_incoming(h->listener);
-        if (h->conn == NULL) return false;
-        if (h->connecting != NULL) return h->connect_over;
-        if (can_read(h)) return true;
-        if (h->conn->socket->error != 0) return !list_empty(&h->writes) || h->shutdown != NULL;
-        if (h->shutdown != NULL && h->unsent.len == 0) return true;
-        if (!list_empty(&h->writes)) {
-            struct write_request *w = container_of(h->writes.next, struct write_request, link);
-            if (w->end <= h->taken) return true;
-        }
-        return h->unsent.len > 0 && !h->conn->socket->blocked;
-    default: return false;
+    case UV_POLL: return h->active && has_counted(h);
+    default: return stream_is_ready(h);
     }
 }
 
 static bool anything_ready(const struct sim_loop *l) {
-    LIST_FOR_EACH(it, &l->handles) {
-        if (is_ready(container_of(it, struct handle, link))) return true;
+    if (l->closing > 0) return true;
+    LIST_FOR_EACH(it, &l->kinds[KIND_IDLE]) {
+        if (container_of(it, struct handle, kin)->active) return true;
+    }
+    LIST_FOR_EACH(it, &l->kinds[KIND_IO]) {
+        if (is_ready(container_of(it, struct handle, kin))) return true;
     }
     LIST_FOR_EACH(it, &l->works) {
         if (container_of(it, struct work, link)->done) return true;
@@ -769,21 +812,21 @@ static bool anything_ready(const struct sim_loop *l) {
     return false;
 }
 
-static struct handle *next_timer(const struct sim_loop *l) {
+static struct handle *next_timer(struct sim_loop *l) {
+    if (l->next_timer_known) return l->next_timer;
     struct handle *best = NULL;
-    LIST_FOR_EACH(it, &l->handles) {
-        struct handle *h = container_of(it, struct handle, link);
-        if (h->uv->type != UV_TIMER || !h->active) continue;
-        if (best == NULL || h->due_ms < best->due_ms || (h->due_ms == best->due_ms && h->order < best->order))
-            best = h;
+    LIST_FOR_EACH(it, &l->kinds[KIND_TIMER]) {
+        struct handle *h = container_of(it, struct handle, kin);
+        if (h->active && is_sooner(h, best)) best = h;
     }
-    return best;
+    l->next_timer_known = true;
+    return l->next_timer = best;
 }
 
 static void run_timers(struct sim_loop *l) {
     for (struct handle *h; (h = next_timer(l)) != NULL && h->due_ms <= l->now_ms;) {
         uv_timer_cb cb = (uv_timer_cb)h->cb;
-        h->active = false;
+        timer_stop(h);
         if (h->repeat_ms != 0) uv_timer_start((uv_timer_t *)h->uv, cb, h->repeat_ms, h->repeat_ms);
         cb((uv_timer_t *)h->uv);
     }
@@ -808,19 +851,27 @@ static void poll(struct sim_loop *l, bool wait) {
     update_now(l);
 }
 
-/* Callbacks may close handles, and start others: those met again at the next turn. */
-static void each(struct sim_loop *l, uv_handle_type type) {
-    LIST_FOR_EACH_SAFE(it, &l->handles) {
-        struct handle *h = container_of(it, struct handle, link);
-        if (h->uv->type != type || !h->active || h->closing) continue;
-        ((void (*)(uv_handle_t *))h->cb)(h->uv);
+static bool is_newest(const struct handle *h) {
+    return h->loop->handles.prev == &h->link;
+}
+
+/* Callbacks may close handles, which go at the end of the turn, and make others. Those are met in the same turn, unless
+ * it was the newest handle's callback: such a turn ends with the handle that was the last when it came to it. */
+static void each(struct sim_loop *l, enum kind kind) {
+    bool over = false;
+    for (struct list *it = l->kinds[kind].next; it != &l->kinds[kind] && !over; it = it->next) {
+        struct handle *h = container_of(it, struct handle, kin);
+        over = is_newest(h);
+        if (h->active && !h->closing) ((void (*)(uv_handle_t *))h->cb)(h->uv);
     }
 }
 
 static void io(struct sim_loop *l) {
-    LIST_FOR_EACH_SAFE(it, &l->handles) {
-        struct handle *h = container_of(it, struct handle, link);
-        if (h->closing || h->uv->type == UV_IDLE || !is_ready(h)) continue;
+    bool over = false;
+    for (struct list *it = l->kinds[KIND_IO].next; it != &l->kinds[KIND_IO] && !over; it = it->next) {
+        struct handle *h = container_of(it, struct handle, kin);
+        over = is_newest(h);
+        if (h->closing || !is_ready(h)) continue;
         switch (h->uv->type) {
         case UV_POLL: ((uv_poll_cb)h->cb)((uv_poll_t *)h->uv, 0, UV_READABLE); break;
         case UV_ASYNC:
@@ -840,13 +891,11 @@ static void io(struct sim_loop *l) {
 }
 
 static void close_handles(struct sim_loop *l) {
-    for (bool again = true; again;) {
-        again = false;
+    while (l->closing > 0) {
         LIST_FOR_EACH(it, &l->handles) {
             struct handle *h = container_of(it, struct handle, link);
             if (!h->closing) continue;
             finish_close(h); /* anything may have changed: from the front */
-            again = true;
             break;
         }
     }
@@ -871,11 +920,11 @@ int uv_run(uv_loop_t *uv, uv_run_mode mode) {
     while (is_alive(l) && !uv->stop_flag) {
         update_now(l);
         run_timers(l);
-        each(l, UV_IDLE);
-        each(l, UV_PREPARE);
+        each(l, KIND_IDLE);
+        each(l, KIND_PREPARE);
         poll(l, mode == UV_RUN_DEFAULT && !uv->stop_flag);
         io(l);
-        each(l, UV_CHECK);
+        each(l, KIND_CHECK);
         close_handles(l);
         if (mode != UV_RUN_DEFAULT) break;
     }

@@ -5,6 +5,7 @@
 #include "fiber.h"
 #include "sim_uv.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 static struct {
     uint64_t now_us, seq, steps, digest;
+    uint64_t until_us;        /* nothing beyond it happens in the present world_run_until */
     struct sim_timer **queue; /* a heap, from 1 */
     size_t count, cap;
     struct rng rng;
@@ -74,6 +76,9 @@ void sim_timer_set(struct sim_timer *t, uint64_t at_us, void (*fire)(struct sim_
 
 void world_begin(uint64_t seed) {
     CHECK(world.count == 0);
+    enum { KEPT_BYTES = 256 << 20 };
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES); /* the next seed needs it again */
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     world.now_us = world.seq = world.steps = 0;
     world.digest = seed;
     world.rng.state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
@@ -101,14 +106,19 @@ void world_mix(uint64_t value) {
     world.digest = rng_next(&r);
 }
 
+static void pass_to(uint64_t at_us) {
+    CHECK(at_us >= world.now_us);
+    world.now_us = at_us;
+    world.steps++;
+    world_mix(at_us);
+}
+
 bool world_run_until(uint64_t us) {
+    world.until_us = us;
     while (world.count > 0 && world.queue[1]->at_us <= us) {
         struct sim_timer *t = world.queue[1];
         sim_timer_cancel(t);
-        CHECK(t->at_us >= world.now_us);
-        world.now_us = t->at_us;
-        world.steps++;
-        world_mix(t->at_us);
+        pass_to(t->at_us);
         t->fire(t);
     }
     if (us != UINT64_MAX && world.now_us < us) world.now_us = us;
@@ -139,17 +149,35 @@ uint64_t sim_around(uint64_t mean) {
 
 /* --- memory --- */
 
-/* mem.h, with a list for each process. Blocks are the C library's, so that AddressSanitizer watches them. */
-struct heap_block {
-    struct list link;
+/* mem.h, with a heap for each process, which goes with it. Small blocks are cut from slabs and kept for reuse by their
+ * size; large ones are the C library's, and where AddressSanitizer is to watch them, all are. */
+struct block {
     size_t size;
     struct process *owner;
 };
 
-static_assert(sizeof(struct heap_block) % 16 == 0, "blocks stay aligned");
+struct large {
+    struct list link;
+    struct block block;
+};
+
+static_assert(sizeof(struct block) % 16 == 0 && sizeof(struct large) % 16 == 0, "blocks stay aligned");
+
+struct slab {
+    struct slab *next;
+    void *unused; /* so that blocks stay aligned */
+};
+
+enum { SLAB_BYTES = 64 << 10 };
+#ifdef SIM_ASAN
+static const size_t small_max = 0;
+#else
+static const size_t small_max = SIM_SMALL_MAX;
+#endif
 
 static struct process *heap_owner;
-static struct process ourselves = {.memory = {&ourselves.memory, &ourselves.memory}};
+static struct process ourselves = {.heap.large = {&ourselves.heap.large, &ourselves.heap.large}};
+static struct slab *unused_slabs;
 
 struct process *heap_ours(void) {
     struct process *saved = heap_owner;
@@ -167,59 +195,136 @@ void *mem_realloc(void *old, size_t size);
 void mem_free(void *p);
 size_t mem_size(const void *p);
 
-static void *block_adopt(struct heap_block *b, size_t size, struct process *owner) {
-    CHECK(b != NULL);
-    b->size = size;
-    b->owner = owner;
-    list_push_back(&owner->memory, &b->link);
-    owner->memory_bytes += size;
+static bool is_small(size_t size) {
+    return size < small_max;
+}
+
+/* The class of a size: how many steps it takes, less one. */
+static size_t class_of(size_t size) {
+    return size / SIM_SMALL_STEP;
+}
+
+static size_t small_bytes(size_t size) {
+    return sizeof(struct block) + (class_of(size) + 1) * SIM_SMALL_STEP;
+}
+
+static void slab_new(struct heap *h) {
+    struct slab *s = unused_slabs;
+    if (s != NULL)
+        unused_slabs = s->next;
+    else
+        s = malloc(SLAB_BYTES);
+    CHECK(s != NULL);
+    s->next = h->slabs;
+    h->slabs = s;
+    h->fresh = (char *)(s + 1);
+    h->fresh_end = (char *)s + SLAB_BYTES;
+}
+
+static struct block *small_new(struct heap *h, size_t size) {
+    struct block **reusable = (struct block **)&h->reusable[class_of(size)];
+    if (*reusable != NULL) {
+        struct block *b = *reusable;
+        *reusable = *(struct block **)(b + 1);
+        return b;
+    }
+    size_t bytes = small_bytes(size);
+    if ((size_t)(h->fresh_end - h->fresh) < bytes) slab_new(h); /* what was left of the last stays unused */
+    struct block *b = (struct block *)(void *)h->fresh;
+    h->fresh += bytes;
+    return b;
+}
+
+static struct block *large_adopt(struct large *l, struct heap *h) {
+    CHECK(l != NULL);
+    list_push_back(&h->large, &l->link);
+    return &l->block;
+}
+
+static struct large *large_of(struct block *b) {
+    return container_of(b, struct large, block);
+}
+
+static size_t large_bytes(size_t size) {
+    CHECK(size < SIZE_MAX - sizeof(struct large));
+    return sizeof(struct large) + size;
+}
+
+static void *own_block(struct block *b, size_t size, struct process *owner) {
+    *b = (struct block){.size = size, .owner = owner};
+    owner->heap.bytes += size;
     return b + 1;
 }
 
-static size_t block_bytes(size_t size) {
-    CHECK(size < SIZE_MAX - sizeof(struct heap_block));
-    return sizeof(struct heap_block) + size;
+static void *alloc_for(struct process *owner, size_t size) {
+    struct heap *h = &owner->heap;
+    return own_block(is_small(size) ? small_new(h, size) : large_adopt(malloc(large_bytes(size)), h), size,
+                     owner);
 }
 
 void *mem_alloc(size_t size) {
-    return block_adopt(malloc(block_bytes(size)), size, heap_owner ? heap_owner : &ourselves);
+    return alloc_for(heap_owner ? heap_owner : &ourselves, size);
 }
 
 void *mem_calloc(size_t count, size_t size) {
     size_t bytes;
     CHECK(!__builtin_mul_overflow(count, size, &bytes));
-    return block_adopt(calloc(1, block_bytes(bytes)), bytes, heap_owner ? heap_owner : &ourselves);
+    struct process *owner = heap_owner ? heap_owner : &ourselves;
+    if (is_small(bytes)) return memset(alloc_for(owner, bytes), 0, bytes);
+    return own_block(large_adopt(calloc(1, large_bytes(bytes)), &owner->heap), bytes, owner);
 }
 
 /* What grows stays its owner's. */
 void *mem_realloc(void *old, size_t size) {
     if (old == NULL) return mem_alloc(size);
-    struct heap_block *b = (struct heap_block *)old - 1;
+    struct block *b = (struct block *)old - 1;
     struct process *owner = b->owner;
-    list_unlink(&b->link);
-    owner->memory_bytes -= b->size;
-    return block_adopt(realloc(b, block_bytes(size)), size, owner);
+    size_t old_size = b->size;
+    if (!is_small(old_size) && !is_small(size)) {
+        list_unlink(&large_of(b)->link);
+        owner->heap.bytes -= old_size;
+        return own_block(large_adopt(realloc(large_of(b), large_bytes(size)), &owner->heap), size, owner);
+    }
+    if (is_small(old_size) && is_small(size) && class_of(old_size) == class_of(size)) {
+        owner->heap.bytes -= old_size;
+        return own_block(b, size, owner);
+    }
+    void *new = memcpy(alloc_for(owner, size), old, old_size < size ? old_size : size);
+    mem_free(old);
+    return new;
 }
 
 void mem_free(void *p) {
     if (p == NULL) return;
-    struct heap_block *b = (struct heap_block *)p - 1;
-    list_unlink(&b->link);
-    b->owner->memory_bytes -= b->size;
-    free(b);
+    struct block *b = (struct block *)p - 1;
+    struct heap *h = &b->owner->heap;
+    h->bytes -= b->size;
+    if (is_small(b->size)) {
+        void **reusable = &h->reusable[class_of(b->size)];
+        *(void **)p = *reusable;
+        *reusable = b;
+        return;
+    }
+    list_unlink(&large_of(b)->link);
+    free(large_of(b));
 }
 
 size_t mem_size(const void *p) {
-    return p ? ((const struct heap_block *)p)[-1].size : 0;
+    return p ? ((const struct block *)p)[-1].size : 0;
 }
 
-static void free_memory(struct process *p) {
-    while (!list_empty(&p->memory)) {
-        struct heap_block *b = container_of(p->memory.next, struct heap_block, link);
-        list_unlink(&b->link);
-        free(b);
+static void heap_free(struct heap *h) {
+    while (!list_empty(&h->large)) {
+        struct large *l = container_of(h->large.next, struct large, link);
+        list_unlink(&l->link);
+        free(l);
     }
-    p->memory_bytes = 0;
+    while (h->slabs != NULL) {
+        struct slab *s = h->slabs;
+        h->slabs = s->next;
+        s->next = unused_slabs;
+        unused_slabs = s;
+    }
 }
 
 /* --- threads --- */
@@ -324,10 +429,21 @@ void sim_wake(struct sim_thread *t, uint64_t delay_us) {
     sim_timer_set(&t->timer, at, thread_fire);
 }
 
+/* Nothing happens until then that this thread's time would have to wait for, so it need not give the CPU away to get
+ * it back at once: the same step, but for two changes of stacks. */
+static bool sleep_undisturbed(struct sim_thread *t, uint64_t until) {
+    if (t->woken || t->timer.place != 0 || t->process->paused || until > world.until_us) return false;
+    if (world.count > 0 && world.queue[1]->at_us <= until) return false;
+    world.seq++;
+    pass_to(until);
+    return true;
+}
+
 void sim_sleep_us(uint64_t us) {
     struct sim_thread *t = running;
     if (t == NULL) return;
     uint64_t until = world.now_us + us;
+    if (sleep_undisturbed(t, until)) return;
     do {
         sim_timer_set(&t->timer, until, thread_fire);
         sim_block();
@@ -366,7 +482,7 @@ struct process *process_start(struct machine *m, int (*main)(void *arg), void *a
     p->machine = m;
     p->serial = ++serial;
     p->rng.state = rng_next(&world.rng);
-    list_init(&p->memory);
+    list_init(&p->heap.large);
     list_init(&p->threads);
     list_init(&p->loops);
     struct sim_thread *t = thread_new(p, arg);
@@ -386,7 +502,7 @@ void process_kill(struct process *p) {
         if (t->fiber != NULL) fiber_free(t->fiber);
         free(t);
     }
-    free_memory(p);
+    heap_free(&p->heap);
     free(p);
 }
 
@@ -412,9 +528,12 @@ _Noreturn void sim_exit(int code) {
 
 /* --- telling --- */
 
-enum { LOG_LINES = 4000, LOG_LINE_CAP = 240 };
+enum { LOG_LINES = 4000, LOG_LINE_CAP = 228 };
 
-static char log_lines[LOG_LINES][LOG_LINE_CAP];
+static struct log_line {
+    uint64_t at_us;
+    char text[LOG_LINE_CAP];
+} log_lines[LOG_LINES];
 static size_t log_count;
 static bool log_all;
 static void (*tell_more)(void);
@@ -432,20 +551,41 @@ static void show(const char *line) {
     fputc('\n', stdout);
 }
 
+static void show_line(const struct log_line *line) {
+    char text[LOG_LINE_CAP + 40];
+    snprintf(text, sizeof text, "%12.6f %s", (double)line->at_us / SIM_SECOND, line->text);
+    show(text);
+}
+
+static struct log_line *new_line(void) {
+    struct log_line *line = &log_lines[log_count++ % LOG_LINES];
+    line->at_us = world.now_us;
+    return line;
+}
+
 void sim_log(const char *format, ...) {
-    char *line = log_lines[log_count++ % LOG_LINES];
+    struct log_line *line = new_line();
     va_list args;
-    int at = snprintf(line, LOG_LINE_CAP, "%12.6f ", (double)world.now_us / SIM_SECOND);
     va_start(args, format);
-    vsnprintf(line + at, LOG_LINE_CAP - (size_t)at, format, args);
+    vsnprintf(line->text, LOG_LINE_CAP, format, args);
     va_end(args);
-    if (log_all) show(line);
+    if (log_all) show_line(line);
+}
+
+void sim_log_words(const char *who, const char *text) {
+    struct log_line *line = new_line();
+    char *end = line->text + LOG_LINE_CAP;
+    char *at = stpncpy(line->text, who, 20);
+    at = stpncpy(at, "| ", 3);
+    at = stpncpy(at, text, (size_t)(end - 1 - at));
+    *at = '\0';
+    if (log_all) show_line(line);
 }
 
 void sim_log_dump(void) {
     if (log_all) return;
     size_t from = log_count > LOG_LINES ? log_count - LOG_LINES : 0;
-    for (size_t i = from; i < log_count; i++) show(log_lines[i % LOG_LINES]);
+    for (size_t i = from; i < log_count; i++) show_line(&log_lines[i % LOG_LINES]);
     log_count = 0;
 }
 

@@ -56,13 +56,23 @@ enum { SIM_FD_FIRST = 1000, SIM_FD_MAX = 512 };
 
 struct sim_file; /* disk.h */
 
+enum { SIM_SMALL_STEP = 16, SIM_SMALL_MAX = 1024 };
+
+/* What mem_alloc and its like give. */
+struct heap {
+    size_t bytes;      /* in use */
+    struct list large; /* struct large */
+    struct slab *slabs;
+    char *fresh, *fresh_end; /* what was not used yet of the newest slab */
+    void *reusable[SIM_SMALL_MAX / SIM_SMALL_STEP];
+};
+
 struct process {
     struct machine *machine;
-    struct list memory;  /* struct heap_block */
+    struct heap heap;
     struct list threads; /* struct sim_thread */
     struct list loops;   /* struct sim_loop */
-    size_t memory_bytes;
-    struct rng rng; /* what it gets from getrandom */
+    struct rng rng;      /* what it gets from getrandom */
     bool paused, ended;
     int exit_code;
     uint64_t serial; /* one more each start */
@@ -108,6 +118,7 @@ _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1
 void sim_on_failure(void (*tell)(void)); /* printed after the reason */
 /* A line of the run's log; kept, and shown when it fails. */
 void sim_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void sim_log_words(const char *who, const char *text); /* the same as "%s| %s" */
 void sim_log_level(bool all);
 void sim_log_dump(void);
 
