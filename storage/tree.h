@@ -15,7 +15,8 @@
  *
  * Storing: each leaf is a row, named by its label; labels ascend along the leaves (ORDER_HASH: the label is the lower bound of
  * the leaf's hashes; else there are gaps, and where one is used up, the neighbours are labelled anew). The tree tells its host
- * before a leaf changes and when one is no longer part of it; the rest is the host's (collection.h). */
+ * before a leaf changes and when one is no longer part of it; the rest is the host's (collection.h). The label of a leaf that
+ * is gone may be given again at once: between two write-backs, a row that is to be written wins over the same one deleted. */
 #ifndef STORAGE_TREE_H
 #define STORAGE_TREE_H
 
@@ -34,7 +35,8 @@ struct tree_leaf {
     uint32_t items;
     uint16_t slot; /* in parent */
     uint8_t dirty; /* the host's: 0 as on disk, else the epoch of the write-back that will store it */
-    uint8_t flags; /* the host's, from here on: */
+    uint8_t flags; /* the host's: */
+    uint32_t mark; /* the kind's own; 0 in a new leaf */
 };
 enum {
     LEAF_STORED = 1, /* the disk has a row of it, or will have when the running write-back ends */
@@ -53,7 +55,13 @@ struct tree_kind {
     uint64_t (*head)(const struct tree *t, struct slice pack, size_t at);
     /* ORDER_KEY: < 0, 0, > 0 as the key sorts before, is, or sorts behind the item at `at`. */
     int (*compare)(const void *key, struct slice pack, size_t at);
+    /* May be NULL. These `count` items, from offset `at` of `to` on, were in `from` until now: called after a split or a join,
+     * while both leaves exist. The item that is just being inserted may be among them. Not for what is loaded, copied, freed
+     * or removed. */
+    void (*moved)(struct tree *t, struct tree_leaf *from, struct tree_leaf *to, size_t at, size_t count);
 };
+
+/* A tree that is not stored has no host (NULL): nobody is told, and leaves that leave it are freed at once. */
 
 struct tree_host {
     uint8_t epoch; /* of changes now; never 0 */
@@ -78,8 +86,9 @@ struct tree {
     } root;
     struct tree_leaf *first, *last;
     uint64_t items, leaves;
-    size_t bytes;   /* of memory, by mem_size: leaves, packs and nodes */
-    size_t *memory; /* kept up to date with it, for the host's sum; or NULL */
+    size_t bytes; /* of memory, by mem_size: leaves, packs and nodes */
+    size_t *
+        memory; /* the host's sum, kept up to date with it, leaves that are gone included until they are freed; or NULL */
 };
 
 void tree_init(struct tree *t, const struct tree_kind *kind, struct tree_host *host, void *owner);
