@@ -1,178 +1,26 @@
-/* See rdb_value.h. Everything read here was written by a stranger: no length is believed before the bytes for it
- * have been counted, and nothing is allocated that the input could not fill. */
+/* See rdb_value.h. A collection is gathered in one pack, entry by entry, each as pack_text() would have it, whatever form it
+ * came in; then its encoding is chosen as Redis would choose it. */
 #include "rdb_value.h"
 
 #include "hash.h"
+#include "intset.h"
 #include "mem.h"
-#include "num.h"
+#include "rdb_codec.h"
+#include "rdb_old.h"
 
-enum { RDB_STRING = 0 };
-enum { LEN_6 = 0, LEN_14 = 1, LEN_WIDE = 2, LEN_ENCODED = 3 }; /* the two leading bits */
-enum { LEN_32_TAG = 0x80, LEN_64_TAG = 0x81 };
-enum { ENC_INT8 = 0, ENC_INT16 = 1, ENC_INT32 = 2, ENC_LZF = 3 };
-enum { INT32_TEXT_MAX = 11 }; /* "-2147483648" */
-enum { PACK_LEN_MIN = 21, PACK_GAIN_MIN = 4 };
-enum {
-    LZF_LITERAL_MAX = 32,
-    LZF_MATCH_MIN = 3,
-    LZF_MATCH_MAX = 264,
-    LZF_LONG_MATCH = 7,      /* in the three bits: more in the next byte */
-    LZF_DISTANCE_MAX = 8192, /* thirteen bits, less 1 */
-    LZF_SLOT_BITS = 16,
-};
+#include <math.h>
+#include <stdlib.h>
 
-/* --- writing --- */
+/* What a collection may have altogether: a pack's length has 32 bits. */
+static const size_t bytes_max = (size_t)3 << 30;
 
-static void add_len(struct buf *out, uint64_t len) {
-    if (len < 1 << 6) {
-        buf_add_byte(out, (uint8_t)len);
-    } else if (len < 1 << 14) {
-        buf_add_byte(out, (uint8_t)(LEN_14 << 6 | len >> 8));
-        buf_add_byte(out, (uint8_t)len);
-    } else if (len <= UINT32_MAX) {
-        buf_add_byte(out, LEN_32_TAG);
-        buf_add_u32be(out, (uint32_t)len);
-    } else {
-        buf_add_byte(out, LEN_64_TAG);
-        buf_add_u64be(out, len);
-    }
-}
+/* --- the frame --- */
 
-static bool add_int(struct buf *out, struct slice text) {
-    int64_t v;
-    if (text.len > INT32_TEXT_MAX || !parse_i64(text, &v) || v < INT32_MIN || v > INT32_MAX) return false;
-    int encoding = v == (int8_t)v ? ENC_INT8 : v == (int16_t)v ? ENC_INT16 : ENC_INT32;
-    buf_add_byte(out, (uint8_t)(LEN_ENCODED << 6 | encoding));
-    buf_add(out, &v, (size_t)1 << encoding); /* little-endian: the low bytes come first */
-    return true;
-}
-
-/* --- packing --- */
-
-/* A run of literal bytes is open behind its control byte, which is written when the run is closed. */
-struct lzf_writer {
-    char *out;
-    size_t at, cap, run;
-};
-
-static void open_run(struct lzf_writer *w) {
-    w->run = 0;
-    w->at++;
-}
-
-static void close_run(struct lzf_writer *w) {
-    if (w->run == 0)
-        w->at--; /* no literal came: take the control byte back */
-    else
-        w->out[w->at - w->run - 1] = (char)(w->run - 1);
-}
-
-static bool add_literal(struct lzf_writer *w, char byte) {
-    if (w->at >= w->cap) return false;
-    w->out[w->at++] = byte;
-    if (++w->run == LZF_LITERAL_MAX) {
-        close_run(w);
-        open_run(w);
-    }
-    return true;
-}
-
-static bool add_match(struct lzf_writer *w, size_t distance, size_t len) {
-    if (w->at - (w->run == 0) + 4 >= w->cap) return false;
-    close_run(w);
-    size_t high = (distance - 1) >> 8, more = len - 2;
-    if (more < LZF_LONG_MATCH) {
-        w->out[w->at++] = (char)(more << 5 | high);
-    } else {
-        w->out[w->at++] = (char)(LZF_LONG_MATCH << 5 | high);
-        w->out[w->at++] = (char)(more - LZF_LONG_MATCH);
-    }
-    w->out[w->at++] = (char)(distance - 1);
-    open_run(w);
-    return true;
-}
-
-static inline uint32_t lzf_slot(const char *p) {
-    uint32_t h = (uint32_t)(uint8_t)p[0] << 16 | (uint32_t)(uint8_t)p[1] << 8 | (uint8_t)p[2];
-    return ((h >> (24 - LZF_SLOT_BITS)) - h * 5) & ((1U << LZF_SLOT_BITS) - 1);
-}
-
-static size_t match_len(struct slice plain, size_t from, size_t at) {
-    size_t max = plain.len - at - 2, len = LZF_MATCH_MIN;
-    if (max > LZF_MATCH_MAX) max = LZF_MATCH_MAX;
-    /* Two bytes are left for the next look; but the packer of Redis compares its first 16 without counting, and so
-     * gets to the very end from here. */
-    if (max == 17 || max == 18) max = 19;
-    while (len < max && plain.data[from + len] == plain.data[at + len]) len++;
-    return len;
-}
-
-/* Greedy: `seen` knows where three bytes with this hash were met last; position 0 stands for nowhere. */
-static bool pack(struct lzf_writer *w, struct slice plain, uint32_t *seen) {
-    const char *data = plain.data;
-    size_t i = 0;
-    open_run(w);
-    while (i + 2 < plain.len) {
-        uint32_t slot = lzf_slot(data + i);
-        size_t from = seen[slot];
-        seen[slot] = (uint32_t)i;
-        if (from == 0 || i - from > LZF_DISTANCE_MAX || memcmp(data + from, data + i, LZF_MATCH_MIN) != 0) {
-            if (!add_literal(w, data[i++])) return false;
-            continue;
-        }
-        size_t len = match_len(plain, from, i);
-        if (!add_match(w, i - from, len)) return false;
-        i += len;
-        if (i + 2 >= plain.len) break;
-        /* Of the bytes skipped, remember only where the last two starts were. */
-        seen[lzf_slot(data + i - 2)] = (uint32_t)(i - 2);
-        seen[lzf_slot(data + i - 1)] = (uint32_t)(i - 1);
-    }
-    if (w->at + 3 > w->cap) return false;
-    while (i < plain.len)
-        if (!add_literal(w, data[i++])) return false;
-    close_run(w);
-    return true;
-}
-
-size_t lzf_pack(struct slice plain, char *out, size_t out_cap) {
-    if (plain.len == 0 || plain.len > UINT32_MAX || out_cap == 0) return 0;
-    struct lzf_writer w = {.out = out, .cap = out_cap};
-    uint32_t *seen = mem_calloc((size_t)1 << LZF_SLOT_BITS, sizeof *seen);
-    bool fits = pack(&w, plain, seen);
-    mem_free(seen);
-    return fits ? w.at : 0;
-}
-
-static bool add_packed(struct buf *out, struct slice text) {
-    if (text.len < PACK_LEN_MIN) return false;
-    char *packed = mem_alloc(text.len);
-    size_t len = lzf_pack(text, packed, text.len - PACK_GAIN_MIN);
-    if (len != 0) {
-        buf_add_byte(out, LEN_ENCODED << 6 | ENC_LZF);
-        add_len(out, len);
-        add_len(out, text.len);
-        buf_add(out, packed, len);
-    }
-    mem_free(packed);
-    return len != 0;
-}
-
-void rdb_dump_string(struct buf *out, struct slice text) {
-    size_t start = out->len;
-    buf_reserve(out, 32);
-    buf_add_byte(out, RDB_STRING);
-    if (!add_int(out, text) && !add_packed(out, text)) {
-        buf_reserve(out, text.len + 32);
-        add_len(out, text.len);
-        buf_add_slice(out, text);
-    }
+void rdb_seal(struct buf *out, size_t start) {
     uint16_t version = RDB_VERSION;
     buf_add(out, &version, sizeof version);
     buf_add_u64le(out, crc64(0, slice_make(out->data + start, out->len - start)));
 }
-
-/* --- reading --- */
 
 enum rc rdb_verify(struct slice payload) {
     if (payload.len < RDB_FOOTER_SIZE) return RC_INVALID;
@@ -187,119 +35,359 @@ enum rc rdb_verify(struct slice payload) {
     return RC_OK;
 }
 
-/* A length, or with *encoded the number of an encoding. */
-static bool take_len(struct slice *s, uint64_t *len, bool *encoded) {
-    uint8_t first, second;
-    uint32_t wide;
-    if (!slice_take_u8(s, &first)) return false;
-    *encoded = first >> 6 == LEN_ENCODED;
-    switch (first >> 6) {
-    case LEN_6:
-    case LEN_ENCODED: *len = first & 0x3f; return true;
-    case LEN_14:
-        if (!slice_take_u8(s, &second)) return false;
-        *len = (uint64_t)(first & 0x3f) << 8 | second;
-        return true;
-    default: break;
-    }
-    if (first == LEN_64_TAG) return slice_take_u64be(s, len);
-    if (first != LEN_32_TAG || !slice_take_u32be(s, &wide)) return false;
-    *len = wide;
+/* --- gathering --- */
+
+struct reader {
+    struct slice from; /* what is left of the payload */
+    struct rdb_texts texts;
+    const struct ks_limits *limits;
+    struct buf *pack;
+    size_t count;   /* entries in the pack */
+    size_t longest; /* of the texts that came one by one */
+};
+
+static bool gather(void *arg, struct pack_value v) {
+    struct reader *r = arg;
+    size_t size = pack_value_size(v);
+    if (size > bytes_max - r->pack->len) return false;
+    buf_reserve(r->pack, size);
+    pack_append(r->pack, v);
+    r->count++;
     return true;
 }
 
-static bool take_plain_len(struct slice *s, uint64_t *len) {
-    bool encoded;
-    return take_len(s, len, &encoded) && !encoded;
+static bool gather_text(struct reader *r) {
+    struct slice text;
+    if (!rdb_take_text(&r->texts, &text)) return false;
+    if (text.len > r->longest) r->longest = text.len;
+    return gather(r, pack_text(text));
 }
 
-static bool take_int(struct slice *s, uint64_t encoding, int64_t *out) {
-    int8_t i8;
-    int16_t i16;
-    int32_t i32;
-    switch (encoding) {
-    case ENC_INT8:
-        if (!slice_take_raw(s, &i8, sizeof i8)) return false;
-        *out = i8;
-        return true;
-    case ENC_INT16:
-        if (!slice_take_raw(s, &i16, sizeof i16)) return false;
-        *out = i16;
-        return true;
-    case ENC_INT32:
-        if (!slice_take_raw(s, &i32, sizeof i32)) return false;
-        *out = i32;
-        return true;
-    default: return false;
-    }
-}
-
-/* A control byte below 32 starts a run of that many literal bytes and one more. Any other repeats earlier output:
- * its upper three bits are the length less 2 (7: more in the next byte), the lower five and one more byte the
- * distance less 1. */
-bool lzf_unpack(struct slice packed, char *out, size_t out_len) {
-    size_t at = 0;
-    while (packed.len > 0) {
-        uint8_t control, more = 0, low;
-        struct slice literal;
-        if (!slice_take_u8(&packed, &control)) return false;
-        if (control < LZF_LITERAL_MAX) {
-            if (!slice_take(&packed, (size_t)control + 1, &literal) || literal.len > out_len - at)
-                return false;
-            memcpy(out + at, literal.data, literal.len);
-            at += literal.len;
-            continue;
-        }
-        if (control >> 5 == LZF_LONG_MATCH && !slice_take_u8(&packed, &more)) return false;
-        if (!slice_take_u8(&packed, &low)) return false;
-        size_t len = (size_t)(control >> 5) + more + 2;
-        size_t distance = ((size_t)(control & 0x1f) << 8 | low) + 1;
-        if (distance > at || len > out_len - at) return false;
-        /* Byte by byte: the source may run into what is being written, which repeats it. */
-        for (; len > 0; len--, at++) out[at] = out[at - distance];
-    }
-    return at == out_len;
-}
-
-static bool take_lzf(struct slice *s, size_t len_max, struct buf *store) {
-    enum { GAIN_MAX = LZF_MATCH_MAX / 3 }; /* the longest match takes 3 bytes */
-    uint64_t packed_len, len;
-    struct slice packed;
-    if (!take_plain_len(s, &packed_len) || !take_plain_len(s, &len)) return false;
-    if (!slice_take(s, packed_len, &packed)) return false;
-    if (len > len_max || len / GAIN_MAX > packed.len) return false;
-    buf_clear(store);
-    /* Redis's unpacker tells a failure by a length of 0, so there anything unpacks to nothing. */
-    if (len == 0) return true;
-    buf_reserve(store, len);
-    if (!lzf_unpack(packed, store->data, len)) return false;
-    store->len = len;
+/* `count` comes with the payload; texts take at least a byte each, so nobody waits long for a lie. */
+static bool gather_texts(struct reader *r, uint64_t per_item) {
+    uint64_t count;
+    if (!rdb_take_len(&r->from, &count) || count > r->from.len) return false;
+    for (uint64_t i = 0; i < count * per_item; i++)
+        if (!gather_text(r)) return false;
     return true;
 }
 
-static bool take_string(struct slice *s, size_t len_max, struct buf *store, struct slice *text) {
-    uint64_t len;
-    bool encoded;
-    int64_t v;
-    if (!take_len(s, &len, &encoded)) return false;
-    if (!encoded) return len <= len_max && slice_take(s, len, text);
-    if (len == ENC_LZF) {
-        if (!take_lzf(s, len_max, store)) return false;
-    } else {
-        if (!take_int(s, len, &v)) return false;
-        buf_clear(store);
-        buf_reserve(store, NUM_I64_MAX_LEN);
-        store->len = format_i64(store->data, v);
+static bool gather_pack(struct reader *r, struct slice pack) {
+    if (!pack_valid(pack, NULL)) return false;
+    for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, at)) {
+        struct pack_value v = pack_get(pack, at);
+        if (!gather(r, v.is_int ? v : pack_text(v.text))) return false;
     }
-    *text = buf_slice(store);
     return true;
 }
 
-enum rc rdb_read_string(struct slice payload, size_t len_max, struct buf *store, struct slice *text) {
+typedef bool blob_fn(struct reader *r, struct slice blob);
+
+static bool gather_ziplist(struct reader *r, struct slice blob) {
+    return ziplist_read(blob, gather, r);
+}
+static bool gather_zipmap(struct reader *r, struct slice blob) {
+    return zipmap_read(blob, gather, r);
+}
+
+static bool gather_blob(struct reader *r, blob_fn *gather_from) {
+    struct slice blob;
+    return rdb_take_text(&r->texts, &blob) && gather_from(r, blob);
+}
+
+/* --- duplicates --- */
+
+static uint64_t entry_hash(struct slice pack, size_t at) {
+    struct pack_value v = pack_get(pack, at);
+    return v.is_int ? (uint64_t)v.integer * UINT64_C(0x9e3779b97f4a7c15) : hash64(v.text);
+}
+
+/* Whether two items of `per_item` entries begin alike. A table of offsets, at most half full. */
+static bool has_duplicates(const struct buf *gathered, size_t items, unsigned per_item) {
+    struct slice pack = buf_slice(gathered);
+    size_t slots = 16;
+    while (slots < items * 2) slots *= 2;
+    uint32_t *table = mem_calloc(slots, sizeof *table);
+    bool twice = false;
+    for (size_t at = pack_first(pack); at != 0 && !twice;) {
+        struct pack_value v = pack_get(pack, at);
+        uint64_t h = entry_hash(pack, at);
+        size_t slot = (h ^ h >> 32) & (slots - 1);
+        for (; table[slot] != 0 && !twice; slot = (slot + 1) & (slots - 1))
+            twice = pack_is(pack, table[slot], &v);
+        table[slot] = (uint32_t)at;
+        for (unsigned i = 0; i < per_item && at != 0; i++) at = pack_next(pack, at);
+    }
+    mem_free(table);
+    return twice;
+}
+
+/* --- lists --- */
+
+static bool read_nodes(struct reader *r, bool with_kind) {
+    enum { NODE_PLAIN = 1, NODE_PACKED = 2 };
+    uint64_t nodes, kind = NODE_PACKED;
+    if (!rdb_take_len(&r->from, &nodes)) return false;
+    for (; nodes > 0; nodes--) {
+        if (with_kind && !rdb_take_len(&r->from, &kind)) return false;
+        if (kind != NODE_PLAIN && kind != NODE_PACKED) return false;
+        bool ok =
+            kind == NODE_PLAIN ? gather_text(r) : gather_blob(r, with_kind ? gather_pack : gather_ziplist);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static bool read_list(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    out->type = OBJECT_LIST;
+    out->encoding = ENCODING_QUICKLIST;
+    switch (type) {
+    case RDB_LIST: return gather_texts(r, 1);
+    case RDB_LIST_ZIPLIST: return gather_blob(r, gather_ziplist);
+    default: return read_nodes(r, type == RDB_LIST_QUICKLIST_2);
+    }
+}
+
+/* --- sets --- */
+
+static bool gather_intset(struct reader *r, struct slice blob) {
+    if (!intset_valid(blob)) return false;
+    for (size_t i = 0; i < intset_count(blob); i++)
+        if (!gather(r, pack_integer(intset_at(blob, i)))) return false;
+    return true;
+}
+
+static bool all_integers(struct slice pack) {
+    for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, at))
+        if (!pack_get(pack, at).is_int) return false;
+    return true;
+}
+
+static void become_intset(struct buf *bytes) {
+    struct buf set = {0};
+    struct slice pack = buf_slice(bytes);
+    intset_begin(&set);
+    for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, at))
+        intset_add(&set, pack_get(pack, at).integer);
+    buf_free(bytes);
+    *bytes = set;
+}
+
+static bool read_set(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    out->type = OBJECT_SET;
+    out->encoding = ENCODING_HASHTABLE;
+    bool ok = type == RDB_SET ? gather_texts(r, 1) : gather_blob(r, gather_intset);
+    if (!ok || has_duplicates(r->pack, r->count, 1)) return false;
+    if (r->count > (uint64_t)r->limits->set_max_intset_entries || !all_integers(buf_slice(r->pack)))
+        return true;
+    out->encoding = ENCODING_INTSET;
+    become_intset(r->pack);
+    return true;
+}
+
+/* --- hashes --- */
+
+static bool gather_hash(struct reader *r, enum rdb_type type) {
+    switch (type) {
+    case RDB_HASH: return gather_texts(r, 2);
+    case RDB_HASH_ZIPMAP: return gather_blob(r, gather_zipmap);
+    case RDB_HASH_ZIPLIST: return gather_blob(r, gather_ziplist);
+    default: return gather_blob(r, gather_pack);
+    }
+}
+
+static size_t longest_entry(struct slice pack) {
+    char scratch[NUM_I64_MAX_LEN];
+    size_t longest = 0;
+    for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, at)) {
+        size_t len = pack_get_text(pack, at, scratch).len;
+        if (len > longest) longest = len;
+    }
+    return longest;
+}
+
+static bool read_hash(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    const struct ks_limits *limits = r->limits;
+    out->type = OBJECT_HASH;
+    if (!gather_hash(r, type)) return false;
+    if (r->count % 2 != 0 || has_duplicates(r->pack, r->count / 2, 2)) return false;
+    if (type == RDB_HASH_ZIPMAP) r->longest = longest_entry(buf_slice(r->pack));
+    /* What came as a pack or a ziplist stays one however long its values are: Redis looks at their number only. */
+    bool small = r->count / 2 <= (uint64_t)limits->hash_max_listpack_entries &&
+                 r->longest <= (uint64_t)limits->hash_max_listpack_value;
+    out->encoding = small ? ENCODING_LISTPACK : ENCODING_HASHTABLE;
+    return true;
+}
+
+/* --- sorted sets --- */
+
+struct scored {
+    double score;
+    size_t member; /* offset in the pack of members */
+};
+
+static int compare_scored(const void *left, const void *right, void *arg) {
+    const struct scored *a = left, *b = right;
+    struct slice members = *(const struct slice *)arg;
+    char a_text[NUM_I64_MAX_LEN], b_text[NUM_I64_MAX_LEN];
+    if (a->score != b->score) return a->score < b->score ? -1 : 1;
+    return slice_cmp(pack_get_text(members, a->member, a_text), pack_get_text(members, b->member, b_text));
+}
+
+static bool take_score(struct slice *s, enum rdb_type type, double *score) {
+    enum { MINUS_INFINITY = 255, INFINITY_SAID = 254, NO_NUMBER = 253 };
+    uint8_t len;
+    struct slice text;
+    if (type == RDB_ZSET_2) return slice_take_raw(s, score, sizeof *score) && !isnan(*score);
+    if (!slice_take_u8(s, &len) || len == NO_NUMBER) return false;
+    if (len >= INFINITY_SAID) {
+        *score = len == MINUS_INFINITY ? -(double)INFINITY : (double)INFINITY;
+        return true;
+    }
+    return slice_take(s, len, &text) && parse_double(text, score);
+}
+
+static bool gather_score(struct reader *r, double score) {
+    char text[NUM_DOUBLE_MAX_LEN];
+    return gather(r, pack_text(slice_make(text, format_double(text, score))));
+}
+
+/* Members and scores in their order, into an empty pack. */
+static bool gather_sorted(struct reader *r, struct slice members, struct scored *scored, size_t count) {
+    qsort_r(scored, count, sizeof *scored, compare_scored, &members);
+    for (size_t i = 0; i < count; i++) {
+        if (!gather(r, pack_get(members, scored[i].member))) return false;
+        if (!gather_score(r, scored[i].score)) return false;
+    }
+    return true;
+}
+
+/* Members with scores, one after the other; a Redis writes the highest first. */
+static bool gather_scored(struct reader *r, enum rdb_type type) {
+    uint64_t count;
+    struct buf scored = {0}, members;
+    if (!rdb_take_len(&r->from, &count)) return false;
+    bool ok = true;
+    for (uint64_t i = 0; i < count && ok; i++) {
+        struct scored s = {.member = r->pack->len - 1};
+        ok = gather_text(r) && take_score(&r->from, type, &s.score);
+        if (ok) buf_add(&scored, &s, sizeof s);
+    }
+    members = *r->pack;
+    *r->pack = (struct buf){0};
+    r->count = 0;
+    pack_begin(r->pack);
+    ok =
+        ok && count > 0 && gather_sorted(r, buf_slice(&members), (struct scored *)(void *)scored.data, count);
+    buf_free(&members);
+    buf_free(&scored);
+    return ok;
+}
+
+/* A pack's members and scores, which must be in order. */
+static bool gather_ordered(struct reader *r, struct slice pack) {
+    struct scored before = {0}, here = {0};
+    for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, at)) {
+        here.member = at;
+        struct pack_value member = pack_get(pack, at), score;
+        at = pack_next(pack, at);
+        if (at == 0) return false;
+        score = pack_get(pack, at);
+        if (score.is_int)
+            here.score = (double)score.integer;
+        else if (!parse_double(score.text, &here.score))
+            return false;
+        if (before.member != 0 && compare_scored(&before, &here, &pack) >= 0) return false;
+        if (!gather(r, member) || !gather_score(r, here.score)) return false;
+        before = here;
+    }
+    return true;
+}
+
+static bool gather_scored_blob(struct reader *r, enum rdb_type type) {
+    if (!gather_blob(r, type == RDB_ZSET_ZIPLIST ? gather_ziplist : gather_pack)) return false;
+    struct buf as_it_came = *r->pack;
+    *r->pack = (struct buf){0};
+    r->count = 0;
+    pack_begin(r->pack);
+    bool ok = gather_ordered(r, buf_slice(&as_it_came));
+    buf_free(&as_it_came);
+    return ok;
+}
+
+static bool read_zset(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    const struct ks_limits *limits = r->limits;
+    out->type = OBJECT_ZSET;
+    bool one_by_one = type == RDB_ZSET || type == RDB_ZSET_2;
+    bool ok = one_by_one ? gather_scored(r, type) : gather_scored_blob(r, type);
+    if (!ok || has_duplicates(r->pack, r->count / 2, 2)) return false;
+    bool small = r->count / 2 <= (uint64_t)limits->zset_max_listpack_entries &&
+                 r->longest <= (uint64_t)limits->zset_max_listpack_value;
+    out->encoding = small ? ENCODING_LISTPACK : ENCODING_SKIPLIST;
+    return true;
+}
+
+/* --- any --- */
+
+static bool read_string(struct reader *r, struct rdb_value *out) {
+    struct slice text;
+    out->type = OBJECT_STRING;
+    if (!rdb_take_text(&r->texts, &text)) return false;
+    buf_clear(&out->bytes);
+    buf_add_slice(&out->bytes, text);
+    return true;
+}
+
+static bool read_value(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    unsigned per_item = 1;
+    bool ok = false;
+    switch (type) {
+    case RDB_STRING: return read_string(r, out);
+    case RDB_LIST:
+    case RDB_LIST_ZIPLIST:
+    case RDB_LIST_QUICKLIST:
+    case RDB_LIST_QUICKLIST_2: ok = read_list(r, type, out); break;
+    case RDB_SET:
+    case RDB_SET_INTSET: ok = read_set(r, type, out); break;
+    case RDB_HASH:
+    case RDB_HASH_ZIPMAP:
+    case RDB_HASH_ZIPLIST:
+    case RDB_HASH_LISTPACK:
+        ok = read_hash(r, type, out);
+        per_item = 2;
+        break;
+    case RDB_ZSET:
+    case RDB_ZSET_2:
+    case RDB_ZSET_ZIPLIST:
+    case RDB_ZSET_LISTPACK:
+        ok = read_zset(r, type, out);
+        per_item = 2;
+        break;
+    case RDB_STREAM_LISTPACKS:
+    case RDB_STREAM_LISTPACKS_2: break;
+    }
+    out->items = r->count / per_item;
+    return ok && r->count > 0;
+}
+
+enum rc rdb_read(struct slice payload, const struct ks_limits *limits, struct rdb_value *out) {
     uint8_t type;
-    struct slice found;
-    if (!slice_take_u8(&payload, &type) || type != RDB_STRING) return RC_INVALID;
-    if (!take_string(&payload, len_max, store, &found)) return RC_INVALID;
-    *text = found;
+    struct rdb_value v = {0};
+    if (!slice_take_u8(&payload, &type)) return RC_INVALID;
+    struct reader r = {.from = payload, .limits = limits, .pack = &v.bytes};
+    r.texts = (struct rdb_texts){.from = &r.from, .len_max = STRING_LEN_MAX};
+    pack_begin(&v.bytes);
+    bool ok = read_value(&r, (enum rdb_type)type, &v);
+    buf_free(&r.texts.store);
+    if (!ok) {
+        rdb_value_free(&v);
+        return RC_INVALID;
+    }
+    if (v.type != OBJECT_STRING) pack_trim(&v.bytes);
+    *out = v;
     return RC_OK;
+}
+
+void rdb_value_free(struct rdb_value *v) {
+    buf_free(&v->bytes);
 }

@@ -2,6 +2,7 @@
  * checks and their order. */
 #include "handlers.h"
 
+#include "rdb_codec.h"
 #include "rdb_value.h"
 
 #include "num.h"
@@ -15,7 +16,9 @@ void cmd_dump(struct cmd_ctx *c) {
     if (!cmd_is_type(c, o, OBJECT_STRING)) return; /* the types to come bring their codecs */
     char scratch[NUM_I64_MAX_LEN];
     struct buf payload = {0};
-    rdb_dump_string(&payload, string_get(o, scratch));
+    buf_add_byte(&payload, RDB_STRING);
+    rdb_add_text(&payload, string_get(o, scratch));
+    rdb_seal(&payload, 0);
     reply_bulk(c->reply, buf_slice(&payload));
     buf_free(&payload);
 }
@@ -76,7 +79,7 @@ static void set_access(struct cmd_ctx *c, struct object *o, const struct restore
 }
 
 void cmd_restore(struct cmd_ctx *c) {
-    struct slice key = c->argv[1], payload = c->argv[3], text;
+    struct slice key = c->argv[1], payload = c->argv[3];
     struct restore_options options = {.idle_s = -1, .freq = -1};
     int64_t deadline_ms;
     if (!parse_options(c, &options)) return;
@@ -90,19 +93,19 @@ void cmd_restore(struct cmd_ctx *c) {
         reply_error(c->reply, "ERR DUMP payload version or checksum are wrong");
         return;
     }
-    struct buf store = {0};
-    if (rdb_read_string(payload, STRING_LEN_MAX, &store, &text) != RC_OK) {
+    struct rdb_value value = {0};
+    if (rdb_read(payload, ks_limits(c->ks), &value) != RC_OK || value.type != OBJECT_STRING) {
+        rdb_value_free(&value);
         reply_error(c->reply, "ERR Bad data format");
-        buf_free(&store);
         return;
     }
     if (deadline_ms != 0 && deadline_ms <= c->now_ms) {
         if (old != NULL) ks_delete(c->ks, c->db, old);
     } else {
-        struct object *o = string_set(c->ks, c->db, key, text, false);
+        struct object *o = string_set(c->ks, c->db, key, buf_slice(&value.bytes), false);
         if (deadline_ms != 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
         set_access(c, o, &options);
     }
-    buf_free(&store);
+    rdb_value_free(&value);
     reply_ok(c->reply);
 }
