@@ -1,9 +1,11 @@
 /* Memory as a cache of the disk: evicting clean keys when there is too much, warming up when there is room.
  * Neither changes what any command answers. */
-#include "keyspace_internal.h"
+#include "collection.h"
 
 static bool is_evictable(const struct object *o) {
-    return o->type != OBJECT_NONE && o->dirty == 0; /* what is packed stays dirty until the disk has it */
+    /* What is packed stays dirty until the disk has it. */
+    if (o->type == OBJECT_NONE || o->dirty != 0) return false;
+    return !object_is_big(o) || object_collection(o)->listed == 0;
 }
 
 static void evict(struct keyspace *ks, struct db *db, struct object *o) {
@@ -66,7 +68,7 @@ static bool warm_row(struct keyspace *ks, struct db *db, struct slice row, struc
     struct slice key;
     if (!row_parse_key(row, &id, &db->warm_place, &key)) return false;
     if (table_find(db, db->warm_place, key) != NULL) return true;
-    struct object *o = row_object(ks, db->warm_place, key, value, db->id);
+    struct object *o = row_object(ks, db, db->warm_place, key, value, ROW_WHOLE);
     if (o == NULL) return false;
     o->flags &= (uint8_t)~OBJECT_REFERENCED;
     if (o->expiry != NULL) expiry_attach(ks, db, o, o->expiry->deadline_ms, o->expiry->stored_ms);

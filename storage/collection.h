@@ -33,6 +33,9 @@ struct collection_class {
     bool (*loaded)(struct keyspace *ks, struct collection *c);
     /* The trees are copied already; the rest. */
     void (*copy)(struct keyspace *ks, struct collection *to, const struct collection *from);
+    /* Of the content, small or big: the same for the same items however they are kept. NULL: a digest of how it is kept, which is
+     * the same on all nodes, but not for a copy that was made in another order. */
+    uint64_t (*digest)(const struct object *o);
     /* Frees what init, header_take, loaded and copy made, not the trees; any thread. */
     void (*drop)(struct collection *c);
 };
@@ -53,7 +56,9 @@ struct collection {
     uint32_t sections; /* given out so far */
     uint8_t died;      /* the epoch in which its key was deleted; 0: it lives */
     bool stored;       /* the disk may have rows of it */
-    struct collection *next_dead;
+    uint8_t born;      /* the epoch in which it was made; 0: before the write-back that stored it */
+    struct section_tree *dropped; /* kept while leaves of theirs are listed */
+    struct collection *next_buried;
 };
 
 static inline bool object_is_big(const struct object *o) {
@@ -91,6 +96,29 @@ struct section_tree {
     struct section_tree *next;
 };
 struct tree *collection_add_tree(struct collection *c, const struct tree_kind *kind, uint32_t section);
+/* Its leaves, and their rows. */
 void collection_drop_tree(struct collection *c, struct tree *t);
+
+/* --- for keyspace.c, rows.c and writeback.c --- */
+
+void collection_host_init(struct keyspace *ks);
+/* What a header row says behind what all rows have: the version, and what the type adds. */
+void collection_header_add(struct buf *out, const struct collection *c);
+/* The container of a key that was not in memory, with all its leaves; false when its rows are malformed or cannot be read. */
+bool collection_load(struct keyspace *ks, struct db *db, struct object *o, struct slice header);
+struct object *collection_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key);
+/* The value is deleted or replaced. */
+void collection_die(struct keyspace *ks, struct object *o);
+/* Only memory is given up: it is clean. */
+void collection_forget(struct keyspace *ks, struct object *o);
+/* Frees everything, from any thread, once no leaf of it is listed; returns the bytes, which nobody has subtracted yet. */
+size_t collection_free(struct collection *c);
+size_t collection_memory(const struct collection *c);
+
+/* A leaf's row: its key, and its value unless that is to be deleted. */
+void collection_leaf_key(struct buf *out, const struct tree_leaf *leaf);
+void collection_leaf_value(struct buf *out, const struct tree_leaf *leaf);
+/* The disk has what was packed of a leaf on the frozen list. */
+void collection_leaf_stored(struct keyspace *ks, const struct leaf_ref *ref);
 
 #endif

@@ -1,6 +1,6 @@
 /* Keys and databases: looking up, loading, creating, deleting, and the books about them. The disk side is in
  * writeback.c, deadlines in expiry.c, order in scan.c, values in type_*.c. */
-#include "keyspace_internal.h"
+#include "collection.h"
 
 #include <stdio.h>
 
@@ -73,16 +73,23 @@ struct object *object_new(struct keyspace *ks, uint64_t place, struct slice key,
 }
 
 void object_drop_value(struct keyspace *ks, struct object *o) {
-    if (object_has_outside_bytes(o)) value_free(ks, o->as.bytes);
+    if (object_is_big(o))
+        collection_die(ks, o);
+    else if (object_has_outside_bytes(o))
+        value_free(ks, o->as.bytes);
     o->as.bytes = NULL;
     o->type = OBJECT_NONE;
+    o->flags &= (uint8_t)~OBJECT_BIG;
     o->len = o->cap = 0;
 }
 
 void object_free(struct keyspace *ks, struct object *o) {
     CHECK(o->expiry == NULL);
     CHECK(o->dirty == 0);
-    object_drop_value(ks, o);
+    if (object_is_big(o))
+        collection_forget(ks, o);
+    else
+        object_drop_value(ks, o);
     ks->stats.memory_bytes -= mem_size(o);
     mem_free(o);
 }
@@ -101,7 +108,7 @@ static struct object *load(struct keyspace *ks, struct db *db, uint64_t place, s
         ks_fail(ks, "reading a key from disk failed", &error);
         return NULL;
     }
-    struct object *o = row_object(ks, place, key, buf_slice(&ks->row_value), db->id);
+    struct object *o = row_object(ks, db, place, key, buf_slice(&ks->row_value), ROW_WHOLE);
     ks_trim_scratch(&ks->row_value);
     ks_trim_scratch(&ks->row_key);
     if (o == NULL) {
@@ -219,9 +226,9 @@ void ks_delete(struct keyspace *ks, int db_index, struct object *o) {
 }
 
 struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key) {
-    CHECK(o->type == OBJECT_STRING);
     int64_t deadline_ms = object_deadline(o);
     char scratch[32];
+    if (o->type != OBJECT_STRING) return collection_copy(ks, o, to_db, to_key);
     struct object *to = string_set(ks, to_db, to_key, string_get(o, scratch), false);
     if (o->encoding != to->encoding && o->encoding != ENCODING_INT)
         string_assign_encoded(ks, to, slice_make(o->as.bytes, o->len), o->encoding);

@@ -85,6 +85,9 @@ bool string_int(const struct object *o, int64_t *out);
 void string_append(struct keyspace *ks, int db, struct object *o, struct slice tail);
 /* Grows with zero bytes up to offset when needed. */
 void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offset, struct slice bytes);
+
+/* --- of any type (object.c) --- */
+
 const char *object_type_name(const struct object *o);     /* "string" ... as TYPE answers */
 const char *object_encoding_name(const struct object *o); /* "int" ... as OBJECT ENCODING answers */
 /* Bytes of memory the key takes, as MEMORY USAGE answers. */
@@ -98,7 +101,9 @@ int64_t ks_avg_ttl_ms(const struct keyspace *ks, int db, int64_t now_ms);
 void ks_flush(struct keyspace *ks, int db); /* O(1): memory and rows go in the background */
 void ks_swap(struct keyspace *ks, int a, int b);
 
-/* Calls `visit` for keys from position `cursor` on, in row order, about `count` of them (all keys of one position
+/* What a visit may look at: key, type, encoding, deadline; not the value, which may be left out.
+ *
+ * Calls `visit` for keys from position `cursor` on, in row order, about `count` of them (all keys of one position
  * come together; positions are below 2^52), expired ones left out, and returns the next cursor, 0 at the end. The object is good during the
  * call only; visit must not change the keyspace. Returning false stops early; the cursor returned is then 0. */
 typedef bool ks_visit_fn(void *arg, const struct object *o);

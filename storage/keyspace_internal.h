@@ -8,6 +8,7 @@
 #include "keyspace.h"
 #include "kv.h"
 #include "mem.h"
+#include "tree.h"
 #include "writeback.h"
 
 enum { SLOT_COUNT = 16384, SLOT_BITS = 14, PLACE_HASH_BITS = 64 - SLOT_BITS };
@@ -76,6 +77,17 @@ struct dirty_list {
     size_t count, cap;
 };
 
+/* Leaves of big collections are listed as objects are. */
+struct leaf_ref {
+    struct tree_leaf *leaf;
+    struct collection *collection;
+};
+
+struct leaf_list {
+    struct leaf_ref *items;
+    size_t count, cap;
+};
+
 struct stored_deadline { /* a row of the deadline index whose key does not exist (any more) */
     struct buf row_key;
 };
@@ -103,7 +115,12 @@ struct keyspace {
 
     /* dirty objects: `epoch` marks those of the next write-back, `frozen_epoch` those of the running one */
     struct dirty_list dirty;
+    struct leaf_list dirty_leaves;
     uint8_t epoch, frozen_epoch; /* 1..255; frozen_epoch 0: none running */
+    struct tree_host host;       /* of all trees */
+    struct buf
+        dropped_collections; /* prefixes of rows to be deleted with the next write-back, each behind its length */
+    struct collection *buried;   /* dead and on no list: to be freed in the background */
     struct writeback *writeback; /* writeback.c */
     uint32_t stale_row_count;
     struct buf *stale_rows; /* deadline rows without a key, to be deleted with the next write-back */
@@ -127,7 +144,8 @@ static inline char *object_inside(const struct object *o) {
 }
 size_t object_inside_cap(const struct object *o); /* and how much fits there */
 static inline bool object_has_outside_bytes(const struct object *o) {
-    return o->type == OBJECT_STRING && o->encoding != ENCODING_INT && o->as.bytes != object_inside(o);
+    if (o->type == OBJECT_STRING) return o->encoding != ENCODING_INT && o->as.bytes != object_inside(o);
+    return o->type != OBJECT_NONE && !(o->flags & OBJECT_BIG) && o->as.bytes != NULL;
 }
 /* One huge row must not hold memory for ever. */
 void ks_trim_scratch(struct buf *b);
@@ -148,7 +166,7 @@ void string_assign_encoded(struct keyspace *ks, struct object *o, struct slice v
 
 /* --- rows (rows.c): keys and values as bytes; tables in README.md --- */
 
-enum { ROW_META = 'M', ROW_KEY = 'K', ROW_DEADLINE = 'T', ROW_HEAD_SIZE = 1 + 4 + 8 };
+enum { ROW_META = 'M', ROW_KEY = 'K', ROW_DEADLINE = 'T', ROW_ELEMENT = 'E', ROW_HEAD_SIZE = 1 + 4 + 8 };
 
 void row_key_of(struct buf *out, uint32_t db_id, uint64_t place, struct slice key); /* replaces *out */
 void row_deadline_of(struct buf *out, uint32_t db_id, int64_t deadline_ms, uint64_t place, struct slice key);
@@ -158,8 +176,9 @@ bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms,
                         struct slice *key);
 void row_value_add(struct buf *out, const struct object *o); /* appends */
 /* A clean, stored object that is in no table yet; NULL when the row is malformed. */
-struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key, struct slice value,
-                          uint32_t db_id);
+enum row_depth { ROW_WHOLE, ROW_HEADER /* the container of a big value is left out: NULL */ };
+struct object *row_object(struct keyspace *ks, struct db *db, uint64_t place, struct slice key,
+                          struct slice value, enum row_depth depth);
 
 struct meta {
     struct ks_applied applied;
@@ -180,6 +199,11 @@ MUST_USE enum rc meta_decode(struct slice row, struct meta *m, struct kv_error *
 /* Remembers a failed read; the caller answers as if there were nothing. */
 void ks_fail(struct keyspace *ks, const char *what, const struct kv_error *error);
 
+/* --- scan.c --- */
+
+/* Every key, expired ones too, with its value. */
+void ks_visit_all(struct keyspace *ks, int db, ks_visit_fn *visit, void *arg);
+
 /* --- expiry.c --- */
 
 void expiry_attach(struct keyspace *ks, struct db *db, struct object *o, int64_t deadline_ms,
@@ -191,5 +215,6 @@ void expiry_set(struct keyspace *ks, struct db *db, struct object *o, int64_t de
 
 void writeback_pack_now(struct keyspace *ks, struct object *o,
                         struct db *db); /* before a frozen object changes */
+void writeback_pack_leaf_now(struct keyspace *ks, const struct leaf_ref *ref);
 
 #endif

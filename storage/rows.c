@@ -1,10 +1,16 @@
 /* Keys and values as rows of bytes, and back. Byte tables in README.md; whatever changes here changes the format
  * version in the meta row. */
-#include "keyspace_internal.h"
+#include "collection.h"
 
 #include <stdio.h>
 
-enum { ROW_VERSION = 1, ROW_HAS_DEADLINE = 1, META_MAGIC = 0x534b4452 /* "RDKS" */, META_VERSION = 3 };
+enum {
+    ROW_VERSION = 1,
+    ROW_HAS_DEADLINE = 1,
+    ROW_BIG = 2,
+    META_MAGIC = 0x534b4452 /* "RDKS" */,
+    META_VERSION = 3
+};
 
 void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id) {
     buf_clear(out);
@@ -48,44 +54,83 @@ bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms,
 }
 
 void row_value_add(struct buf *out, const struct object *o) {
-    CHECK(o->type == OBJECT_STRING);
+    CHECK(o->type != OBJECT_NONE);
     int64_t deadline_ms = object_deadline(o);
     buf_reserve(out, 32 + (size_t)o->len);
     buf_add_byte(out, ROW_VERSION);
     buf_add_byte(out, o->type);
     buf_add_byte(out, o->encoding);
-    buf_add_byte(out, deadline_ms >= 0 ? ROW_HAS_DEADLINE : 0);
+    buf_add_byte(out,
+                 (uint8_t)((deadline_ms >= 0 ? ROW_HAS_DEADLINE : 0) | (object_is_big(o) ? ROW_BIG : 0)));
     if (deadline_ms >= 0) buf_add_u64le(out, (uint64_t)deadline_ms);
-    if (o->encoding == ENCODING_INT)
+    if (object_is_big(o))
+        collection_header_add(out, object_collection(o));
+    else if (o->type == OBJECT_STRING && o->encoding == ENCODING_INT)
         buf_add_u64le(out, (uint64_t)o->as.integer);
     else
         buf_add(out, o->as.bytes, o->len);
 }
 
-struct object *row_object(struct keyspace *ks, uint64_t place, struct slice key, struct slice value,
-                          uint32_t db_id) {
+/* The encodings that each type may have, as bits. */
+static bool is_encoding_of(uint8_t type, uint8_t encoding) {
+    static const unsigned allowed[] = {
+        [OBJECT_STRING] = 1u << ENCODING_RAW | 1u << ENCODING_INT | 1u << ENCODING_EMBSTR,
+        [OBJECT_LIST] = 1u << ENCODING_QUICKLIST,
+        [OBJECT_SET] = 1u << ENCODING_INTSET | 1u << ENCODING_HASHTABLE,
+        [OBJECT_ZSET] = 1u << ENCODING_LISTPACK | 1u << ENCODING_SKIPLIST,
+        [OBJECT_HASH] = 1u << ENCODING_LISTPACK | 1u << ENCODING_HASHTABLE,
+        [OBJECT_STREAM] = 1u << ENCODING_STREAM,
+    };
+    return type < sizeof allowed / sizeof *allowed && encoding <= ENCODING_STREAM &&
+           (allowed[type] & 1u << encoding) != 0;
+}
+
+/* The value of a small collection; what is in it was checked by RocksDB's checksums. */
+static void take_packed(struct keyspace *ks, struct object *o, struct slice value) {
+    o->as.bytes = value_alloc(ks, value.len);
+    memcpy(o->as.bytes, value.data, value.len);
+    o->len = (uint32_t)value.len;
+    o->cap = (uint32_t)mem_size(o->as.bytes);
+}
+
+struct object *row_object(struct keyspace *ks, struct db *db, uint64_t place, struct slice key,
+                          struct slice value, enum row_depth depth) {
     uint8_t version, type, encoding, flags;
     uint64_t deadline = 0, integer = 0;
     if (!slice_take_u8(&value, &version) || version != ROW_VERSION) return NULL;
-    if (!slice_take_u8(&value, &type) || type != OBJECT_STRING) return NULL;
-    if (!slice_take_u8(&value, &encoding) || encoding > ENCODING_EMBSTR) return NULL;
-    if (!slice_take_u8(&value, &flags)) return NULL;
+    if (!slice_take_u8(&value, &type) || !slice_take_u8(&value, &encoding) || !slice_take_u8(&value, &flags))
+        return NULL;
+    if (!is_encoding_of(type, encoding)) return NULL;
     if ((flags & ROW_HAS_DEADLINE) && !slice_take_u64le(&value, &deadline)) return NULL;
-    if (encoding == ENCODING_INT && (!slice_take_u64le(&value, &integer) || value.len != 0)) return NULL;
-    struct object *o = object_new(ks, place, key, encoding == ENCODING_INT ? 0 : value.len);
-    if (encoding == ENCODING_INT) {
-        o->type = OBJECT_STRING;
-        o->encoding = ENCODING_INT;
+    bool is_string = type == OBJECT_STRING, is_int = is_string && encoding == ENCODING_INT,
+         is_big = flags & ROW_BIG;
+    if (is_big && is_string) return NULL;
+    if (is_int && (!slice_take_u64le(&value, &integer) || value.len != 0)) return NULL;
+    struct object *o = object_new(ks, place, key, is_string && !is_int ? value.len : 0);
+    if (is_int) {
         o->as.integer = (int64_t)integer;
-    } else {
+    } else if (is_string) {
         string_assign_encoded(ks, o, value, encoding);
+    } else if (!is_big) {
+        take_packed(ks, o, value);
+    } else {
+        o->flags |= OBJECT_BIG;
+        o->type = type;
+        if (depth == ROW_WHOLE && !collection_load(ks, db, o, value)) {
+            o->type = OBJECT_NONE;
+            o->flags &= (uint8_t)~OBJECT_BIG;
+            object_free(ks, o);
+            return NULL;
+        }
     }
+    o->type = type;
+    o->encoding = encoding;
     o->flags |= OBJECT_STORED;
     if (flags & ROW_HAS_DEADLINE) {
         struct expiry *e = mem_alloc(sizeof *e);
         ks->stats.memory_bytes += mem_size(e);
         *e = (struct expiry){
-            .deadline_ms = (int64_t)deadline, .stored_ms = (int64_t)deadline, .object = o, .db_id = db_id};
+            .deadline_ms = (int64_t)deadline, .stored_ms = (int64_t)deadline, .object = o, .db_id = db->id};
         o->expiry = e;
     }
     return o;

@@ -16,7 +16,8 @@ struct walk {
     int64_t now_ms;
     ks_visit_fn *visit;
     void *arg;
-    size_t left; /* objects still wanted; at 0 the walk ends before the next place */
+    enum row_depth depth; /* of what is made from rows on disk for the visit */
+    size_t left;          /* objects still wanted; at 0 the walk ends before the next place */
     uint64_t last_place;
     bool any, stopped;
 };
@@ -42,7 +43,7 @@ static bool give(struct walk *w, const struct object *o) {
 
 /* An object made from a row only for the visit. */
 static bool give_row(struct walk *w, uint64_t place, struct slice key, struct slice value) {
-    struct object *o = row_object(w->ks, place, key, value, w->db->id);
+    struct object *o = row_object(w->ks, w->db, place, key, value, w->depth);
     if (o == NULL) {
         ks_fail(w->ks, "a row on disk is malformed", NULL);
         return false;
@@ -130,8 +131,13 @@ static uint64_t walk_from(struct walk *w, uint64_t from, size_t batch) {
 uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,
                  ks_visit_fn *visit, void *arg) {
     enum { BATCH_MAX = 1024 };
-    struct walk w = {
-        .ks = ks, .db = ks_db(ks, db), .now_ms = now_ms, .visit = visit, .arg = arg, .left = count};
+    struct walk w = {.ks = ks,
+                     .db = ks_db(ks, db),
+                     .now_ms = now_ms,
+                     .visit = visit,
+                     .arg = arg,
+                     .left = count,
+                     .depth = ROW_HEADER};
     if (cursor != cursor_of(cursor << CURSOR_SHIFT))
         return 0; /* beyond the last: nobody was given that one */
     uint64_t next = walk_from(&w, cursor << CURSOR_SHIFT, count < BATCH_MAX ? count : BATCH_MAX);
@@ -139,6 +145,18 @@ uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int
         next ==
         cursor_of(next) << CURSOR_SHIFT); /* buckets end at whole cursors: there are at most 2^38 of a slot */
     return cursor_of(next);
+}
+
+void ks_visit_all(struct keyspace *ks, int db, ks_visit_fn *visit, void *arg) {
+    enum { BATCH = 1024 };
+    struct walk w = {.ks = ks,
+                     .db = ks_db(ks, db),
+                     .now_ms = INT64_MIN,
+                     .visit = visit,
+                     .arg = arg,
+                     .left = SIZE_MAX,
+                     .depth = ROW_WHOLE};
+    (void)walk_from(&w, 0, BATCH);
 }
 
 /* --- a random key --- */
@@ -165,8 +183,13 @@ static bool pick(void *arg, const struct object *o) {
 const struct object *ks_random(struct keyspace *ks, int db, int64_t now_ms, struct rng *rng) {
     struct random_pick p = {.rng = rng};
     if (ks_db(ks, db)->keys == 0) return NULL;
-    struct walk w = {
-        .ks = ks, .db = ks->dbs[db], .now_ms = now_ms, .visit = pick, .arg = &p, .left = SIZE_MAX};
+    struct walk w = {.ks = ks,
+                     .db = ks->dbs[db],
+                     .now_ms = now_ms,
+                     .visit = pick,
+                     .arg = &p,
+                     .left = SIZE_MAX,
+                     .depth = ROW_HEADER};
     walk_from(&w, rng_next(rng), RANDOM_CANDIDATES);
     if (p.seen < RANDOM_CANDIDATES) { /* met the end: go on from the beginning */
         w.stopped = false;
@@ -175,42 +198,4 @@ const struct object *ks_random(struct keyspace *ks, int db, int64_t now_ms, stru
     const struct object *o = p.seen ? ks_peek(ks, db, buf_slice(&p.key), now_ms) : NULL;
     buf_free(&p.key);
     return o;
-}
-
-/* --- the digest --- */
-
-uint64_t object_digest(const struct object *o) {
-    char scratch[32];
-    struct buf b = {0};
-    buf_add_u64le(&b, o->key_len);
-    buf_add_slice(&b, object_key(o));
-    buf_add_byte(&b, o->type);
-    buf_add_u64le(&b, (uint64_t)object_deadline(o));
-    buf_add_slice(&b, string_get(o, scratch));
-    uint64_t h = hash64(buf_slice(&b));
-    buf_free(&b);
-    return h;
-}
-
-struct digest {
-    int db;
-    uint64_t sum, mix;
-    uint32_t count;
-};
-
-static bool digest_add(void *arg, const struct object *o) {
-    struct digest *d = arg;
-    uint64_t h = object_digest(o) ^ ((uint64_t)(d->db + 1) * UINT64_C(0x9e3779b97f4a7c15));
-    d->sum += h;
-    d->mix += hash64(slice_make((const char *)&h, sizeof h));
-    d->count++;
-    return true;
-}
-
-void ks_digest(struct keyspace *ks, uint8_t out[20]) {
-    struct digest d = {0};
-    for (d.db = 0; d.db < KS_DB_COUNT; d.db++) ks_scan(ks, d.db, 0, SIZE_MAX, INT64_MIN, digest_add, &d);
-    memcpy(out, &d.sum, 8);
-    memcpy(out + 8, &d.mix, 8);
-    memcpy(out + 16, &d.count, 4);
 }

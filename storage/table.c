@@ -1,7 +1,7 @@
 /* Finding objects: one small chained table per slot, buckets ordered by the leading bits of the hash. That order
  * is the order of rows on disk, so SCAN, write-back and slot ranges need no other index. Tables below
  * TABLE_GROW_AT_ONCE_BITS are rebuilt in one go; bigger ones move a few buckets with each insertion. */
-#include "keyspace_internal.h"
+#include "collection.h"
 
 #include <stdlib.h>
 
@@ -274,7 +274,10 @@ static size_t free_chain(struct object *o) {
     size_t freed = 0;
     while (o != NULL) {
         struct object *next = o->chain;
-        if (object_has_outside_bytes(o)) freed += free_counted(o->as.bytes);
+        if (object_is_big(o))
+            freed += collection_free(object_collection(o));
+        else if (object_has_outside_bytes(o))
+            freed += free_counted(o->as.bytes);
         freed += free_counted(o->expiry) + free_counted(o);
         o = next;
     }

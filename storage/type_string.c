@@ -178,24 +178,3 @@ void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offse
     }
     if (bytes.len != 0) memcpy(o->as.bytes + offset, bytes.data, bytes.len);
 }
-
-/* --- what onlookers ask of any object --- */
-
-const char *object_type_name(const struct object *o) {
-    CHECK(o->type == OBJECT_STRING);
-    return "string";
-}
-
-const char *object_encoding_name(const struct object *o) {
-    switch (o->encoding) {
-    case ENCODING_INT: return "int";
-    case ENCODING_EMBSTR: return "embstr";
-    default: return "raw";
-    }
-}
-
-size_t object_memory(const struct object *o) {
-    size_t size = mem_size(o) + mem_size(o->expiry);
-    if (object_has_outside_bytes(o)) size += mem_size(o->as.bytes);
-    return size;
-}

@@ -2,7 +2,7 @@
  * a job from the moment it is handed over until it comes back. */
 #include "writeback.h"
 
-#include "keyspace_internal.h"
+#include "collection.h"
 #include "snapshot.h"
 
 #include <dirent.h>
@@ -44,8 +44,10 @@ struct job {
     struct chunk *chunks;
     uint32_t *dropped_ids; /* databases whose rows go */
     size_t dropped_count;
-    struct db *free_dbs; /* JOB_FREE */
-    char *folder;        /* JOB_SNAPSHOT */
+    struct buf dropped_collections;      /* as the keyspace's */
+    struct db *free_dbs;                 /* JOB_FREE */
+    struct collection *free_collections; /* JOB_FREE */
+    char *folder;                        /* JOB_SNAPSHOT */
     /* results */
     enum rc rc;
     struct kv_error error;
@@ -57,7 +59,8 @@ enum writeback_state { WB_IDLE, WB_PACKING, WB_STORING, WB_RELEASING };
 struct writeback {
     enum writeback_state state;
     struct dirty_list frozen;
-    size_t at; /* frozen refs packed, or released, so far */
+    struct leaf_list frozen_leaves;
+    size_t at; /* frozen refs packed, or released, so far: objects first, then leaves */
     struct job *job;
     struct buf key, value;
     uint64_t changes_at_begin;
@@ -148,6 +151,35 @@ void writeback_pack_now(struct keyspace *ks, struct object *o, struct db *db) {
     pack(ks, db, o);
 }
 
+/* One of a container that was dead when the state was frozen has no part in it: its rows go as a range. */
+static void pack_leaf(struct keyspace *ks, const struct leaf_ref *ref) {
+    struct writeback *wb = ks->writeback;
+    struct tree_leaf *leaf = ref->leaf;
+    CHECK(wb->state == WB_PACKING);
+    leaf->flags |= LEAF_PACKED;
+    if (ref->collection->died == ks->frozen_epoch || ref->collection->db->gone) return;
+    bool gone = leaf->flags & LEAF_GONE;
+    if (gone && !(leaf->flags & LEAF_STORED)) return;
+    collection_leaf_key(&wb->key, leaf);
+    if (gone)
+        buf_clear(&wb->value);
+    else
+        collection_leaf_value(&wb->value, leaf);
+    add_row(wb->job, buf_slice(&wb->key), buf_slice(&wb->value), gone);
+    ks_trim_scratch(&wb->value);
+    if (gone) {
+        leaf->flags &= (uint8_t)~LEAF_STORED;
+    } else {
+        leaf->flags |= LEAF_STORED;
+        ref->collection->stored = true;
+    }
+}
+
+void writeback_pack_leaf_now(struct keyspace *ks, const struct leaf_ref *ref) {
+    CHECK(ref->leaf->dirty == ks->frozen_epoch);
+    pack_leaf(ks, ref);
+}
+
 static void pack_meta(struct keyspace *ks, struct job *job) {
     struct meta m = {.applied = ks->applied,
                      .place_seed = ks->place_seed,
@@ -185,8 +217,15 @@ bool ks_writeback_begin(struct keyspace *ks) {
     ks->dirty = empty;
     ks->dirty.count = 0;
     ks->stats.dirty_bytes = 0;
+    struct leaf_list no_leaves = wb->frozen_leaves;
+    wb->frozen_leaves = ks->dirty_leaves;
+    ks->dirty_leaves = no_leaves;
+    ks->dirty_leaves.count = 0;
     ks->frozen_epoch = ks->epoch;
     ks->epoch = ks->epoch == 255 ? 1 : (uint8_t)(ks->epoch + 1);
+    ks->host.epoch = ks->epoch;
+    job->dropped_collections = ks->dropped_collections;
+    ks->dropped_collections = (struct buf){0};
 
     CHECK(ks->dropping == NULL);
     ks->dropping = ks->dropped;
@@ -225,17 +264,49 @@ static int by_row_key(const void *a, const void *b) {
     return slice_cmp(slice_make(x->bytes, x->key_len), slice_make(y->bytes, y->key_len));
 }
 
+/* Deletions before what takes their place. */
+static int by_row(const void *a, const void *b) {
+    const struct packed_row *x = a, *y = b;
+    int order = by_row_key(a, b);
+    return order != 0 ? order : (int)y->is_delete - (int)x->is_delete;
+}
+
+/* Everything that begins with a container's prefix, which ends with its version. */
+static enum rc drop_collections(struct job *job, struct kv_sst *sst) {
+    struct slice all = buf_slice(&job->dropped_collections), prefix;
+    struct buf to = {0};
+    uint32_t len;
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && slice_take_u32le(&all, &len) && slice_take(&all, len, &prefix)) {
+        struct slice version = slice_make(prefix.data + len - sizeof(uint64_t), sizeof(uint64_t));
+        uint64_t v;
+        CHECK(slice_take_u64be(&version, &v));
+        buf_clear(&to);
+        buf_add(&to, prefix.data, len - sizeof v);
+        buf_add_u64be(&to, v + 1);
+        rc = kv_sst_delete_range(sst, prefix, buf_slice(&to), &job->error);
+    }
+    buf_free(&to);
+    return rc;
+}
+
 static enum rc write_rows(struct job *job, struct kv_sst *sst) {
     struct buf from = {0}, to = {0};
-    enum rc rc = RC_OK;
-    for (size_t i = 0; i < job->dropped_count * 2 && rc == RC_OK; i++) {
-        uint8_t tag = i % 2 ? ROW_DEADLINE : ROW_KEY;
-        row_db_prefix(&from, tag, job->dropped_ids[i / 2]);
-        row_db_prefix(&to, tag, job->dropped_ids[i / 2] + 1);
+    enum rc rc = drop_collections(job, sst);
+    static const uint8_t tags[] = {ROW_KEY, ROW_DEADLINE, ROW_ELEMENT};
+    enum { TAGS = sizeof tags };
+    for (size_t i = 0; i < job->dropped_count * TAGS && rc == RC_OK; i++) {
+        row_db_prefix(&from, tags[i % TAGS], job->dropped_ids[i / TAGS]);
+        row_db_prefix(&to, tags[i % TAGS], job->dropped_ids[i / TAGS] + 1);
         rc = kv_sst_delete_range(sst, buf_slice(&from), buf_slice(&to), &job->error);
     }
     for (size_t i = 0; i < job->row_count && rc == RC_OK; i++) {
         const struct packed_row *r = &job->rows[i];
+        if (i + 1 < job->row_count && by_row_key(r, r + 1) == 0) {
+            /* A leaf that left its tree and a newer one under the same label: the deletion means nothing. */
+            CHECK(r->is_delete);
+            continue;
+        }
         struct slice key = slice_make(r->bytes, r->key_len),
                      value = slice_make(r->bytes + r->key_len, r->value_len);
         rc = r->is_delete ? kv_sst_delete(sst, key, &job->error) : kv_sst_put(sst, key, value, &job->error);
@@ -249,8 +320,7 @@ static void store(struct writeback *wb, struct job *job) {
     char path[PATH_CAP + 64];
     snprintf(path, sizeof path, "%s/%020llu.sst", wb->ingest_dir, (unsigned long long)job->applied.index);
     (void)unlink(path); /* of an attempt that failed */
-    qsort(job->rows, job->row_count, sizeof *job->rows, by_row_key);
-    for (size_t i = 1; i < job->row_count; i++) CHECK(by_row_key(&job->rows[i - 1], &job->rows[i]) < 0);
+    qsort(job->rows, job->row_count, sizeof *job->rows, by_row);
     struct kv_sst *sst = kv_sst_begin(wb->kv, path, &job->error);
     if (sst == NULL) {
         job->rc = RC_IO;
@@ -273,6 +343,11 @@ static void free_dbs(struct job *job) {
         mem_free(db);
     }
     job->free_dbs = NULL;
+    for (struct collection *c = job->free_collections, *next; c != NULL; c = next) {
+        next = c->next_buried;
+        job->freed_bytes += collection_free(c);
+    }
+    job->free_collections = NULL;
 }
 
 static void *storage_thread(void *arg) {
@@ -338,6 +413,7 @@ static void job_free(struct job *job) {
     }
     mem_free(job->rows);
     mem_free(job->dropped_ids);
+    buf_free(&job->dropped_collections);
     mem_free(job->folder);
     mem_free(job);
 }
@@ -383,18 +459,49 @@ static void release(struct keyspace *ks, struct dirty_ref *ref) {
     object_free(ks, o);
 }
 
+/* And what was buried meanwhile. */
+static void free_in_background(struct keyspace *ks, struct db *dbs) {
+    if (dbs == NULL && ks->buried == NULL) return;
+    struct job *job = mem_calloc(1, sizeof *job);
+    job->kind = JOB_FREE;
+    job->free_dbs = dbs;
+    job->free_collections = ks->buried;
+    ks->buried = NULL;
+    submit(ks->writeback, job);
+}
+
 static void released(struct keyspace *ks) {
     struct writeback *wb = ks->writeback;
     wb->frozen.count = 0;
+    wb->frozen_leaves.count = 0;
     ks->frozen_epoch = 0;
     wb->state = WB_IDLE;
-    if (ks->dropping == NULL) return;
     for (struct db *db = ks->dropping; db != NULL; db = db->next_dropped) ks->stats.objects -= db->objects;
-    struct job *job = mem_calloc(1, sizeof *job);
-    job->kind = JOB_FREE;
-    job->free_dbs = ks->dropping;
+    free_in_background(ks, ks->dropping);
     ks->dropping = NULL;
-    submit(wb, job);
+}
+
+static size_t frozen_count(const struct writeback *wb) {
+    return wb->frozen.count + wb->frozen_leaves.count;
+}
+
+static void pack_frozen(struct keyspace *ks, size_t at) {
+    struct writeback *wb = ks->writeback;
+    if (at < wb->frozen.count) {
+        struct dirty_ref *ref = &wb->frozen.items[at];
+        if (!ref->db->gone && !(ref->object->flags & OBJECT_PACKED)) pack(ks, ref->db, ref->object);
+    } else {
+        struct leaf_ref *ref = &wb->frozen_leaves.items[at - wb->frozen.count];
+        if (!(ref->leaf->flags & LEAF_PACKED)) pack_leaf(ks, ref);
+    }
+}
+
+static void release_frozen(struct keyspace *ks, size_t at) {
+    struct writeback *wb = ks->writeback;
+    if (at < wb->frozen.count)
+        release(ks, &wb->frozen.items[at]);
+    else
+        collection_leaf_stored(ks, &wb->frozen_leaves.items[at - wb->frozen.count]);
 }
 
 /* A failed job comes again after a pause; its rows still are the state of their index. */
@@ -411,7 +518,7 @@ bool ks_writeback_running(const struct keyspace *ks) {
 
 bool ks_has_work(const struct keyspace *ks) {
     struct writeback *wb = ks->writeback;
-    return wb->state == WB_PACKING || wb->state == WB_RELEASING || has_done(wb);
+    return wb->state == WB_PACKING || wb->state == WB_RELEASING || ks->buried != NULL || has_done(wb);
 }
 
 void ks_turn(struct keyspace *ks, size_t steps) {
@@ -426,19 +533,17 @@ void ks_turn(struct keyspace *ks, size_t steps) {
             wb->snapshot = job;
     }
     retry_if_failed(ks);
+    free_in_background(ks, NULL);
     if (wb->state == WB_PACKING) {
         size_t enough = wb->job->bytes + PACK_BYTES_PER_TURN;
-        for (; steps > 0 && wb->at < wb->frozen.count && wb->job->bytes < enough; steps--, wb->at++) {
-            struct dirty_ref *ref = &wb->frozen.items[wb->at];
-            if (!ref->db->gone && !(ref->object->flags & OBJECT_PACKED)) pack(ks, ref->db, ref->object);
-        }
-        if (wb->at < wb->frozen.count) return;
+        for (; steps > 0 && wb->at < frozen_count(wb) && wb->job->bytes < enough; steps--, wb->at++)
+            pack_frozen(ks, wb->at);
+        if (wb->at < frozen_count(wb)) return;
         wb->state = WB_STORING;
         submit(wb, wb->job);
     } else if (wb->state == WB_RELEASING) {
-        for (; steps > 0 && wb->at < wb->frozen.count; steps--, wb->at++)
-            release(ks, &wb->frozen.items[wb->at]);
-        if (wb->at == wb->frozen.count) released(ks);
+        for (; steps > 0 && wb->at < frozen_count(wb); steps--, wb->at++) release_frozen(ks, wb->at);
+        if (wb->at == frozen_count(wb)) released(ks);
     }
 }
 
@@ -507,6 +612,7 @@ enum rc ks_open(const char *path, const struct keyspace_options *options, struct
 
     ks->writeback = wb;
     ks->epoch = 1;
+    collection_host_init(ks);
     ks->rng.state = ks->applied.index;
     wb->kv = ks->kv;
     wb->wake = options->wake;
@@ -540,6 +646,19 @@ static void free_dropped(struct db *db) {
     }
 }
 
+/* Gives up the lists of leaves as if the disk had them: nothing is stored any more. */
+static void release_leaves(struct keyspace *ks, struct writeback *wb) {
+    for (size_t i = 0; i < wb->frozen_leaves.count; i++)
+        if (wb->state != WB_RELEASING || wb->frozen.count + i >= wb->at)
+            collection_leaf_stored(ks, &wb->frozen_leaves.items[i]);
+    ks->frozen_epoch = ks->epoch;
+    for (size_t i = 0; i < ks->dirty_leaves.count; i++)
+        collection_leaf_stored(ks, &ks->dirty_leaves.items[i]);
+    mem_free(wb->frozen_leaves.items);
+    mem_free(ks->dirty_leaves.items);
+    buf_free(&ks->dropped_collections);
+}
+
 void ks_close(struct keyspace *ks) {
     struct writeback *wb = ks->writeback;
     pthread_mutex_lock(&wb->mutex);
@@ -554,6 +673,11 @@ void ks_close(struct keyspace *ks) {
     if (wb->job != NULL) job_free(wb->job);
     if (wb->snapshot != NULL) job_free(wb->snapshot);
     kv_close(ks->kv);
+    release_leaves(ks, wb);
+    for (struct collection *c = ks->buried, *next; c != NULL; c = next) {
+        next = c->next_buried;
+        collection_free(c);
+    }
     for (int i = 0; i < KS_DB_COUNT; i++) free_db(ks->dbs[i]);
     free_dropped(ks->dropped);
     free_dropped(ks->dropping);
