@@ -293,7 +293,7 @@ struct slice ks_members(const struct keyspace *ks, uint64_t *index) {
 }
 
 const struct ks_limits ks_limits_default = {
-    .hash_max_listpack_entries = 128,
+    .hash_max_listpack_entries = 512,
     .hash_max_listpack_value = 64,
     .list_max_listpack_size = -2,
     .set_max_intset_entries = 512,

@@ -155,6 +155,16 @@ void cmd_function_flush(struct cmd_ctx *c) {
     }
 }
 
+/* _LIMITS number ...: proposed by a leader whose settings differ from the state's limits; in the order of the struct. */
+void cmd_limits(struct cmd_ctx *c) {
+    struct ks_limits limits;
+    int64_t *values = (int64_t *)(void *)&limits;
+    for (int i = 1; i < c->argc; i++)
+        if (!cmd_arg_i64(c, c->argv[i], &values[i - 1], NULL)) return;
+    ks_set_limits(c->ks, &limits);
+    reply_ok(c->reply);
+}
+
 /* _EXPIRE key ...: proposed by the leader for keys that are due. A key that got a later deadline meanwhile
  * stays: what counts is the entry's clock and the state it is applied to. */
 void cmd_expire_due(struct cmd_ctx *c) {

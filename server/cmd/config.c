@@ -653,6 +653,20 @@ void config_init(struct config *c) {
     }
 }
 
+struct ks_limits config_limits(const struct config *c) {
+    return (struct ks_limits){
+        .hash_max_listpack_entries = c->hash_max_listpack_entries,
+        .hash_max_listpack_value = c->hash_max_listpack_value,
+        .list_max_listpack_size = c->list_max_listpack_size,
+        .set_max_intset_entries = c->set_max_intset_entries,
+        .zset_max_listpack_entries = c->zset_max_listpack_entries,
+        .zset_max_listpack_value = c->zset_max_listpack_value,
+        .stream_node_max_bytes = c->stream_node_max_bytes,
+        .stream_node_max_entries = c->stream_node_max_entries,
+        .hll_sparse_max_bytes = c->hll_sparse_max_bytes,
+    };
+}
+
 void config_free(struct config *c) {
     for (int i = 0; i < ROW_COUNT; i++) {
         if (is_text(&rows[i])) free_text(*text_field(c, &rows[i]));

@@ -6,6 +6,7 @@
 
 #include "buf.h"
 #include "check.h"
+#include "keyspace.h"
 
 enum { GUARD_NO, GUARD_YES, GUARD_LOCAL }; /* enable-debug-command and its kin */
 enum { LOGLEVEL_DEBUG, LOGLEVEL_VERBOSE, LOGLEVEL_NOTICE, LOGLEVEL_WARNING };
@@ -51,6 +52,9 @@ struct config {
     double percentiles[CONFIG_PERCENTILES_MAX]; /* of INFO latencystats */
     int percentile_count;
 };
+
+/* The settings that say when values change their encoding, as the state has them. */
+struct ks_limits config_limits(const struct config *c);
 
 /* A STRING or TEXT field with its length: a password may have NULs inside. */
 struct slice config_text(const char *field);

@@ -141,8 +141,10 @@ void node_leadership_moved(struct node *n, bool was_readable) {
         s->leadership = LEADERSHIP_NOBODY;
     }
     if (was_readable && !n->readable) n->deposed_at_ms = mono_us() / 1000;
-    if (n->role == RAFT_LEADER && n->readable && !was_readable)
+    if (n->role == RAFT_LEADER && n->readable && !was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
+        node_begin_limits(n);
+    }
 }
 
 /* --- the queue --- */

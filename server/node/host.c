@@ -402,6 +402,7 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
     if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) {
         if (strcmp(name, "maxmemory") == 0) node_update_memory(n);
         if (strcmp(name, "maxmemory-policy") == 0) node_update_clock(n);
+        node_propose_limits(n);
         return true;
     }
     if (!n->serving) return true;

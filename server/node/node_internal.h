@@ -175,6 +175,7 @@ struct node {
     struct buf scratch; /* a reply that has to wait for its turn */
 
     bool readable, serving, stopping, failed, disk_is_full;
+    struct ks_limits limits_told; /* a leader's: what the log says last about them */
     bool wake_seen, expiry_in_flight, expiry_again;
     bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
@@ -320,6 +321,9 @@ void node_forget_waiter(struct conn *c);
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);
 void node_propose_filled(struct node *n); /* end of turn: closes the entry being filled if it may go now */
 void node_propose_expired(struct node *n);
+/* The leader's settings about encodings become everybody's: called when it begins to lead and when one is set. */
+void node_begin_limits(struct node *n);
+void node_propose_limits(struct node *n);
 struct proposal *proposal_new(struct node *n);
 void proposals_free(struct node *n);                       /* the spare ones */
 void proposal_release(struct node *n, struct proposal *p); /* one holder less; the last one frees it */

@@ -4,6 +4,7 @@
 #include "node_internal.h"
 
 #include "mem.h"
+#include "num.h"
 
 enum {
     SPARE_MAX = 8,
@@ -313,6 +314,28 @@ void node_propose_filled(struct node *n) {
         &(struct entry_header){.clock_ms = p->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
     /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
     if (node_submit(n, p)) n->filling = proposal_new(n);
+}
+
+/* --- limits of encodings --- */
+
+void node_begin_limits(struct node *n) {
+    n->limits_told = *ks_limits(n->ks);
+    node_propose_limits(n);
+}
+
+void node_propose_limits(struct node *n) {
+    enum { COUNT = sizeof(struct ks_limits) / sizeof(int64_t) };
+    struct ks_limits limits = config_limits(&n->server.config);
+    if (!n->readable || memcmp(&limits, &n->limits_told, sizeof limits) == 0) return;
+    n->limits_told = limits;
+    char texts[COUNT][NUM_I64_MAX_LEN];
+    struct slice argv[1 + COUNT] = {SLICE("_limits")};
+    const int64_t *values = (const int64_t *)(const void *)&limits;
+    for (size_t i = 0; i < COUNT; i++) argv[1 + i] = slice_make(texts[i], format_i64(texts[i], values[i]));
+    struct proposal *p = n->filling;
+    add_op(p, NULL, NULL);
+    entry_add(&p->payload, 0, 1 + COUNT, argv);
+    p->write_count++;
 }
 
 /* --- expiry: the leader finds what is due, everybody deletes it by the entry --- */
