@@ -202,6 +202,7 @@ class Etcd(Cluster):
     """Debian's etcd as it comes, loaded over gRPC through its leader, which for etcd is the fastest way in. With thousands of
     calls at once it refuses some, so it is not asked for more than it can do."""
 
+    tests = ("set", "get")
     pipeline_max = 16
     slowness = 10  # the round that finds out how much fits into the time begins with so many times less
 
