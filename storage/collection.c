@@ -13,6 +13,7 @@ enum { LEAF_ROW_VERSION = 1, FREE_AT_ONCE_LEAVES = 64 };
 const struct collection_class *collection_class_of(enum object_type type) {
     /* A row for each type that can be big. */
     static const struct collection_class *const classes[] = {
+        [OBJECT_LIST] = &list_class,
         [OBJECT_STREAM] = NULL,
     };
     CHECK(type < sizeof classes / sizeof *classes);
