@@ -14,6 +14,8 @@ const struct collection_class *collection_class_of(enum object_type type) {
     /* A row for each type that can be big. */
     static const struct collection_class *const classes[] = {
         [OBJECT_LIST] = &list_class,
+        [OBJECT_SET] = &set_class,
+        [OBJECT_HASH] = &hash_class,
         [OBJECT_STREAM] = NULL,
     };
     CHECK(type < sizeof classes / sizeof *classes);
