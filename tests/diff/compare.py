@@ -174,7 +174,47 @@ def two_times(v):
     return len(p) == 2 and all(x.isdigit() for x in p) and int(p[1]) < 1000000
 
 
+def pairs_of(v):
+    """Fields with values, in whatever order and form."""
+    if v[0] == "%":
+        return sorted((k[1], x[1]) for k, x in v[1])
+    p = plain(v)
+    if p and isinstance(p[0], list):
+        return sorted(map(tuple, p))
+    return sorted(zip(p[::2], p[1::2]))
+
+
+def members_of(v):
+    return v[0], sorted(plain(v))
+
+
+def shape(v):
+    """What is left of items taken at random: how many, and how they are nested."""
+    if v[0] in "$_":
+        return v[1] is None
+    return len(plain(v)), {isinstance(x, list) for x in plain(v)}
+
+
+def page(v):
+    """A page of HSCAN or SSCAN: where it ends is each server's own; stories_hash_set.walks compares whole walks."""
+    p = plain(v)
+    return len(p) == 2 and p[0].isdigit() and isinstance(p[1], list)
+
+
+# Hash tables have an order of their own; that of small hashes is looked at by stories_hash_set.order.
 RULES = {
+    "hgetall": by(pairs_of),
+    "hkeys": by(members_of),
+    "hvals": by(members_of),
+    "smembers": by(members_of),
+    "sinter": by(members_of),
+    "sunion": by(members_of),
+    "sdiff": by(members_of),
+    "spop": by(members_of),
+    "hrandfield": by(shape),
+    "srandmember": by(shape),
+    "hscan": both(page),
+    "sscan": both(page),
     "ttl": near(False, False),
     "pttl": near(True, False),
     "expiretime": near(False, True),

@@ -6,6 +6,7 @@ relative ones are far apart from each other, and nothing sleeps. Leaves to other
 commands whose replies need more than one round (stories.py), and what counts as equal (compare.py).
 """
 
+import gen_hash_set
 from crc64 import crc64
 
 I64_MAX, I64_MIN = 2**63 - 1, -(2**63)
@@ -65,7 +66,7 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen:
+class Gen(gen_hash_set.HashSetGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -81,7 +82,7 @@ class Gen:
                                                          for t in table}))))
             helpers = [
                 t for t in table
-                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select")
+                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd")
             ]
             total = sum(w for w, _, _ in helpers)
             table = [(7 * total / 3 / len(chosen), n, f) for _, n, f in chosen] + helpers
@@ -104,8 +105,10 @@ class Gen:
         x = self.r.random()
         if x < 0.72:
             return KEYS[int(self.r.random() * 12)]
-        if x < 0.95:
+        if x < 0.92:
             return self.pick(KEYS)
+        if x < 0.95:
+            return self.pick(gen_hash_set.HASHES + gen_hash_set.SETS)
         if x < 0.98:
             return self.pick(NUMBER_KEYS + LCS_KEYS)
         return b"fresh:%d" % self.r.randrange(40)
@@ -738,7 +741,7 @@ class Gen:
             (3, "misc", self.misc),
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
-        ]
+        ] + self.hash_set_table()
 
     def next(self):
         r = self.r
@@ -781,7 +784,7 @@ class Gen:
 # These have whole lists of mistakes of their own, and a random one could stop the conversation.
 UNTOUCHED = {
     b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
-    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info"
+    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop"
 }
 
 KEYED = {
@@ -796,6 +799,8 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
+    if name in gen_hash_set.KEYED and len(a) > 1:
+        return gen_hash_set.keys_of(a)
     if name not in KEYED or len(a) < 2:
         return set()
     if name in (b"mget", b"del", b"unlink", b"exists", b"touch"):

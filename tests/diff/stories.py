@@ -12,6 +12,7 @@ import socket
 import time
 
 import resp
+import stories_hash_set
 from resp import encode
 
 SENTINEL = b"-- that was all --"
@@ -938,8 +939,12 @@ OFTEN = [
     hello, session_pipeline, session_pipeline, session_pipeline, reply_modes, endings, endings, kill, pause,
     inline, inline, inline, broken, broken, isolation, client_lines, expiry, slowlog, lfu, big, crowd,
     long_keys, reload
-]
+] + stories_hash_set.OFTEN
 ONCE = [
     info, config_names, config_defaults, config_values, config_edges, command_table, administration, password,
     broken, client_lines
 ]
+
+
+def by_name(name):
+    return next(f for f in OFTEN + ONCE + [scan, dbsize, randomkey] if f.__name__ == name)
