@@ -178,6 +178,28 @@ static void undo(struct name_change *c) {
     }
 }
 
+static bool name_is_pending(const struct disk *d, const struct inode *i) {
+    LIST_FOR_EACH(it, &d->journal) {
+        const struct name_change *c = container_of(it, struct name_change, link);
+        if (c->inode == i && c->kind != NAME_GONE) return true;
+    }
+    return false;
+}
+
+bool disk_path_is_pending(struct disk *d, const char *path) {
+    if (list_empty(&d->journal)) return false;
+    char above[800];
+    CHECK(strlen(path) < sizeof above);
+    for (const char *end = path + 1; *(end - 1) != '\0'; end++) {
+        if (*end != '/' && *end != '\0') continue;
+        memcpy(above, path, (size_t)(end - path));
+        above[end - path] = '\0';
+        const struct inode *i = disk_find(d, above);
+        if (i != NULL && name_is_pending(d, i)) return true;
+    }
+    return false;
+}
+
 void disk_commit_names(struct disk *d) {
     while (!list_empty(&d->journal)) change_free(container_of(d->journal.next, struct name_change, link));
 }

@@ -76,6 +76,8 @@ enum rc disk_make_dir(struct disk *d, const char *path, bool durable);
 /* Makes or replaces a file, at once durable when asked. */
 struct inode *disk_make_file(struct disk *d, const char *path, bool durable);
 enum rc disk_remove(struct disk *d, const char *path);
+/* A power cut may still take away a name on this path; that of a file beside it, or one that is gone, does not count. */
+bool disk_path_is_pending(struct disk *d, const char *path);
 void disk_commit_names(struct disk *d); /* all changes of names so far become durable */
 struct inode *inode_keep(struct inode *i);
 void inode_drop(struct inode *i);

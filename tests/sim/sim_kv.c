@@ -228,14 +228,21 @@ static void put_file(struct disk *d, const char *path, struct slice content) {
 
 /* --- opening --- */
 
+/* A power cut may still take the file, or what is in it. */
+static bool is_unsound(const struct kv *kv, const char *path, const struct inode *file) {
+    return file->dirty || file->lost || disk_path_is_pending(kv->disk, path);
+}
+
 /* The files that CURRENT names. */
 static enum rc load(struct kv *kv, struct kvdb *db, const struct inode *current, struct kv_error *error) {
     char names[1024], *rest = names;
     snprintf(names, sizeof names, "%.*s", (int)current->data.len,
              current->data.data ? current->data.data : "");
-    db->unsound = current->dirty || current->lost || !list_empty(&kv->disk->journal);
+    char path[800];
+    snprintf(path, sizeof path, "%s/CURRENT", kv->path);
+    db->unsound = is_unsound(kv, path, current);
     for (char *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0';) {
-        char name[100], path[800];
+        char name[100];
         unsigned crc;
         struct slice ops;
         if (sscanf(line, "%99s %x", name, &crc) != 2) return fail(error, RC_CORRUPT, "CURRENT is not one");
@@ -244,7 +251,7 @@ static enum rc load(struct kv *kv, struct kvdb *db, const struct inode *current,
         if (file == NULL) return fail(error, RC_CORRUPT, "a file of the database is missing");
         if (!file_open(buf_slice(&file->data), &ops) || crc != crc32c(0, buf_slice(&file->data)))
             return fail(error, RC_CORRUPT, "a file of the database is damaged");
-        db->unsound = db->unsound || file->dirty || file->lost;
+        db->unsound = db->unsound || is_unsound(kv, path, file);
         db->now = apply(db->now, ops, true);
     }
     return RC_OK;
