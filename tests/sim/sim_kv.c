@@ -40,6 +40,8 @@ struct kvdb {
 };
 
 struct kv {
+    struct list link; /* of all that are open */
+    const struct process *process;
     struct kvdb *db;
     struct inode *folder;
     struct disk *disk;
@@ -69,7 +71,8 @@ struct kv_sst {
     char path[512];
 };
 
-static struct list all_dbs = {&all_dbs, &all_dbs}, all_iters = {&all_iters, &all_iters};
+static struct list all_dbs = {&all_dbs, &all_dbs}, all_iters = {&all_iters, &all_iters},
+                   all_kvs = {&all_kvs, &all_kvs};
 
 static enum rc fail(struct kv_error *error, enum rc rc, const char *what) {
     snprintf(error->text, sizeof error->text, "simulated: %s", what);
@@ -148,10 +151,20 @@ static void iter_release(struct kv_iter *it) {
     mem_free(it);
 }
 
+static void kv_release(struct kv *kv) {
+    list_unlink(&kv->link);
+    inode_drop(kv->folder);
+    mem_free(kv);
+}
+
 void kvdb_process_ended(const struct process *p) {
     LIST_FOR_EACH_SAFE(it, &all_iters) {
         struct kv_iter *iter = container_of(it, struct kv_iter, link);
         if (iter->process == p) iter_release(iter);
+    }
+    LIST_FOR_EACH_SAFE(it, &all_kvs) {
+        struct kv *kv = container_of(it, struct kv, link);
+        if (kv->process == p) kv_release(kv);
     }
     LIST_FOR_EACH(it, &all_dbs) {
         struct kvdb *db = container_of(it, struct kvdb, link);
@@ -282,6 +295,8 @@ static enum rc find_db(struct kv *kv, struct kv_error *error) {
 enum rc kv_open(const char *path, const struct kv_options *options, struct kv **out, struct kv_error *error) {
     SIM_HEAP;
     struct kv *kv = mem_calloc(1, sizeof *kv);
+    list_push_back(&all_kvs, &kv->link);
+    kv->process = process_running();
     kv->disk = disk_current();
     kv->profile = options->profile;
     CHECK(strlen(path) < sizeof kv->path);
@@ -292,8 +307,7 @@ enum rc kv_open(const char *path, const struct kv_options *options, struct kv **
     if (rc == RC_OK && db->corrupt) rc = fail(error, RC_CORRUPT, "files that were never synced are torn");
     if (rc == RC_OK) rc = disk_sync(kv->disk) == RC_OK ? RC_OK : fail(error, RC_IO, "sync");
     if (rc != RC_OK) {
-        inode_drop(kv->folder);
-        mem_free(kv);
+        kv_release(kv);
         return rc;
     }
     static const struct process nobody;
@@ -310,8 +324,7 @@ void kv_close(struct kv *kv) {
     SIM_HEAP;
     kv->db->open_by = NULL;
     settle(kv->db);
-    inode_drop(kv->folder);
-    mem_free(kv);
+    kv_release(kv);
 }
 
 /* Builds the database from its files anew, or looks into the one that is there, and leaves everything as it is. */

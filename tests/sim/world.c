@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What is not a simulated process's memory. */
+static struct process ourselves = {.heap.large = {&ourselves.heap.large, &ourselves.heap.large}};
+
 /* --- time --- */
 
 static struct {
@@ -86,6 +89,7 @@ void world_begin(uint64_t seed) {
 
 void world_end(void) {
     CHECK(world.count == 0);
+    CHECK(ourselves.heap.bytes == 0);
     free(world.queue);
     world.queue = NULL;
     world.cap = 0;
@@ -176,7 +180,6 @@ static const size_t small_max = SIM_SMALL_MAX;
 #endif
 
 static struct process *heap_owner;
-static struct process ourselves = {.heap.large = {&ourselves.heap.large, &ourselves.heap.large}};
 static struct slab *unused_slabs;
 
 struct process *heap_ours(void) {
