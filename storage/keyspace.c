@@ -182,6 +182,15 @@ struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t n
 
 /* --- changing --- */
 
+void ks_listen(struct keyspace *ks, ks_signal_fn *fn, void *arg) {
+    ks->listener = fn;
+    ks->listener_arg = arg;
+}
+
+void ks_signal(struct keyspace *ks, int db, struct slice key) {
+    if (ks->listener != NULL) ks->listener(ks->listener_arg, db, key);
+}
+
 static void dirty_add(struct keyspace *ks, struct db *db, struct object *o) {
     struct dirty_list *l = &ks->dirty;
     if (l->count == l->cap) {
@@ -212,12 +221,14 @@ struct object *ks_create(struct keyspace *ks, int db_index, uint64_t place, stru
     ks_edit(ks, db_index, o);
     db->keys++;
     touch(ks, o);
+    ks_signal(ks, db_index, key);
     return o;
 }
 
 void ks_delete(struct keyspace *ks, int db_index, struct object *o) {
     struct db *db = ks_db(ks, db_index);
     CHECK(o->type != OBJECT_NONE);
+    if (o->type == OBJECT_STREAM) ks_signal(ks, db_index, object_key(o));
     ks_edit(ks, db_index, o);
     expiry_set(ks, db, o, -1);
     object_drop_value(ks, o);
@@ -257,6 +268,7 @@ void ks_flush(struct keyspace *ks, int db_index) {
     fresh->id = ks->next_db_id++;
     fresh->complete = true;
     ks->dbs[db_index] = fresh;
+    ks_signal(ks, db_index, (struct slice){0});
 }
 
 void ks_swap(struct keyspace *ks, int a, int b) {
@@ -264,6 +276,8 @@ void ks_swap(struct keyspace *ks, int a, int b) {
     ks->dbs[a] = y;
     ks->dbs[b] = x;
     ks->stats.changes++;
+    ks_signal(ks, a, (struct slice){0});
+    ks_signal(ks, b, (struct slice){0});
 }
 
 /* --- apply, clocks, statistics --- */

@@ -47,6 +47,13 @@ struct ks_hint {
 };
 void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t count);
 
+/* Told each time something may be there that was not before, under a key or (key.data NULL) anywhere in a database: a key came
+ * into being, a stream grew, a database was exchanged; also when a stream went, for somebody may wait in a group of it. While
+ * nobody listens (fn NULL) it costs nothing. The keyspace is in the middle of a change: `fn` only takes a note. */
+typedef void ks_signal_fn(void *arg, int db, struct slice key);
+void ks_listen(struct keyspace *ks, ks_signal_fn *fn, void *arg);
+void ks_signal(struct keyspace *ks, int db, struct slice key);
+
 /* When values change the way they are kept (and what OBJECT ENCODING calls them). Every node must do that at the same entry,
  * so the limits are part of the state, not of a node's configuration: a leader whose configuration says otherwise proposes
  * them. Numbers as the settings of the same names mean them. */

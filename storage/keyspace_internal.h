@@ -102,6 +102,8 @@ struct keyspace {
     uint64_t place_seed; /* nobody outside the cluster can choose keys that share a place */
     struct ks_applied applied;
     bool mid_entry;     /* an entry is being applied: the state is that of no index */
+    ks_signal_fn *listener;
+    void *listener_arg;
     struct buf members; /* the cluster's configuration, opaque, of the entry members_index */
     uint64_t members_index;
     bool members_changed; /* since the last write-back began */

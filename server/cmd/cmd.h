@@ -12,6 +12,7 @@
 struct server;
 struct session;
 struct cmd_ctx;
+struct cmd_wait;
 
 typedef void cmd_fn(struct cmd_ctx *c);
 
@@ -53,6 +54,8 @@ enum cmd_flag {
      * nothing of its connection is unanswered, so that it never runs in the middle of applying an entry that
      * already holds those commands. */
     CMD_ALONE = 1 << 29,
+    /* Its answer may take as long as somebody else likes: BLOCKING, and WAIT, which Redis does not count among them. */
+    CMD_WAITS = 1 << 30,
 };
 
 /* Only the leader can answer these; they never look at what another node has. */
@@ -137,6 +140,10 @@ struct cmd_ctx {
     int64_t now_us;      /* the same instant for TIME and friends: wall clock, never used by writes */
     struct rng *rng;     /* writes: seeded by the entry; else by the system */
     struct arena *arena; /* emptied after the reply */
+    /* cmd_block.h */
+    struct cmd_wait *wait;   /* takes what the command waits for; NULL: it cannot wait here */
+    bool is_served;          /* it has waited, and something may be there under ... */
+    struct slice served_key; /* ... this key */
 };
 
 /* commands.c: by name, case folded; for containers with a known argv[1] the subcommand, with an unknown one

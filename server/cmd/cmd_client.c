@@ -35,6 +35,7 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     int db = s == c->session ? c->db : s->db;
     if (last != NULL) command_full_name(last, cmd, sizeof cmd);
     int n = 0;
+    if (s->is_blocked) flags[n++] = 'b';
     if (s->close_after_reply) flags[n++] = 'c';
     if (s->unix_socket) flags[n++] = 'U';
     if (s->no_evict) flags[n++] = 'e';
@@ -288,18 +289,21 @@ void cmd_client_unpause(struct cmd_ctx *c) {
     reply_ok(c->reply);
 }
 
-/* Nobody waits in a blocking command. */
 void cmd_client_unblock(struct cmd_ctx *c) {
     int64_t id = 0;
     if (c->argc > 4) {
         reply_error(c->reply, ERR_SYNTAX);
         return;
     }
-    if (c->argc == 4 && !slice_is(c->argv[3], "timeout") && !slice_is(c->argv[3], "error")) {
+    bool with_error = c->argc == 4 && slice_is(c->argv[3], "error");
+    if (c->argc == 4 && !with_error && !slice_is(c->argv[3], "timeout")) {
         reply_error(c->reply, "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
         return;
     }
-    if (cmd_arg_i64(c, c->argv[2], &id, NULL)) reply_int(c->reply, 0);
+    if (!cmd_arg_i64(c, c->argv[2], &id, NULL)) return;
+    struct session *s = session_by_id(c->server, (uint64_t)id);
+    struct host *host = c->server->host;
+    reply_int(c->reply, s != NULL && host->session_unblock(host, s, with_error));
 }
 
 /* The shell discards the replies; a mode counts from the next command on (SKIP: for that one only). */

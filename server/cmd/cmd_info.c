@@ -85,7 +85,7 @@ static void section_clients(const struct facts *f, struct buf *out) {
     add_u64(out, "connected_clients", f->server->session_count);
     add_u64(out, "cluster_connections", 0);
     add_u64(out, "maxclients", (uint64_t)f->server->config.maxclients);
-    add_u64(out, "blocked_clients", f->usage.connections_held);
+    add_u64(out, "blocked_clients", f->usage.connections_held + f->server->blocked_count);
     add_zeros(out, zeros);
 }
 

@@ -1,5 +1,6 @@
 /* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by
  * itself. */
+#include "cmd_block.h"
 #include "cmd_topology.h"
 #include "handlers.h"
 #include "server.h"
@@ -42,27 +43,18 @@ void cmd_role(struct cmd_ctx *c) {
     reply_int(c->reply, (int64_t)t.state.applied_index);
 }
 
-/* What was answered is on a majority already: on so many others than the leader at least, and on those that have said
- * so. Nothing is waited for, as nothing that this connection wrote is still on its way. */
+/* Until so many others have what this connection wrote, and say so: what was answered is on a majority already. */
 void cmd_wait(struct cmd_ctx *c) {
     int64_t replicas = 0, timeout_ms = 0;
-    struct topology t;
     if (!cmd_arg_i64(c, c->argv[1], &replicas, NULL)) return;
     if (!cmd_arg_i64(c, c->argv[2], &timeout_ms, "ERR timeout is not an integer or out of range")) return;
     if (timeout_ms < 0) {
         reply_error(c->reply, "ERR timeout is negative");
         return;
     }
-    topology_load(c, &t);
-    int64_t voters = 0, reached = 0;
-    for (size_t i = 0; i < t.view.count; i++) {
-        const struct cluster_node *node = &t.view.nodes[i];
-        if (node->is_learner) continue;
-        voters++;
-        reached += !node->member->is_self && node->member->match_index >= t.state.commit_index;
-    }
-    int64_t certain = voters / 2; /* a majority without the leader */
-    reply_int(c->reply, reached > certain ? reached : certain);
+    struct host *host = c->server->host;
+    int64_t reached = host->replicas_with(host, c->session);
+    if (reached >= replicas || !cmd_block_for_replicas(c, replicas, timeout_ms)) reply_int(c->reply, reached);
 }
 
 void cmd_lolwut(struct cmd_ctx *c) {

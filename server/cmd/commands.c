@@ -26,6 +26,7 @@ enum {
     HIDDEN = CMD_HIDDEN,
     INTERNAL = CMD_INTERNAL,
     SESSION = CMD_SESSION,
+    WAITS = CMD_WAITS,
 };
 
 #define KEY(what, from, to, by)                                                                              \
@@ -160,6 +161,7 @@ __attribute__((constructor)) static void tie(void) {
         cmd->id = row;
         derive_key_range(cmd);
         derive_categories(cmd);
+        if (cmd->flags & CMD_BLOCKING) cmd->flags |= CMD_WAITS;
         if (cmd->parent != NULL) {
             CHECK(container != NULL);
             cmd->parent = container;

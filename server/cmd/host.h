@@ -64,6 +64,10 @@ enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 }
 struct host {
     /* Closes a session, at once or when its reply has left. */
     void (*session_close)(struct host *h, struct session *s, bool after_reply);
+    /* Ends what the session waits for, as when the time is over, or with an error; false when it does not wait. */
+    bool (*session_unblock)(struct host *h, struct session *s, bool with_error);
+    /* How many other nodes surely have what the session wrote. */
+    int64_t (*replicas_with)(struct host *h, const struct session *s);
     void (*session_usage)(struct host *h, const struct session *s, struct host_session_usage *out);
     void (*usage)(struct host *h, struct host_usage *out);
     void (*raft)(struct host *h, struct host_raft *out);

@@ -29,6 +29,7 @@ struct server {
     struct stats stats;
     struct list sessions; /* of struct session.link, oldest first */
     uint64_t session_count, next_session_id;
+    uint64_t blocked_count; /* sessions that are blocked */
     char run_id[41];
     int64_t start_ms;   /* wall clock */
     bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */

@@ -16,6 +16,8 @@ struct session {
     uint8_t resp;     /* 2 or 3 */
     bool authenticated;
     bool no_evict;
+    bool is_blocked;        /* its last command waits (BLPOP, WAIT ...) */
+    uint64_t write_index;   /* log entry of its last write that was applied; 0: none */
     bool close_after_reply; /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
     uint8_t reply_mode;     /* CLIENT REPLY */
     int64_t created_ms, last_command_ms;

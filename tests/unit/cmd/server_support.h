@@ -18,6 +18,8 @@ static struct world {
     char changed[512];        /* names the host heard of, each with a space behind it */
     struct buf file;          /* the only file there is */
     uint64_t closed_id;       /* the last session that was closed */
+    bool unblocked_with_error;
+    int64_t replicas; /* how many others have everything */
     int unpaused, reloads, saves, slept_us, shutdown_flags;
     enum rc shutdown_rc;
     uint64_t random;
@@ -35,6 +37,18 @@ static void world_session_close(struct host *h, struct session *s, bool after_re
     world.closed_id = s->id;
     session_close(&desk.server, s);
     mem_free(s);
+}
+static bool world_session_unblock(struct host *h, struct session *s, bool with_error) {
+    (void)h;
+    bool waited = s->is_blocked;
+    world.unblocked_with_error = with_error;
+    s->is_blocked = false;
+    return waited;
+}
+static int64_t world_replicas_with(struct host *h, const struct session *s) {
+    (void)h;
+    (void)s;
+    return world.replicas;
 }
 static void world_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
     (void)h;
@@ -128,6 +142,8 @@ static void world_log(struct host *h, const char *line) {
 __attribute__((unused)) static void server_open(void) {
     buf_free(&world.file);
     world = (struct world){.host = {.session_close = world_session_close,
+                                    .session_unblock = world_session_unblock,
+                                    .replicas_with = world_replicas_with,
                                     .session_usage = world_session_usage,
                                     .usage = world_usage,
                                     .raft = world_raft,

@@ -28,6 +28,7 @@ static struct desk {
     int argv_cap;
     int db, resp;
     int64_t now_ms;
+    struct cmd_wait *wait; /* takes what a command waits for; then it may answer nothing */
 } desk;
 
 static void desk_wake(void *arg) {
@@ -105,7 +106,8 @@ __attribute__((unused)) static void run_args(int argc, const struct slice *argv)
                         .db = desk.db,
                         .now_ms = desk.now_ms,
                         .rng = &desk.rng,
-                        .arena = &desk.arena};
+                        .arena = &desk.arena,
+                        .wait = desk.wait};
     cmd->fn(&c);
     arena_reset(&desk.arena);
     EXPECT_NOTE(ks_fault(desk.ks) == NULL, "%s", ks_fault(desk.ks));
@@ -126,7 +128,7 @@ __attribute__((unused)) static const char *run(const char *line) {
         }
         desk.out.data[n++] = ch;
     }
-    EXPECT_NOTE(n > 0, "%s: no reply", line);
+    if (n == 0) return "";       /* it waits, or goes without an answer */
     desk.out.data[n - 1] = '\0'; /* instead of the last line end */
     desk.out.len = n - 1;
     return desk.out.data;
