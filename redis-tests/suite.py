@@ -29,7 +29,7 @@ BASELINE = os.path.join(HERE, "baseline.tsv")
 EXPECTED = os.path.join(HERE, "expected-missing.tsv")
 
 # The units whose commands are in scope. Of the others nothing is run and nothing is claimed.
-UNITS = """unit/dump unit/type/string unit/type/incr unit/keyspace unit/expire unit/scan unit/protocol unit/quit
+UNITS = """unit/dump unit/type/list unit/type/list-2 unit/type/list-3 unit/type/string unit/type/incr unit/keyspace unit/expire unit/scan unit/protocol unit/quit
 unit/other unit/info-command unit/introspection-2 unit/latency-monitor unit/slowlog unit/pause
 integration/redis-cli""".split()
 

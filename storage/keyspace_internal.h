@@ -101,7 +101,7 @@ struct keyspace {
     struct ks_limits limits;
     uint64_t place_seed; /* nobody outside the cluster can choose keys that share a place */
     struct ks_applied applied;
-    bool mid_entry;     /* an entry is being applied: the state is that of no index */
+    bool mid_entry; /* an entry is being applied: the state is that of no index */
     ks_signal_fn *listener;
     void *listener_arg;
     struct buf members; /* the cluster's configuration, opaque, of the entry members_index */

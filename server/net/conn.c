@@ -133,8 +133,9 @@ static size_t process(struct conn *c, struct slice input) {
         enum conn_verdict verdict = CONN_NEXT;
         if (c->parser.argc > 0)
             verdict = c->net->handler.command(c->net->handler.arg, c, c->parser.argc, c->parser.argv);
-        if (verdict == CONN_PARK) {
+        if (verdict == CONN_PARK || verdict == CONN_BLOCK) {
             c->parked = true;
+            if (verdict == CONN_BLOCK) done += consumed;
             break;
         }
         if (verdict == CONN_HOLD) {
@@ -204,7 +205,7 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
     bool from_scratch = buf->base == c->net->scratch;
     if (n < 0) {
         if (from_scratch) c->net->scratch_busy = false;
-        if (n != UV_EOF) {
+        if (n != UV_EOF || c->closes_at_eof) {
             conn_close(c);
         } else if (waits(c)) { /* half-closed: what it asked is still answered */
             c->ended = true;
@@ -296,7 +297,7 @@ static void close_if_idle(struct conn *c) {
     size_t unsent = unsent_bytes(c);
     if (unsent != c->unsent_seen) c->active_ms = now; /* a large reply is on its way, slowly */
     c->unsent_seen = unsent;
-    if (timeout_ms == 0 || c->pending > 0 || !list_empty(&c->held_link)) return;
+    if (timeout_ms == 0 || c->pending > 0 || waits(c)) return;
     if (now - c->active_ms > timeout_ms) conn_close(c);
 }
 

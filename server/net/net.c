@@ -337,7 +337,11 @@ void net_look_after(struct net *net) {
 static void drain_cb(uv_handle_t *handle, void *arg) {
     (void)arg;
     struct conn *c = conn_of_handle(handle);
-    if (c != NULL) conn_drain(c);
+    if (c == NULL) return;
+    if (c->closes_at_eof)
+        conn_close(c);
+    else
+        conn_drain(c);
 }
 
 void net_stop(struct net *net) {

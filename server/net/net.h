@@ -26,6 +26,7 @@ struct config;
 struct net;
 struct peer_client;
 struct proposal;
+struct blocked;
 struct forward;
 struct waiter;
 
@@ -60,7 +61,9 @@ struct conn {
 
     /* The handler's: it waits in a list of the handler's by held_link. It is read from, but nothing is parsed. */
     bool parked;
-    bool ended;       /* the client sends no more: to be drained when what it sent is parsed */
+    bool closes_at_eof;         /* it waits for what may never come: it goes as soon as its client does */
+    struct blocked *blocked_in; /* what its last command waits for; NULL: nothing */
+    bool ended;                 /* the client sends no more: to be drained when what it sent is parsed */
     bool confirmed;   /* what is being parsed now may be read: this leader was confirmed after it had come */
     size_t covered;   /* bytes of `in` that had come when that was asked */
     uint64_t read_id; /* the round that asks */
@@ -82,6 +85,7 @@ enum conn_verdict {
     CONN_NEXT, /* the command was taken */
     CONN_HOLD, /* not now: the same command is offered again by conn_resume */
     CONN_PARK, /* not now: offered again by conn_unpark; the handler has it in a list of its own, by held_link */
+    CONN_BLOCK, /* it was taken, and nothing further is offered before conn_unpark */
 };
 
 struct net_handler {

@@ -1,8 +1,14 @@
 /* Out of the log: committed entries, in order, the same code on every node. Where somebody here waits for an entry,
  * the replies go straight into the waiting connections; otherwise they are discarded. */
+#include "cmd_block.h"
 #include "node_internal.h"
 
 #include "mem.h"
+
+/* What a command that waits wants to be kept of its arguments may stand there still. */
+static void reset_arena(struct node *n, const struct cmd_ctx *c) {
+    if (c->wait == NULL || !c->wait->waits) arena_reset(&n->arena);
+}
 
 /* Runs and accounts for one command. The clock is read once: the end of one command is the start of the next. */
 void node_run_command(struct node *n, struct cmd_ctx *c) {
@@ -19,8 +25,9 @@ void node_run_command(struct node *n, struct cmd_ctx *c) {
             ks_clear_fault(n->ks);
         }
     }
-    if (c->session == NULL) { /* nobody here waits for it: not accounted for */
-        arena_reset(&n->arena);
+    if (c->session == NULL || c->is_served || (c->cmd->flags & CMD_INTERNAL)) {
+        /* Nobody here waits for it, or it was counted when it began to wait. */
+        reset_arena(n, c);
         return;
     }
     uint64_t now = mono_us();
@@ -28,7 +35,20 @@ void node_run_command(struct node *n, struct cmd_ctx *c) {
     n->turn_mono_us = now;
     cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
                 c->reply->error_count > errors_before);
-    arena_reset(&n->arena);
+    reset_arena(n, c);
+}
+
+/* A command that may have to wait was applied, or one that waits was offered what there is. */
+static void after_wait(struct node *n, const struct op *op, const struct cmd_ctx *ctx) {
+    struct conn *c = op->conn;
+    if (ctx->session == NULL)
+        return; /* nobody waits any more: what it took is lost, as what a dead socket takes */
+    if (node_is_serve(ctx->cmd))
+        node_serve_ran(n, c, ctx->wait);
+    else if (ctx->wait->waits)
+        node_block(n, c, ctx->cmd, ctx->db, ctx->argc, ctx->argv, op->silent, ctx->wait);
+    else if (c->blocked)
+        node_unblocked(n, c);
 }
 
 static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
@@ -58,7 +78,11 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .now_us = n->now_us,
                           .rng = is_write ? rng : &n->rng,
                           .arena = &n->arena};
+    struct cmd_wait wait = {0};
+    bool may_wait = is_write && ((cmd->flags & CMD_WAITS) || node_is_serve(cmd));
+    if (session != NULL && may_wait) ctx.wait = &wait;
     node_run_command(n, &ctx);
+    if (may_wait && c != NULL) after_wait(n, op, &ctx);
 }
 
 /* The next command of the payload. Every so many, a scout runs ahead and has their keys fetched into the cache; it takes
@@ -92,6 +116,8 @@ static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
         case OP_WRITE:
             CHECK(next_write(n) == 1);
             apply_one(n, op, &n->reader, rng, true);
+            if (c != NULL) c->session.write_index = p->index;
+            node_serve_readers(n);
             break;
         case OP_RUN:
             CHECK(entry_next(locals) == 1);

@@ -7,6 +7,7 @@
  *
  * What is not sent waits for a leader. What is sent and not answered when the way breaks is asked again if it only reads;
  * otherwise it is of unknown outcome: the client's connection closes, after what did come was passed on. */
+#include "cmd_block.h"
 #include "node_internal.h"
 
 #include "mem.h"
@@ -29,6 +30,7 @@ struct expected {
     } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
     size_t
         len; /* LITERAL: so many bytes of `literals`; FOR_CLIENT, when it only reads: of `reads`; otherwise 0 */
+    bool waits; /* for what may never come (BLPOP) */
 };
 
 struct forward {
@@ -45,7 +47,8 @@ struct forward {
     struct buf literals;
     struct buf reads; /* the requests of unanswered reads, to be asked again, from reads_at on */
     size_t reads_at;
-    size_t others; /* what is expected beside those: it cannot be asked again */
+    size_t others;  /* what is expected beside those: it cannot be asked again */
+    size_t waiting; /* of what is expected, that waits: it ends with the client */
 };
 
 /* --- who leads --- */
@@ -79,7 +82,7 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
         const struct op *op = &p->ops[i];
         struct entry_reader *r = op->kind == OP_RUN ? locals : writes;
         if (op->kind != OP_BYTES) CHECK(entry_next(r) == 1);
-        if (op->conn != c) continue;
+        if (op->conn != c || node_is_serve(op->cmd)) continue;
         if (op->kind == OP_BYTES || op->silent || r->db != c->session.db)
             whole = false;
         else
@@ -102,12 +105,18 @@ void node_give_back(struct node *n) {
     for (size_t i = 0; i < p->op_count; i++) {
         struct conn *c = p->ops[i].conn;
         if (c == NULL || c->closing || c->given_back) continue;
+        if (node_is_serve(p->ops[i].cmd)) {
+            node_serve_given_up(c);
+            continue;
+        }
         struct buf requests = {0};
         c->given_back = true;
         if (collect(p, c, &writes, &locals, &requests))
             conn_unread(c, buf_slice(&requests));
         else
             conn_close(c);
+        if (c->blocked)
+            node_unblocked(n, c); /* had it been applied, it might wait; so it is to be offered again */
         buf_free(&requests);
     }
     entry_reader_free(&writes);
@@ -215,6 +224,8 @@ static void forget_read(struct forward *f, size_t len) {
 static void reply_ended(struct forward *f) {
     struct expected e = *oldest(f);
     pop(f);
+    f->waiting -= e.waits;
+    f->conn->closes_at_eof = f->waiting > 0;
     forget_read(f, e.len);
     if (e.kind != OURS) answered(f);
     write_literals(f);
@@ -230,7 +241,8 @@ static void broken(struct forward *f) {
     bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining;
     c->pending -= c->forwarded;
     c->forwarded = 0;
-    f->count = f->first = f->others = 0;
+    f->count = f->first = f->others = f->waiting = 0;
+    c->closes_at_eof = false;
     buf_clear(&f->literals);
     if (again)
         conn_unread(c, slice_make(f->reads.data + f->reads_at, f->reads.len - f->reads_at));
@@ -349,7 +361,10 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     size_t told = out->len;
     add_request(out, argc, argv);
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
-    if (e.kind == FOR_CLIENT && (cmd->flags & CMD_READONLY)) {
+    e.waits = cmd_may_wait(cmd, argc, argv);
+    f->waiting += e.waits;
+    c->closes_at_eof = f->waiting > 0;
+    if (e.kind == FOR_CLIENT && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
         buf_add(&f->reads, out->data + told, e.len);
     }

@@ -30,6 +30,14 @@ static void host_session_close(struct host *h, struct session *s, bool after_rep
         conn_close(c);
 }
 
+static bool host_session_unblock(struct host *h, struct session *s, bool with_error) {
+    return node_unblock(node_of(h), s, with_error);
+}
+
+static int64_t host_replicas_with(struct host *h, const struct session *s) {
+    return node_replicas_with(node_of(h), s->write_index);
+}
+
 static void host_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
     (void)h;
     const struct conn *c = container_of(s, const struct conn, session);
@@ -417,6 +425,8 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
 void host_init(struct node *n) {
     n->host = (struct host){
         .session_close = host_session_close,
+        .session_unblock = host_session_unblock,
+        .replicas_with = host_replicas_with,
         .session_usage = host_session_usage,
         .usage = host_usage,
         .raft = host_raft,

@@ -43,6 +43,23 @@ static void timer_cb(uv_timer_t *timer) {
     node_tick(timer->data);
 }
 
+static void alarm_cb(uv_timer_t *timer) {
+    struct node *n = timer->data;
+    n->uv.alarm_at_us = 0;
+    node_alarm(n);
+}
+
+void loop_set_alarm(struct node *n, uint64_t at_us, uint64_t ms) {
+    if (n->uv.alarm_at_us == at_us) return;
+    n->uv.alarm_at_us = at_us;
+    if (at_us == 0) {
+        uv_timer_stop(&n->uv.alarm);
+        return;
+    }
+    uv_update_time(&n->uv.loop); /* libuv counts from when it last looked at the clock */
+    uv_timer_start(&n->uv.alarm, alarm_cb, ms, 0);
+}
+
 static void signal_cb(uv_signal_t *handle, int signum) {
     node_stop(handle->data, signum == SIGTERM ? "SIGTERM" : "SIGINT");
 }
@@ -63,13 +80,15 @@ void loop_open(struct node *n) {
     uv_check_init(&l->loop, &l->check);
     uv_idle_init(&l->loop, &l->idle);
     uv_timer_init(&l->loop, &l->timer);
+    uv_timer_init(&l->loop, &l->alarm);
     uv_signal_init(&l->loop, &l->sigterm);
     uv_signal_init(&l->loop, &l->sigint);
     l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CHECK(l->wake_fd >= 0);
     CHECK(uv_poll_init(&l->loop, &l->wake, l->wake_fd) == 0);
     CHECK(uv_poll_start(&l->wake, UV_READABLE, wake_cb) == 0);
-    l->check.data = l->idle.data = l->timer.data = l->wake.data = l->sigterm.data = l->sigint.data = n;
+    l->check.data = l->idle.data = l->timer.data = l->alarm.data = n;
+    l->wake.data = l->sigterm.data = l->sigint.data = n;
 }
 
 void loop_run(struct node *n) {

@@ -253,6 +253,7 @@ void node_turn(struct node *n) {
         if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);
         if (n->failed) return;
         node_give_back(n);
+        node_turn_blocked(n);
         node_finish_reads(n);
         net_resume(&n->net);
         propose_and_send(n);
@@ -389,6 +390,7 @@ static void conn_closed(void *arg, struct conn *c) {
     struct node *n = arg;
     forward_close(c);
     node_forget_waiter(c);
+    node_forget_blocked(n, c);
     session_close(&n->server, &c->session);
 }
 
@@ -457,6 +459,7 @@ static void free_node(struct node *n) {
     net_free(&n->net);
     node_close_group_memory(n);
     mem_free(n->cluster);
+    node_close_blocking(n);
     entry_reader_free(&n->reader);
     entry_reader_free(&n->local_reader);
     entry_reader_free(&n->scout);
@@ -475,6 +478,7 @@ static void init_node(struct node *n, struct config *config) {
     list_init(&n->read_rounds);
     list_init(&n->waiters);
     list_init(&n->forwards);
+    node_open_blocking(n);
     entry_reader_init(&n->reader);
     entry_reader_init(&n->local_reader);
     entry_reader_init(&n->scout);

@@ -99,7 +99,12 @@ struct node_loop {
     uv_signal_t sigterm, sigint;
     bool idle_running;
     int timer_ms;
+    uv_timer_t alarm;
+    uint64_t alarm_at_us; /* 0: it is off */
 };
+
+struct blocking;
+struct cmd_wait;
 
 struct node {
     struct server server;
@@ -183,10 +188,11 @@ struct node {
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
-    uint64_t deposed_at_ms;   /* 0: not, or long ago */
-    uint64_t replay_until_us; /* entries are read back from the log until then, the rest in the next turn */
-    uint64_t leader_moved_ms; /* when leader_id last changed */
-    struct list forwards;     /* forward.c's */
+    uint64_t deposed_at_ms;    /* 0: not, or long ago */
+    uint64_t replay_until_us;  /* entries are read back from the log until then, the rest in the next turn */
+    uint64_t leader_moved_ms;  /* when leader_id last changed */
+    struct list forwards;      /* forward.c's */
+    struct blocking *blocking; /* blocked.c's: who waits in BLPOP and its like */
     uint64_t cut_index,
         cut_looked_at;        /* where the log was cut; what was stored when that was last worked out */
     size_t disk_unseen_bytes; /* writes taken since node_disk_takes last looked */
@@ -290,6 +296,8 @@ void loop_close(struct node *n);
 void loop_keep_awake(struct node *n, bool awake);
 void loop_stop(struct node *n);
 void loop_set_tick(struct node *n, int ms);
+/* node_alarm in `ms` from now, which is `at_us`; 0: never. */
+void loop_set_alarm(struct node *n, uint64_t at_us, uint64_t ms);
 
 /* open.c: what is on disk. False after saying why. */
 bool node_open_folder(struct node *n);
@@ -319,6 +327,9 @@ void node_forget_waiter(struct conn *c);
 
 /* propose.c */
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);
+/* Adds _SERVE, for a connection that waits. */
+void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                    const struct slice *argv, bool silent);
 void node_propose_filled(struct node *n); /* end of turn: closes the entry being filled if it may go now */
 void node_propose_expired(struct node *n);
 /* The leader's settings about encodings become everybody's: called when it begins to lead and when one is set. */
@@ -339,6 +350,33 @@ bool node_may_read(struct node *n, const struct conn *c);
 void node_await_read(struct node *n, struct conn *c); /* parks it */
 void node_start_reads(struct node *n);                /* end of turn: one round for all that came in it */
 void node_finish_reads(struct node *n);               /* those whose round has ended */
+
+/* blocked.c: connections whose command waits, parked */
+void node_open_blocking(struct node *n);
+void node_close_blocking(struct node *n);
+/* The command found nothing: it waits as `w` says. The connection is parked, or about to be. */
+void node_block(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                const struct slice *argv, bool silent, const struct cmd_wait *w);
+/* The connection's command was answered: what is behind it is parsed at the end of the turn. */
+void node_unblocked(struct node *n, struct conn *c);
+void node_forget_blocked(struct node *n, struct conn *c);
+bool node_unblock(struct node *n, struct session *s, bool with_error); /* CLIENT UNBLOCK */
+int64_t node_replicas_with(struct node *n, uint64_t index);
+void node_alarm(struct node *n);        /* somebody's time is over */
+void node_turn_blocked(struct node *n); /* after what was committed was applied */
+
+/* serve.c: giving them what has come */
+bool node_is_serve(const struct command *cmd);
+/* A write was added to the entry being filled: adds, behind it, those who wait for its keys. */
+void node_serve_written(struct node *n, const struct command *cmd, int db, int argc,
+                        const struct slice *argv);
+void node_serve_behind(struct node *n, const struct command *cmd, int db, int argc, const struct slice *argv,
+                       unsigned chain);
+/* _SERVE was applied: `w` says whether there was nothing. */
+void node_serve_ran(struct node *n, struct conn *c, const struct cmd_wait *w);
+void node_serve_given_up(struct conn *c); /* it was in no log */
+void node_serve_readers(struct node *n);  /* after each command that is applied */
+void node_serve_ready(struct node *n);
 
 /* apply.c */
 void node_apply(struct node *n); /* everything committed and stored here */

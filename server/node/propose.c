@@ -1,6 +1,7 @@
 /* From a parsed command into the log: the gates, then the entry that is being filled. One entry holds every write that
  * arrived until it could go; what is no write runs at once, or, behind unanswered writes of its connection, in its
  * place among them. */
+#include "cmd_block.h"
 #include "node_internal.h"
 
 #include "mem.h"
@@ -143,8 +144,17 @@ static bool add_write(struct node *n, struct conn *c, const struct command *cmd,
     }
     add_op(p, c, cmd)->silent = session_take_silence(&c->session);
     p->write_count++;
+    node_serve_written(n, cmd, c->session.db, argc, argv);
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
     return true;
+}
+
+void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                    const struct slice *argv, bool silent) {
+    struct proposal *p = n->filling;
+    entry_add(&p->payload, (uint8_t)db, argc, argv);
+    add_op(p, c, cmd)->silent = silent;
+    p->write_count++;
 }
 
 /* Behind the writes of its connection that are still unanswered, the last of which is in last_proposal. */
@@ -170,7 +180,7 @@ static void add_bytes(struct conn *c, struct slice reply) {
 /* --- running at once --- */
 
 static void run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
-                    const struct slice *argv, struct reply *reply) {
+                    const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
     int64_t now_ms = node_clock_ms(n);
     if (cmd->flags & CMD_READONLY) now_ms = node_read_clock_ms(n);
     struct cmd_ctx ctx = {.cmd = cmd,
@@ -184,7 +194,8 @@ static void run_now(struct node *n, struct conn *c, const struct command *cmd, i
                           .now_ms = now_ms,
                           .now_us = n->now_us,
                           .rng = &n->rng,
-                          .arena = &n->arena};
+                          .arena = &n->arena,
+                          .wait = wait};
     node_run_command(n, &ctx);
 }
 
@@ -266,10 +277,12 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
         if (there) return CONN_HOLD;
         gate = take_write(n, c, cmd, argc, argv, &reply);
         if (gate == GATE_HOLD) return CONN_HOLD;
-        if (gate == GATE_PROPOSE) return CONN_NEXT;
-        break;
+        if (gate != GATE_PROPOSE) break;
+        if (!cmd_may_wait(cmd, argc, argv)) return CONN_NEXT;
+        c->blocked = true;
+        return CONN_BLOCK;
     case GATE_RUN:
-        if (there) return CONN_HOLD;
+        if (there || (in_line && cmd_may_wait(cmd, argc, argv))) return CONN_HOLD;
         if (must_confirm(n, c, cmd)) {
             node_await_read(n, c);
             return CONN_PARK;
@@ -286,8 +299,15 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_RUN_NOW:
     case GATE_REFUSED: break;
     }
-    if (gate != GATE_REFUSED) run_now(n, c, cmd, argc, argv, &reply);
+    struct cmd_wait wait = {0};
+    if (gate != GATE_REFUSED) run_now(n, c, cmd, argc, argv, &reply, &wait);
     bool silent = session_take_silence(&c->session);
+    if (wait.waits) {
+        CHECK(!in_line);
+        c->blocked = true;
+        node_block(n, c, cmd, c->session.db, argc, argv, silent, &wait);
+        return CONN_BLOCK;
+    }
     if (in_line && !silent) {
         if (there)
             forward_add_bytes(c, buf_slice(&n->scratch));
