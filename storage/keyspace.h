@@ -83,6 +83,9 @@ struct object *string_set_int(struct keyspace *ks, int db, struct slice key, int
 /* As string_set, but a text stays a text, also one that spells an integer (what INCRBYFLOAT stores). */
 struct object *string_set_text(struct keyspace *ks, int db, struct slice key, struct slice value,
                                bool keep_deadline);
+/* And what Redis calls raw whatever its length (BITOP's result, a HyperLogLog). */
+struct object *string_set_raw(struct keyspace *ks, int db, struct slice key, struct slice value,
+                              bool keep_deadline);
 /* The value as text; an int-encoded one is spelled into `scratch` (NUM_I64_MAX_LEN bytes). */
 struct slice string_get(const struct object *o, char *scratch);
 size_t string_len(const struct object *o);
@@ -92,6 +95,9 @@ bool string_int(const struct object *o, int64_t *out);
 void string_append(struct keyspace *ks, int db, struct object *o, struct slice tail);
 /* Grows with zero bytes up to offset when needed. */
 void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offset, struct slice bytes);
+/* The key's bytes to write into, raw-encoded from now on and grown with zero bytes to `len` when there are fewer. `o` is the
+ * string the key holds, or NULL when it holds nothing: then it is made. Good until the keyspace is touched again. */
+char *string_open(struct keyspace *ks, int db, struct slice key, struct object *o, size_t len);
 
 /* --- of any type (object.c) --- */
 

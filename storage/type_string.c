@@ -123,6 +123,13 @@ struct object *string_set_text(struct keyspace *ks, int db, struct slice key, st
     return o;
 }
 
+struct object *string_set_raw(struct keyspace *ks, int db, struct slice key, struct slice value,
+                              bool keep_deadline) {
+    struct object *o = begin_set(ks, db, key, value.len, keep_deadline);
+    string_assign_encoded(ks, o, value, ENCODING_RAW);
+    return o;
+}
+
 struct slice string_get(const struct object *o, char *scratch) {
     CHECK(o->type == OBJECT_STRING);
     if (o->encoding == ENCODING_INT) return slice_make(scratch, format_i64(scratch, o->as.integer));
@@ -163,18 +170,28 @@ void string_append(struct keyspace *ks, int db, struct object *o, struct slice t
     ks_note_growth(ks, tail.len);
 }
 
-void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offset, struct slice bytes) {
-    CHECK(o->type == OBJECT_STRING);
-    CHECK(offset <= STRING_LEN_MAX);
-    size_t end = offset + bytes.len;
-    CHECK(end <= STRING_LEN_MAX);
-    ks_edit(ks, db, o);
-    make_raw(ks, o);
-    if (end > o->len) {
-        grow_room(ks, o, end);
-        if (offset > o->len) memset(o->as.bytes + o->len, 0, offset - o->len);
-        ks_note_growth(ks, end - o->len);
-        o->len = (uint32_t)end;
+char *string_open(struct keyspace *ks, int db, struct slice key, struct object *o, size_t len) {
+    CHECK(len <= STRING_LEN_MAX);
+    if (o == NULL) {
+        o = begin_set(ks, db, key, len, false);
+        string_assign_encoded(ks, o, SLICE(""), ENCODING_RAW);
+        make_room(ks, o, len); /* exactly, unlike what grows later */
+    } else {
+        CHECK(o->type == OBJECT_STRING);
+        ks_edit(ks, db, o);
+        make_raw(ks, o);
     }
-    if (bytes.len != 0) memcpy(o->as.bytes + offset, bytes.data, bytes.len);
+    if (len > o->len) {
+        grow_room(ks, o, len);
+        memset(o->as.bytes + o->len, 0, len - o->len);
+        ks_note_growth(ks, len - o->len);
+        o->len = (uint32_t)len;
+    }
+    return o->as.bytes;
+}
+
+void string_write_at(struct keyspace *ks, int db, struct object *o, size_t offset, struct slice bytes) {
+    CHECK(offset <= STRING_LEN_MAX);
+    char *value = string_open(ks, db, object_key(o), o, offset + bytes.len);
+    if (bytes.len != 0) memcpy(value + offset, bytes.data, bytes.len);
 }

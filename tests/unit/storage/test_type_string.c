@@ -103,6 +103,31 @@ TEST(appending_and_writing_make_it_raw) {
     close_keyspace();
 }
 
+TEST(opened_for_writing) {
+    open_keyspace();
+    char *bytes = string_open(ks, 0, key, NULL, 3);
+    struct object *o = ks_read(ks, 0, key, 0);
+    check_value(o, SLICE("\0\0\0"));
+    EXPECT_EQ_STR(object_encoding_name(o), "raw");
+    memcpy(bytes, "abc", 3);
+    EXPECT(string_open(ks, 0, key, o, 0) == bytes);
+    check_value(o, SLICE("abc"));
+    ks_set_deadline(ks, 0, o, 1000);
+    bytes = string_open(ks, 0, key, o, 3000);
+    EXPECT_EQ_INT(string_len(o), 3000);
+    EXPECT_EQ_BYTES(bytes, 4, "abc", 4);
+    for (size_t i = 3; i < 3000; i++) EXPECT_EQ_INT(bytes[i], 0);
+    EXPECT_EQ_INT(object_deadline(o), 1000);
+    o = set(SLICE("12"));
+    string_open(ks, 0, key, o, 1);
+    check_value(o, SLICE("12"));
+    EXPECT_EQ_STR(object_encoding_name(o), "raw");
+    o = string_set_raw(ks, 0, key, SLICE("7"), false);
+    check_value(o, SLICE("7"));
+    EXPECT_EQ_STR(object_encoding_name(o), "raw");
+    close_keyspace();
+}
+
 TEST(deadlines_go_or_stay) {
     open_keyspace();
     struct object *o = set(SLICE("a"));
