@@ -30,7 +30,7 @@ enum cmd_flag {
     CMD_SKIP_SLOWLOG = 1 << 9,
     CMD_FAST = 1 << 10,
     CMD_NO_AUTH = 1 << 11,
-    CMD_MAY_REPLICATE = 1 << 12,
+    CMD_MAY_REPLICATE = 1 << 12, /* held by CLIENT PAUSE WRITE, too; COMMAND INFO does not show it */
     CMD_NO_MANDATORY_KEYS = 1 << 13,
     CMD_ALLOW_BUSY = 1 << 14,
     CMD_BLOCKING = 1 << 15,

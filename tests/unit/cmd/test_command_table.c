@@ -49,9 +49,10 @@ TEST(ranges_of_keys) {
     static const struct {
         const char *name;
         int first, last, step;
-    } want[] = {{"get", 1, 1, 1},    {"mset", 1, -1, 2}, {"mget", 1, -1, 1}, {"rename", 1, 2, 1},
-                {"copy", 1, 2, 1},   {"lcs", 1, 2, 1},   {"ping", 0, 0, 0},  {"memory|usage", 2, 2, 1},
-                {"object", 0, 0, 0}, {"move", 1, 1, 1},  {"touch", 1, -1, 1}};
+    } want[] = {{"get", 1, 1, 1},     {"mset", 1, -1, 2}, {"mget", 1, -1, 1},  {"rename", 1, 2, 1},
+                {"copy", 1, 2, 1},    {"lcs", 1, 2, 1},   {"ping", 0, 0, 0},   {"memory|usage", 2, 2, 1},
+                {"object", 0, 0, 0},  {"move", 1, 1, 1},  {"touch", 1, -1, 1}, {"bitop", 2, -1, 1},
+                {"pfmerge", 1, -1, 1}};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
         const struct command *cmd = command_by_full_name(slice_of(want[i].name));
         EXPECT_NOTE(cmd->first_key == want[i].first && cmd->last_key == want[i].last &&
@@ -139,6 +140,7 @@ static bool is_any_nodes(const char *name) {
         "raft.cluster",  "raft.node|help", "sentinel",
         "memory|doctor", "memory|stats",   "memory|malloc-stats",
         "memory|purge",  "memory|help",    "object|help",
+        "pfselftest",
     };
     static const char *const leaders[] = {"cluster|meet", "cluster|forget", "cluster|countkeysinslot",
                                           "cluster|getkeysinslot", "sentinel|failover"};
@@ -217,6 +219,11 @@ TEST(what_command_says) {
     client_check(s, "command getkeys ping a", "-ERR The command has no key arguments");
     client_check(s, "command getkeysandflags set a b", "*1 *2 $1 a *2 +OW +update");
     client_check(s, "command getkeysandflags set a b get", "*1 *2 $1 a *3 +RW +access +update");
+    client_check(s, "command getkeysandflags bitfield a overflow sat get u8 0", "*1 *2 $1 a *2 +RO +access");
+    client_check(s, "command getkeysandflags bitfield a get u8 0 set u8 0 1",
+                 "*1 *2 $1 a *3 +RW +access +update");
+    client_check(s, "command getkeysandflags bitfield a get u8", "*1 *2 $1 a *3 +RW +access +update");
+    client_check(s, "command getkeys bitop and a b c", "*3 $1 a $1 b $1 c");
     client_check(s, "command list filterby pattern mse*", "*2 $4 mset $6 msetnx");
     client_check(s, "command list filterby aclcat SCRIPTING", "*1 $14 function|flush");
     client_check(s, "command list filterby module x", "*0");

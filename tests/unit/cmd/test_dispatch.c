@@ -82,6 +82,8 @@ TEST(a_paused_server_holds) {
     client_check(s, "client pause 100 write", "+OK");
     client_run(s, "set k v");
     EXPECT_EQ_INT(world.gate, GATE_HOLD);
+    client_run(s, "pfcount k"); /* no write, and held by Redis all the same */
+    EXPECT_EQ_INT(world.gate, GATE_HOLD);
     client_check(s, "get k", "$-1");
     client_check(s, "client unpause", "+OK");
     EXPECT_EQ_INT(world.unpaused, 1);
