@@ -6,6 +6,7 @@ relative ones are far apart from each other, and nothing sleeps. Leaves to other
 commands whose replies need more than one round (stories.py), and what counts as equal (compare.py).
 """
 
+import gen_bits
 import gen_hash_set
 from crc64 import crc64
 
@@ -66,7 +67,7 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen(gen_hash_set.HashSetGen):
+class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -741,7 +742,7 @@ class Gen(gen_hash_set.HashSetGen):
             (3, "misc", self.misc),
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
-        ] + self.hash_set_table()
+        ] + self.hash_set_table() + self.bits_table()
 
     def next(self):
         r = self.r
@@ -784,7 +785,8 @@ class Gen(gen_hash_set.HashSetGen):
 # These have whole lists of mistakes of their own, and a random one could stop the conversation.
 UNTOUCHED = {
     b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
-    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop"
+    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop",
+    b"pfcount"  # with one key less it might count one alone that others read
 }
 
 KEYED = {
@@ -799,8 +801,9 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
-    if name in gen_hash_set.KEYED and len(a) > 1:
-        return gen_hash_set.keys_of(a)
+    for part in (gen_hash_set, gen_bits):
+        if name in part.KEYED and len(a) > 1:
+            return part.keys_of(a)
     if name not in KEYED or len(a) < 2:
         return set()
     if name in (b"mget", b"del", b"unlink", b"exists", b"touch"):

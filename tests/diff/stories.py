@@ -835,7 +835,8 @@ def config_values(t):
 
 COMMANDS = """
 set get getex getdel getset mget mset msetnx setex psetex setnx append strlen setrange getrange substr incr
-incrby incrbyfloat decr decrby lcs del unlink exists type ttl pttl expiretime pexpiretime expire pexpire
+incrby incrbyfloat decr decrby lcs setbit getbit bitcount bitpos bitop bitfield bitfield_ro pfadd pfcount pfmerge
+pfdebug pfselftest del unlink exists type ttl pttl expiretime pexpiretime expire pexpire
 expireat pexpireat persist touch rename renamenx copy move swapdb keys scan randomkey dbsize object flushdb
 flushall select dump restore ping echo hello auth quit reset client info config command time debug memory
 slowlog latency lolwut object|encoding object|refcount object|idletime object|freq object|help client|id
