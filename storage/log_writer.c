@@ -1,19 +1,26 @@
-/* The log thread of log_writer.h. A group is a run of queued jobs, in order, that become one
+/* The log thread of log_writer.h, and what is written without it. A group is a run of queued jobs, in order, that become one
  * raft_log_write; it ends at a job with a cut, so that a cut always meets the log it was meant for, and at
  * a size bound, so that the first of many waits for a bounded write. A reset is a group of its own. Cuts are done after
  * the group's jobs were handed back: nobody waits for them.
  *
- *   idle --submit--> gather --raft_log_write--> hand back + wake --raft_log_cut--> gather or idle
- *                                   |
- *                                   +--failure--> failed: hands every job back with the same rc, for good */
+ *   idle --begin--> gather --raft_log_write--> hand back + wake --raft_log_cut--> gather or idle
+ *                                  |
+ *                                  +--failure--> failed: hands every job back with the same rc, for good
+ *
+ * Whoever sets `writing`, the thread or log_writer_write_here, owns the log and the group until it is cleared again. */
 #include "log_writer.h"
 
 #include "mem.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 
-enum { GROUP_BYTES_MAX = 4 << 20 };
+enum {
+    GROUP_BYTES_MAX = 4 << 20,
+    HERE_BYTES_MAX = 1 << 10, /* more is of several clients: then there is more to do than to wait */
+    SYNC_SHARE = 16,          /* of what the newest sync counts for, when it was faster */
+};
 
 struct job_list {
     struct log_job *head, *tail;
@@ -21,6 +28,7 @@ struct job_list {
 
 struct log_writer {
     struct raft_log *log;
+    uint64_t here_us_max;
     void (*wake)(void *arg);
     void *wake_arg;
     pthread_t thread;
@@ -29,9 +37,11 @@ struct log_writer {
     pthread_cond_t queued;
     struct job_list queue, done;
     bool waiting, stopping;
+    bool writing;     /* a group is being written or cut */
+    uint64_t sync_us; /* how long a write takes, as note_sync expects it */
     struct log_writer_stats stats;
 
-    /* The writer thread's own. */
+    /* Of whoever has set `writing`. */
     struct log_entry *entries; /* of the group; payloads stay the jobs' */
     size_t entry_count, entry_cap;
     enum rc failed; /* sticky */
@@ -132,30 +142,57 @@ static void write_group(struct log_writer *w, struct job_list *group, struct log
     for (struct log_job *job = group->head; job != NULL; job = job->next) job->rc = w->failed;
 }
 
+static uint64_t mono_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* A slow one counts at once and for long, the longer the slower it was; only many fast ones make it be forgotten. */
+static void note_sync(struct log_writer *w, uint64_t took_us) {
+    if (took_us >= w->sync_us)
+        w->sync_us = took_us;
+    else
+        w->sync_us -= (w->sync_us - took_us) / SYNC_SHARE;
+}
+
+/* On the calling thread, with the mutex held before and afterwards. Answers the cut that is still to be done, index 0
+ * for none; until then `writing` stays set. */
+static struct log_mark write_next_group(struct log_writer *w) {
+    CHECK(!w->writing);
+    CHECK(w->queue.head != NULL);
+    w->writing = true;
+    struct job_list group = {0};
+    take_group(&w->queue, &group);
+    struct log_mark cut = group.tail->cut;
+    pthread_mutex_unlock(&w->mutex);
+
+    struct log_writer_stats added = {0};
+    uint64_t before_us = mono_us();
+    write_group(w, &group, &added);
+    uint64_t took_us = mono_us() - before_us;
+
+    pthread_mutex_lock(&w->mutex);
+    w->stats.syncs += added.syncs;
+    w->stats.jobs += added.jobs;
+    w->stats.entries += added.entries;
+    w->stats.bytes += added.bytes;
+    if (added.syncs > 0) note_sync(w, took_us);
+    list_join(&w->done, &group); /* from here on the jobs are the submitter's again */
+    return cut;
+}
+
 static void *writer_main(void *arg) {
     struct log_writer *w = arg;
     pthread_mutex_lock(&w->mutex);
     for (;;) {
-        while (w->queue.head == NULL && !w->stopping) {
+        while (w->writing || (w->queue.head == NULL && !w->stopping)) {
             w->waiting = true;
             pthread_cond_wait(&w->queued, &w->mutex);
         }
         w->waiting = false;
         if (w->queue.head == NULL) break;
-        struct job_list group = {0};
-        take_group(&w->queue, &group);
-        struct log_mark cut = group.tail->cut;
-        pthread_mutex_unlock(&w->mutex);
-
-        struct log_writer_stats added = {0};
-        write_group(w, &group, &added);
-
-        pthread_mutex_lock(&w->mutex);
-        w->stats.syncs += added.syncs;
-        w->stats.jobs += added.jobs;
-        w->stats.entries += added.entries;
-        w->stats.bytes += added.bytes;
-        list_join(&w->done, &group); /* from here on the jobs are the submitter's again */
+        struct log_mark cut = write_next_group(w);
         pthread_mutex_unlock(&w->mutex);
         w->wake(w->wake_arg);
 
@@ -164,14 +201,18 @@ static void *writer_main(void *arg) {
             if (rc != RC_OK) fail_for_good(w, rc);
         }
         pthread_mutex_lock(&w->mutex);
+        w->writing = false;
     }
     pthread_mutex_unlock(&w->mutex);
     return NULL;
 }
 
-struct log_writer *log_writer_start(struct raft_log *log, void (*wake)(void *arg), void *arg) {
+struct log_writer *log_writer_start(struct raft_log *log, uint64_t here_us_max, void (*wake)(void *arg),
+                                    void *arg) {
     struct log_writer *w = mem_calloc(1, sizeof *w);
     w->log = log;
+    w->here_us_max = here_us_max;
+    w->sync_us = here_us_max; /* too slow until one has shown to be faster */
     w->wake = wake;
     w->wake_arg = arg;
     CHECK(pthread_mutex_init(&w->mutex, NULL) == 0);
@@ -201,10 +242,43 @@ void log_writer_submit(struct log_writer *w, struct log_job *job) {
     pthread_mutex_lock(&w->mutex);
     CHECK(!w->stopping);
     list_add(&w->queue, job);
-    bool signal = w->waiting; /* a writer that is at work looks at the queue by itself */
-    w->waiting = false;
+    pthread_mutex_unlock(&w->mutex);
+}
+
+/* Cuts and resets delete files now and then, which takes as long as it takes. */
+static bool is_quick(const struct job_list *queue) {
+    size_t bytes = 0;
+    for (const struct log_job *job = queue->head; job != NULL; job = job->next) {
+        if (job->reset.index != 0 || job->cut.index != 0) return false;
+        for (size_t i = 0; i < job->entry_count; i++) bytes += job->entries[i].payload.len;
+        if (bytes > HERE_BYTES_MAX) return false;
+    }
+    return true;
+}
+
+/* With the mutex held, which it gives up. A thread that is at work looks at the queue by itself. */
+static void unlock_and_begin(struct log_writer *w) {
+    bool signal = w->waiting && w->queue.head != NULL;
+    if (signal) w->waiting = false;
     pthread_mutex_unlock(&w->mutex);
     if (signal) pthread_cond_signal(&w->queued);
+}
+
+void log_writer_begin(struct log_writer *w) {
+    pthread_mutex_lock(&w->mutex);
+    unlock_and_begin(w);
+}
+
+bool log_writer_write_here(struct log_writer *w) {
+    pthread_mutex_lock(&w->mutex);
+    bool here = w->queue.head != NULL && !w->writing && w->sync_us < w->here_us_max && is_quick(&w->queue);
+    if (here) {
+        struct log_mark cut = write_next_group(w);
+        CHECK(cut.index == 0);
+        w->writing = false;
+    }
+    unlock_and_begin(w);
+    return here;
 }
 
 struct log_job *log_writer_take_done(struct log_writer *w) {

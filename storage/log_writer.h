@@ -2,8 +2,13 @@
  * gathers and goes into the next batch as one synced write. No timers. A job is owned by the writer from
  * submit until it is handed back, in order, through `done`.
  *
- *   loop thread: log_writer_submit ---> queue ---> writer thread: raft_log_write (sync) ---> done list
+ *   loop thread: log_writer_submit ---> queue
+ *   loop thread: log_writer_begin  ---> writer thread: raft_log_write (sync) ---> done list
  *   loop thread: log_writer_take_done <-- `wake` is called on the writer thread after each batch
+ *
+ * or, where the disk is fast and nothing else is to be done meanwhile, without the two changes of thread:
+ *
+ *   loop thread: log_writer_write_here: raft_log_write (sync) ---> done list
  *
  * After the first failure nothing further is written: every later job comes back with the same rc, so that
  * the node can stop without ever having acknowledged something behind a hole. */
@@ -27,14 +32,22 @@ struct log_job {
 
 struct log_writer;
 
-/* `wake(arg)` is called on the writer thread. */
-struct log_writer *log_writer_start(struct raft_log *log, void (*wake)(void *arg), void *arg);
+/* `wake(arg)` is called on the writer thread. log_writer_write_here may be used while syncs take less than
+ * `here_us_max`; 0: never. */
+struct log_writer *log_writer_start(struct raft_log *log, uint64_t here_us_max, void (*wake)(void *arg),
+                                    void *arg);
 /* Writes what is queued, joins the thread and frees the writer. Answers the finished jobs nobody has taken
  * yet, the ones just written among them; `wake` is not called for these after log_writer_stop returned. */
 struct log_job *log_writer_stop(struct log_writer *w);
 
-/* Never blocks on the disk. The queue has no bound of its own: the submitter bounds what it has in flight. */
+/* Queues only. The queue has no bound of its own: the submitter bounds what it has in flight. */
 void log_writer_submit(struct log_writer *w, struct log_job *job);
+/* The thread begins with what is queued, unless it is at work already. Never blocks on the disk. */
+void log_writer_begin(struct log_writer *w);
+/* Writes what is queued on the calling thread: true, and log_writer_take_done has it, failed or not; `wake` is not
+ * called. Blocks for one sync. Only when the writer thread is idle, what is queued is small and neither cuts nor
+ * resets, and no recent sync was slow (the very first is the thread's); otherwise the same as log_writer_begin: false. */
+bool log_writer_write_here(struct log_writer *w);
 /* Finished jobs in submission order, linked by `next`; NULL when there are none. */
 struct log_job *log_writer_take_done(struct log_writer *w);
 /* The text of the failure that stopped writing; NULL while all is well. Stable once set, until

@@ -232,39 +232,60 @@ static void hand_over(struct node *n) {
     node_hand_over(n);
 }
 
+/* One client waits for one write, and nobody else has asked for anything since the write before: with nothing to do
+ * meanwhile, the loop may as well wait for the disk itself. */
+static bool has_lone_writer(const struct node *n) {
+    if (n->role != RAFT_LEADER || n->tail.last_index - n->applied_index != 1) return false;
+    if (n->commands_between > 1 || !list_empty(&n->read_rounds) || n->stopping) return false;
+    const struct proposal *p = tail_at(&n->tail, n->tail.last_index);
+    return p != NULL && p->write_count == 1 && p->local_count == 0;
+}
+
+/* The log thread is told before the peers: sending to them wakes up to two processes, and on a machine with few
+ * processors these may run first. */
 static void propose_and_send(struct node *n) {
     node_start_reads(n);
     node_propose_filled(n);
+    if (!has_lone_writer(n)) node_write_log(n, false);
     peer_net_flush(n->peers);
 }
 
-/* The end of a turn: what arrived goes into the log and to the peers first, so that they work while replies are
- * written. */
+/* What is committed is applied and answered; what arrived goes into the log and to the peers first, so that they work
+ * while replies are written. */
+static void attend(struct node *n) {
+    node_apply(n);
+    if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);
+    if (n->failed) return;
+    node_give_back(n);
+    node_turn_blocked(n);
+    node_finish_reads(n);
+    net_resume(&n->net);
+    propose_and_send(n);
+    net_flush(&n->net);
+    propose_and_send(n); /* a flush may have let connections read on */
+}
+
+/* The end of a turn. What a follower was sent is stored first: its leader waits for it. */
 void node_turn(struct node *n) {
     n->lease_now_known = false;
     if (!change_lives(n)) return;
+    if (n->open && n->role != RAFT_LEADER && node_write_log(n, true)) peer_net_flush(n->peers);
     if (n->open && n->wake_seen) {
         n->wake_seen = false;
         node_take_stored(n);
     }
     if (n->open) node_turn_snapshots(n);
     if (n->open && n->ks != NULL) {
-        node_apply(n);
-        if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);
+        attend(n);
+        if (!n->failed && has_lone_writer(n) && node_write_log(n, true)) attend(n);
         if (n->failed) return;
-        node_give_back(n);
-        node_turn_blocked(n);
-        node_finish_reads(n);
-        net_resume(&n->net);
-        propose_and_send(n);
-        net_flush(&n->net);
-        propose_and_send(n); /* a flush may have let connections read on */
         care_for_storage(n);
         bool replays = n->applied_index < n->apply_index && n->applied_index + 1 < n->tail.first_index;
         loop_keep_awake(n, ks_has_work(n->ks) || n->warming || replays);
     } else {
         net_flush(&n->net);
     }
+    if (n->open) node_write_log(n, false);
     peer_net_flush(n->peers);
     n->now_known = false;
     n->timed = NULL;
@@ -370,6 +391,9 @@ void node_tick(struct node *n) {
         n->slow_tick_ms = mono_ms(n);
         tick_slowly(n);
     }
+    /* The loop may sleep until the next tick before its turn ends. */
+    if (n->open) node_write_log(n, false);
+    peer_net_flush(n->peers);
     int interval = (int)n->server.config.raft_heartbeat_interval / 3;
     loop_set_tick(n, n->members.count == 1 ? TICK_MS : interval > 0 ? interval : 1);
     n->now_known = false; /* timers come before the loop sleeps: what wakes it is later than this */

@@ -32,6 +32,7 @@ enum {
     EVICT_STEPS_PER_TURN = 1024,
     APPEND_BYTES_MAX = 1 << 20,    /* entries of one message to a peer */
     INFLIGHT_BYTES_MAX = 16 << 20, /* to one peer, unanswered */
+    SYNC_HERE_US_MAX = 1000,       /* the loop itself waits for a disk that is faster (node_write_log) */
     DISK_RESERVE_BYTES = 32 << 20, /* with less than this and what the log needs free, writes are refused
                                     * before the disk refuses */
     DISK_LOOK_BYTES = 1 << 20,     /* the free space is looked at after so many bytes of writes */
@@ -185,6 +186,9 @@ struct node {
     bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
     uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
+    uint64_t commands_proposed,
+        commands_between; /* stats.commands_processed when the last entry was proposed; how
+                                                   * many since the one before it */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
@@ -213,6 +217,9 @@ void node_take_message(struct node *n, const struct raft_message *m, const struc
 /* RAFT_EVENT_PROPOSE of `p`, which is then the tail's; false when it was refused and is still the caller's. */
 bool node_submit(struct node *n, struct proposal *p);
 void node_take_stored(struct node *n); /* what the log writer has finished */
+/* What was given to the log writer is written from here on: by its thread, or, `here`, before this returns, if that is
+ * quick: true, and the core has been told. */
+bool node_write_log(struct node *n, bool here);
 struct store_job *store_job_new(struct node *n);
 void store_job_done(struct node *n, struct store_job *s);
 void node_trim_tail(struct node *n);

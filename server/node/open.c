@@ -213,7 +213,7 @@ bool node_open_group(struct node *n) {
         return false;
     }
     n->server.ks = n->ks;
-    n->writer = log_writer_start(n->log, node_wake, n);
+    n->writer = log_writer_start(n->log, SYNC_HERE_US_MAX, node_wake, n);
     n->sweeper = sweeper_start(n->group_dir);
     n->filling = proposal_new(n);
     n->writeback_at_ms = (int64_t)(mono_us() / 1000);

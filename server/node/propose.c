@@ -333,7 +333,10 @@ void node_propose_filled(struct node *n) {
         &p->payload,
         &(struct entry_header){.clock_ms = p->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
     /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
-    if (node_submit(n, p)) n->filling = proposal_new(n);
+    if (!node_submit(n, p)) return;
+    n->filling = proposal_new(n);
+    n->commands_between = n->server.stats.commands_processed - n->commands_proposed;
+    n->commands_proposed = n->server.stats.commands_processed;
 }
 
 /* --- limits of encodings --- */

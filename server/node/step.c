@@ -180,7 +180,7 @@ bool node_submit(struct node *n, struct proposal *p) {
     return up.refused == RAFT_TAKEN;
 }
 
-/* --- what the log writer has finished --- */
+/* --- what the log writer does --- */
 
 void node_take_stored(struct node *n) {
     for (struct log_job *job = log_writer_take_done(n->writer), *next; job != NULL; job = next) {
@@ -198,6 +198,16 @@ void node_take_stored(struct node *n) {
         struct raft_event event = {.type = RAFT_EVENT_STORED, .store_id = store_id};
         node_step(n, &event);
     }
+}
+
+bool node_write_log(struct node *n, bool here) {
+    if (!here)
+        log_writer_begin(n->writer);
+    else if (log_writer_write_here(n->writer)) {
+        node_take_stored(n);
+        return true;
+    }
+    return false;
 }
 
 /* Applied entries make room; a node alone keeps none. */

@@ -11,6 +11,7 @@
 
 static _Atomic int fault_write_errno, fault_sync_errno; /* 0: works */
 static _Atomic long fault_after;                        /* calls that still work */
+static _Atomic unsigned fault_sync_us;                  /* each sync takes so much longer */
 
 static bool fault_due(const _Atomic int *which) {
     int err = atomic_load(which);
@@ -23,6 +24,7 @@ __attribute__((unused)) static void faults_off(void) {
     atomic_store(&fault_write_errno, 0);
     atomic_store(&fault_sync_errno, 0);
     atomic_store(&fault_after, 0);
+    atomic_store(&fault_sync_us, 0);
 }
 
 ssize_t write(int fd, const void *data, size_t len) {
@@ -37,6 +39,8 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at) {
 }
 
 int fdatasync(int fd) {
+    unsigned us = atomic_load(&fault_sync_us);
+    if (us > 0) usleep(us);
     if (fault_due(&fault_sync_errno)) return -1;
     return (int)syscall(SYS_fdatasync, fd);
 }

@@ -415,7 +415,7 @@ TEST(a_reset_job_has_its_place_in_the_queue) {
     struct raft_log *log = must_open(&s);
     sem_t woken;
     sem_init(&woken, 0, 0);
-    struct log_writer *w = log_writer_start(log, post, &woken);
+    struct log_writer *w = log_writer_start(log, 0, post, &woken);
     enum { ROUNDS = 60, PER_ROUND = 5 };
     static struct log_job jobs[ROUNDS * PER_ROUND];
     static struct log_entry entries[ROUNDS * PER_ROUND];
@@ -437,6 +437,7 @@ TEST(a_reset_job_has_its_place_in_the_queue) {
                                        .entries = &entries[n],
                                        .entry_count = 1};
             log_writer_submit(w, &jobs[n]);
+            log_writer_begin(w);
         }
         last = round % 2 ? last + 10 : last - 2;
         jobs[n] = (struct log_job){.reset = {last, term}};
