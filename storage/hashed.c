@@ -25,10 +25,18 @@ bool hashed_loaded(struct keyspace *ks, struct collection *c) {
     return true;
 }
 
+/* A leaf of a big tree is rarely in a cache: all of it is asked for at once, not one line after the other. */
+static inline void prefetch(struct slice pack) {
+    enum { LINE = 64 };
+    size_t len = pack.len < HASHED_LEAF_BYTES ? pack.len : HASHED_LEAF_BYTES;
+    for (size_t i = LINE; i < len; i += LINE) __builtin_prefetch(pack.data + i);
+}
+
 struct tree_pos hashed_find(const struct tree *t, uint64_t hash, const struct pack_value *v) {
     struct tree_pos p = {.leaf = tree_leaf_of(t, hash)};
     if (p.leaf == NULL) return p;
     struct slice pack = leaf_pack(p.leaf);
+    prefetch(pack);
     p.at = pack_find(pack, pack_first(pack), v, t->kind->arity);
     if (p.at == 0) p.leaf = NULL;
     return p;

@@ -310,14 +310,31 @@ bool pack_is(struct slice p, size_t at, const struct pack_value *v) {
     return v->is_int ? is_integer(e, v->integer) : is_text(e, v->text);
 }
 
+static inline const uint8_t *skip_entries(const uint8_t *e, unsigned count) {
+    for (; count > 0 && !is_end(e); count--) e += whole_size(e);
+    return e;
+}
+
+/* The search of nearly all lookups: the first byte tells kind and length, and names made by a program differ at their
+ * ends if anywhere, so few entries need a comparison. */
+static size_t find_short_text(struct slice p, const uint8_t *e, struct slice text, unsigned stride) {
+    uint8_t code = (uint8_t)(CODE_TEXT_6 | text.len), last = (uint8_t)text.data[text.len - 1];
+    for (; !is_end(e); e = skip_entries(e, stride))
+        if (*e == code && e[text.len] == last && memcmp(e + 1, text.data, text.len) == 0)
+            return (size_t)(e - (const uint8_t *)p.data);
+    return 0;
+}
+
 size_t pack_find(struct slice p, size_t from, const struct pack_value *v, unsigned stride) {
     CHECK(stride > 0);
     if (from == 0) return 0;
     const uint8_t *e = bytes_at(p, from);
+    if (!v->is_int && v->text.len > 0 && v->text.len <= TEXT_6_MAX)
+        return find_short_text(p, e, v->text, stride);
     while (!is_end(e)) {
         if (v->is_int ? is_integer(e, v->integer) : is_text(e, v->text))
             return (size_t)(e - (const uint8_t *)p.data);
-        for (unsigned i = 0; i < stride && !is_end(e); i++) e += whole_size(e);
+        e = skip_entries(e, stride);
     }
     return 0;
 }
