@@ -44,7 +44,7 @@ static void after_wait(struct node *n, const struct op *op, const struct cmd_ctx
     if (ctx->session == NULL)
         return; /* nobody waits any more: what it took is lost, as what a dead socket takes */
     if (node_is_serve(ctx->cmd))
-        node_serve_ran(n, c, ctx->wait);
+        node_serve_ran(n, c, ctx);
     else if (ctx->wait->waits)
         node_block(n, c, ctx->cmd, ctx->db, ctx->argc, ctx->argv, op->silent, ctx->wait);
     else if (c->blocked)

@@ -271,7 +271,10 @@ void blocked_end(struct node *n, struct blocked *b, enum block_end how) {
                             "-> replica?)");
         break;
     }
-    if (reply.error_count > 0) stats_error(&n->server.stats, reply.error_code);
+    if (reply.error_count > 0) {
+        stats_error(&n->server.stats, reply.error_code);
+        n->server.stats.commands[b->cmd->id].failed++;
+    }
     forget(n, b);
     conn_touch(c);
     node_unblocked(n, c);

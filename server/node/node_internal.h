@@ -379,8 +379,8 @@ void node_serve_written(struct node *n, const struct command *cmd, int db, int a
                         const struct slice *argv);
 void node_serve_behind(struct node *n, const struct command *cmd, int db, int argc, const struct slice *argv,
                        unsigned chain);
-/* _SERVE was applied: `w` says whether there was nothing. */
-void node_serve_ran(struct node *n, struct conn *c, const struct cmd_wait *w);
+/* _SERVE was applied: ctx->wait says whether there was nothing. */
+void node_serve_ran(struct node *n, struct conn *c, const struct cmd_ctx *ctx);
 void node_serve_given_up(struct conn *c); /* it was in no log */
 void node_serve_readers(struct node *n);  /* after each command that is applied */
 void node_serve_ready(struct node *n);

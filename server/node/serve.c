@@ -88,15 +88,17 @@ void node_serve_written(struct node *n, const struct command *cmd, int db, int a
 
 /* --- what became of it --- */
 
-void node_serve_ran(struct node *n, struct conn *c, const struct cmd_wait *w) {
+void node_serve_ran(struct node *n, struct conn *c, const struct cmd_ctx *ctx) {
     struct blocked *b = c->blocked_in;
     CHECK(b != NULL);
     CHECK(b->in_flight);
     b->in_flight = false;
-    if (!w->waits)
+    if (!ctx->wait->waits) {
+        n->server.stats.commands[b->cmd->id].failed += ctx->reply->error_count > 0;
         blocked_served(n, b, true);
-    else if (b->end != END_NONE)
+    } else if (b->end != END_NONE) {
         blocked_end(n, b, b->end);
+    }
 }
 
 void node_serve_given_up(struct conn *c) {
@@ -128,7 +130,9 @@ static void serve_reader(struct node *n, struct blocked *b, struct slice key) {
                           .is_served = true,
                           .served_key = key};
     node_run_command(n, &ctx);
-    if (!wait.waits) blocked_served(n, b, false);
+    if (wait.waits) return;
+    n->server.stats.commands[b->cmd->id].failed += reply.error_count > 0;
+    blocked_served(n, b, false);
 }
 
 /* Serving one of them changes nothing for the others. */
