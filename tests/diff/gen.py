@@ -8,6 +8,7 @@ commands whose replies need more than one round (stories.py), and what counts as
 
 import gen_bits
 import gen_hash_set
+import gen_list
 from crc64 import crc64
 
 I64_MAX, I64_MIN = 2**63 - 1, -(2**63)
@@ -67,7 +68,7 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen):
+class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -83,7 +84,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen):
                                                          for t in table}))))
             helpers = [
                 t for t in table
-                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd")
+                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd", "rpush")
             ]
             total = sum(w for w, _, _ in helpers)
             table = [(7 * total / 3 / len(chosen), n, f) for _, n, f in chosen] + helpers
@@ -109,7 +110,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen):
         if x < 0.92:
             return self.pick(KEYS)
         if x < 0.95:
-            return self.pick(gen_hash_set.HASHES + gen_hash_set.SETS)
+            return self.pick(gen_hash_set.HASHES + gen_hash_set.SETS + gen_list.LISTS)
         if x < 0.98:
             return self.pick(NUMBER_KEYS + LCS_KEYS)
         return b"fresh:%d" % self.r.randrange(40)
@@ -742,7 +743,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen):
             (3, "misc", self.misc),
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
-        ] + self.hash_set_table() + self.bits_table()
+        ] + self.hash_set_table() + self.bits_table() + self.list_table()
 
     def next(self):
         r = self.r
@@ -787,7 +788,7 @@ UNTOUCHED = {
     b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
     b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop",
     b"pfcount"  # with one key less it might count one alone that others read
-}
+} | gen_list.WAITING
 
 KEYED = {
     b"set", b"get", b"getex", b"getdel", b"getset", b"mget", b"mset", b"msetnx", b"setex", b"psetex",
@@ -801,7 +802,7 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
-    for part in (gen_hash_set, gen_bits):
+    for part in (gen_hash_set, gen_bits, gen_list):
         if name in part.KEYED and len(a) > 1:
             return part.keys_of(a)
     if name not in KEYED or len(a) < 2:
