@@ -51,7 +51,7 @@ struct raft_entry {
 /* On the wire: numbers are never reused. */
 enum raft_message_kind {
     RAFT_APPEND = 1,       /* prev_index, prev_term, commit_index, entries */
-    RAFT_APPEND_REPLY = 2, /* match_index; or rejected with hint_index, hint_term */
+    RAFT_APPEND_REPLY = 2, /* match_index, hint_index, hint_term; may be rejected */
     RAFT_HEARTBEAT = 3,    /* commit_index */
     RAFT_HEARTBEAT_REPLY = 4,
     RAFT_VOTE = 5,       /* pre_vote, is_transfer, last_index, last_term */
@@ -76,7 +76,8 @@ struct raft_message {
     /* RAFT_APPEND_REPLY: everything up to here is equal to the leader's log, and durable. */
     uint64_t match_index;
     /* A rejected one (prev_index repeats the append's): the highest index at which the follower's log might agree, with
-     * the term it has there. */
+     * the term it has there. One that is not: the last entry the follower has of the leader's log, perhaps not
+     * durable yet: appends go on behind it. */
     uint64_t hint_index, hint_term;
     bool rejected;
 

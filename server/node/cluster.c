@@ -26,10 +26,6 @@ enum {
     REFUSALS_MAX = 8,     /* without hearing a leader: the others know better who is a member */
 };
 
-static uint64_t now_ms(void) {
-    return mono_us() / 1000;
-}
-
 static void say_once(struct node *n, const char *text) {
     if (strcmp(n->cluster->told, text) == 0) return;
     snprintf(n->cluster->told, sizeof n->cluster->told, "%s", text);
@@ -612,8 +608,8 @@ void node_tend_cluster(struct node *n) {
         node_end_parting(n);
         node_look_at_waiters(n);
     }
-    if (now_ms() - n->cluster->asked_at_ms < ASK_AGAIN_MS) return;
-    n->cluster->asked_at_ms = now_ms();
+    if (mono_now_ms() - n->cluster->asked_at_ms < ASK_AGAIN_MS) return;
+    n->cluster->asked_at_ms = mono_now_ms();
     if (n->identity.stage == IDENTITY_BLANK && wants_to_form(n)) {
         try_to_form(n);
         if (n->identity.stage == IDENTITY_BLANK) ask_who(n);

@@ -149,7 +149,7 @@ void node_leadership_moved(struct node *n, bool was_readable) {
     } else {
         s->leadership = LEADERSHIP_NOBODY;
     }
-    if (was_readable && !n->readable) n->deposed_at_ms = mono_us() / 1000;
+    if (was_readable && !n->readable) n->deposed_at_ms = mono_now_ms();
     if (n->role == RAFT_LEADER && n->readable && !was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
         node_begin_limits(n);
@@ -279,7 +279,7 @@ static void down_cb(void *arg, uint32_t code, const char *why) {
     struct forward *f = arg;
     (void)code;
     (void)why;
-    f->retry_at_ms = mono_us() / 1000 + RETRY_MS;
+    f->retry_at_ms = mono_now_ms() + RETRY_MS;
     broken(f);
 }
 
@@ -344,7 +344,7 @@ static bool is_ready(struct node *n, struct forward *f) {
         f->upstream = NULL;
         f->retry_at_ms = 0;
     }
-    if (f->upstream == NULL && mono_us() / 1000 >= f->retry_at_ms) open_upstream(f);
+    if (f->upstream == NULL && mono_now_ms() >= f->retry_at_ms) open_upstream(f);
     return f->upstream != NULL && upstream_is_up(f->upstream) &&
            upstream_unsent(f->upstream) < UPSTREAM_QUEUE && f->literals.len < LITERALS_MAX;
 }
@@ -379,7 +379,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
 /* A leader that hangs keeps its connections open: once another has led for a while, what the old one still owes is given up. */
 void node_tend_forwards(struct node *n) {
     uint64_t patience_ms = (uint64_t)n->server.config.raft_election_timeout;
-    if (n->leader_id == 0 || mono_us() / 1000 - n->leader_moved_ms < patience_ms) return;
+    if (n->leader_id == 0 || mono_now_ms() - n->leader_moved_ms < patience_ms) return;
     struct list *next;
     for (struct list *it = n->forwards.next; it != &n->forwards; it = next) {
         next = it->next;

@@ -360,7 +360,7 @@ static void tick_slowly(struct node *n) {
 /* Replies for entries that nobody can commit now would never come. */
 static void give_up_entries(struct node *n) {
     if (n->readable || n->deposed_at_ms == 0) return;
-    if (mono_us() / 1000 - n->deposed_at_ms < (uint64_t)n->server.config.forward_wait_ms) return;
+    if (mono_now_ms() - n->deposed_at_ms < (uint64_t)n->server.config.forward_wait_ms) return;
     n->deposed_at_ms = 0;
     for (uint64_t i = n->applied_index + 1; i <= n->tail.last_index; i++) {
         struct proposal *p = tail_at(&n->tail, i);

@@ -265,6 +265,9 @@ void tail_restart(struct tail *t, uint64_t last_index); /* an empty one goes on 
 
 /* clock.c: the machine's clocks. */
 uint64_t mono_us(void);
+static inline uint64_t mono_now_ms(void) {
+    return mono_us() / 1000;
+}
 uint64_t boot_us(void); /* goes on while the machine sleeps */
 int64_t wall_us(void);
 

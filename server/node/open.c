@@ -216,7 +216,7 @@ bool node_open_group(struct node *n) {
     n->writer = log_writer_start(n->log, SYNC_HERE_US_MAX, node_wake, n);
     n->sweeper = sweeper_start(n->group_dir);
     n->filling = proposal_new(n);
-    n->writeback_at_ms = (int64_t)(mono_us() / 1000);
+    n->writeback_at_ms = (int64_t)mono_now_ms();
     n->role = RAFT_FOLLOWER;
     n->removed = n->readable = false;
     n->leader_id = n->last_leader_id = 0;

@@ -100,7 +100,7 @@ static void keep_links(struct node *n) {
 
 void node_end_parting(struct node *n) {
     enum { PARTING_MS = 3000 };
-    if (n->parting_count == 0 || mono_us() / 1000 - n->parting_since_ms < PARTING_MS) return;
+    if (n->parting_count == 0 || mono_now_ms() - n->parting_since_ms < PARTING_MS) return;
     n->parting_count = 0;
     keep_links(n);
 }
@@ -111,7 +111,7 @@ void node_members_changed(struct node *n, const struct raft_members *before) {
         const struct raft_member *m = &before->items[i];
         if (m->id == n->node_id || members_find(&n->members, m->id) != NULL) continue;
         remember(n->parting, &n->parting_count, m->id, m->address);
-        n->parting_since_ms = mono_us() / 1000;
+        n->parting_since_ms = mono_now_ms();
     }
     const struct raft_member *self = members_find(&n->members, n->node_id);
     if (self != NULL && strcmp(self->address, n->address) != 0) {

@@ -217,7 +217,7 @@ static void time_from_here(struct node *n, const struct conn *c) {
 
 /* Nobody to give it to: a client waits rather than being told, for a while. */
 static enum conn_verdict wait_for_leader(struct node *n, struct conn *c, struct reply *reply) {
-    uint64_t now_ms = mono_us() / 1000;
+    uint64_t now_ms = mono_now_ms();
     if (c->waits_since_ms == 0) c->waits_since_ms = now_ms;
     if (!n->stopping && now_ms - c->waits_since_ms < (uint64_t)n->server.config.forward_wait_ms)
         return CONN_HOLD;

@@ -7,10 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint64_t now_ms(void) {
-    return mono_us() / 1000;
-}
-
 struct waiter {
     struct list link;
     struct conn *conn;
@@ -47,7 +43,7 @@ static void wait_for(struct node *n, struct session *s, const struct host_reques
     w->conn = conn_of_session(s);
     w->kind = request->kind;
     w->members_index = n->members_index;
-    w->until_ms = now_ms() + WAIT_MS;
+    w->until_ms = mono_now_ms() + WAIT_MS;
     w->id = id;
     w->conn->blocked = true;
     w->conn->waiter = w;
@@ -96,7 +92,7 @@ void node_look_at_waiters(struct node *n) {
         case HOST_INIT:
         case HOST_JOIN: break;
         }
-        if (now_ms() > w->until_ms)
+        if (mono_now_ms() > w->until_ms)
             waiter_answer(w, "it has not happened within half a minute, but still may");
     }
 }

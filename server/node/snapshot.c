@@ -52,10 +52,6 @@ struct snapshot_taking {
     struct keyspace *old_ks;
 };
 
-static uint64_t now_ms(void) {
-    return mono_us() / 1000;
-}
-
 /* What a stream's callbacks are given: the stream may outlive whom it served, and is then nobody's. */
 struct stream_end {
     struct snapshot_sending *sending;
@@ -85,7 +81,7 @@ void node_snapshot_wanted(struct node *n, uint64_t peer) {
                                    .node = n,
                                    .peer = peer,
                                    .phase = WAITING,
-                                   .since_ms = now_ms(),
+                                   .since_ms = mono_now_ms(),
                                    .pinned_index = n->cut_index};
     n->sendings = s;
 }
@@ -126,7 +122,7 @@ static void rest(struct snapshot_sending *s, const char *why) {
     enum { ATTEMPTS_MAX = 8 };
     node_log("The snapshot for node %016llx: %s", (unsigned long long)s->peer, why);
     s->phase = RESTING;
-    s->since_ms = now_ms();
+    s->since_ms = mono_now_ms();
     s->rest_ms = (uint64_t)REST_MS_MIN << s->attempts;
     s->begun = false;
     close_sending_stream(s, why);
@@ -154,7 +150,7 @@ static void send_chunks(struct snapshot_sending *s) {
             peer_write_snapshot_end(peer_stream_out(s->stream), &header);
             peer_stream_flush(s->stream);
             s->phase = AWAITING;
-            s->since_ms = now_ms();
+            s->since_ms = mono_now_ms();
             return;
         }
         if (rc != RC_OK) {
@@ -273,7 +269,7 @@ static void offer(struct snapshot_sending *s) {
                                           .closed = sender_closed_cb};
     s->stream = peer_stream_open(n->peers, peer->id, peer->address, &handler);
     s->phase = SENDING;
-    s->since_ms = now_ms();
+    s->since_ms = mono_now_ms();
     node_log("Sending node %016llx a snapshot of entry %llu, %llu MB", (unsigned long long)s->peer,
              (unsigned long long)s->pinned_index,
              (unsigned long long)(snapshot_source_about(s->source)->total_bytes >> 20));
@@ -294,7 +290,7 @@ static void begin_sending(struct snapshot_sending *s) {
 }
 
 static void tend_sending(struct snapshot_sending *s) {
-    uint64_t waited_ms = now_ms() - s->since_ms;
+    uint64_t waited_ms = mono_now_ms() - s->since_ms;
     if (s->node->role != RAFT_LEADER) { /* the next leader sends its own */
         struct kv_error error;
         if (s->phase != MAKING || ks_snapshot_poll(s->node->ks, &error) != RC_BUSY) sending_free(s);
@@ -309,7 +305,7 @@ static void tend_sending(struct snapshot_sending *s) {
             s->allowance += rate * (int64_t)waited_ms / 1000;
             if (s->allowance > rate / 4 + SNAPSHOT_CHUNK_BYTES)
                 s->allowance = rate / 4 + SNAPSHOT_CHUNK_BYTES;
-            s->since_ms = now_ms();
+            s->since_ms = mono_now_ms();
         }
         if (s->begun) send_chunks(s);
         break;

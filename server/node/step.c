@@ -119,7 +119,7 @@ static void learn(struct node *n, const struct raft_update *up) {
     bool moved = n->role != up->role || n->leader_id != up->leader_id || n->readable != up->readable ||
                  n->term != up->term;
     bool was_readable = n->readable;
-    if (n->leader_id != up->leader_id) n->leader_moved_ms = mono_us() / 1000;
+    if (n->leader_id != up->leader_id) n->leader_moved_ms = mono_now_ms();
     n->role = up->role;
     n->term = up->term;
     n->leader_id = up->leader_id;
