@@ -77,13 +77,19 @@ const char *link_host(const struct link *l, char host[RAFT_ADDRESS_CAP]) {
     return host;
 }
 
+/* Who belongs to no cluster yet refuses those who do until one of them tells it: no news to anybody. */
+static bool is_to_be_expected(const struct peer_net *pn, uint32_t code) {
+    static const struct peer_origin none;
+    return code == PEER_WRONG_CLUSTER && memcmp(pn->origin.cluster, none.cluster, sizeof none.cluster) == 0;
+}
+
 /* A stranger has nobody else to tell. */
 static void note_reason(struct link *l, uint32_t code, const char *format, va_list args) {
     if (l->why[0] != '\0') return;
     l->code = code;
     vsnprintf(l->why, sizeof l->why, format, args);
     char host[RAFT_ADDRESS_CAP];
-    if (l->ops != NULL || code == 0) return;
+    if (l->ops != NULL || code == 0 || is_to_be_expected(l->pn, code)) return;
     peer_net_complain(l->pn, link_host(l, host), code, "Refused a link from %s: %s", l->address, l->why);
 }
 

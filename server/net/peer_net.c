@@ -15,6 +15,8 @@ enum {
     STEADY_MS = 1000, /* a link that lasted so long was a good one: the next is tried soon */
     KEEP_OUT_MAX = 1 << 20,
     KEEP_LANE_MAX = 1 << 20,
+    WRONG_CLUSTER_QUIET =
+        3, /* refusals: a node that is being formed has not heard of its cluster when others have */
     BULK_MIN = 256 << 10, /* a longer append goes in parts, and those behind it */
     LISTENER_MAGIC = 0x4c495354,
 };
@@ -42,7 +44,8 @@ struct peer {
     uint64_t up_ms;
     bool up; /* and link_up was said */
     uint32_t refused_code;
-    size_t mark; /* of link_out's bytes, where the frame being written begins */
+    unsigned wrong_cluster_count; /* refusals in a row */
+    size_t mark;                  /* of link_out's bytes, where the frame being written begins */
     uint64_t frames_out, bytes_out, frames_in, bytes_in, dropped, connects;
 };
 
@@ -150,15 +153,19 @@ static void close_links(struct list *links, const char *why) {
     LIST_FOR_EACH_SAFE(it, links) link_close(container_of(it, struct link, link), 0, "%s", why);
 }
 
-void peer_net_close_all(struct peer_net *pn) {
-    if (pn->closing) return;
-    pn->closing = true;
-    uv_close((uv_handle_t *)&pn->watch, watch_closed_cb);
+static void close_listeners(struct peer_net *pn) {
     while (!list_empty(&pn->listeners)) {
         struct peer_listener *l = container_of(pn->listeners.next, struct peer_listener, link);
         list_unlink(&l->link);
         uv_close((uv_handle_t *)&l->tcp, listener_closed_cb);
     }
+}
+
+void peer_net_close_all(struct peer_net *pn) {
+    if (pn->closing) return;
+    pn->closing = true;
+    uv_close((uv_handle_t *)&pn->watch, watch_closed_cb);
+    close_listeners(pn);
     for (size_t i = 0; i < pn->peer_count; i++) {
         struct peer *p = pn->peers[i];
         if (p->out != NULL) p->out->owner = NULL;
@@ -256,7 +263,8 @@ enum rc peer_net_listen(struct peer_net *pn, const char *bind, int port, int bac
         if (rc == 0 || (optional && (rc == UV_EADDRNOTAVAIL || rc == UV_EAFNOSUPPORT))) continue;
         snprintf(error, cap, "Failed listening on peer port %d (%.64s): %s", port, word + optional,
                  uv_strerror(rc));
-        return RC_IO;
+        close_listeners(pn);
+        return rc == UV_EADDRINUSE ? RC_BUSY : RC_IO;
     }
     return RC_OK;
 }
@@ -310,6 +318,7 @@ static void raft_out_up(struct link *l) {
     p->up = true;
     p->up_ms = uv_now(p->pn->loop);
     p->refused_code = 0;
+    p->wrong_cluster_count = 0;
     p->pn->handler.link_up(p->pn->handler.arg, p->id);
 }
 
@@ -331,8 +340,10 @@ static void raft_out_closed(struct link *l) {
     const char *what = l->was_refused_by_peer ? "refuses our link"
                        : was_up               ? "is no longer linked"
                                               : "is not linked";
-    peer_net_complain(pn, l->address, l->code ? l->code : COMPLAINT_UNREACHABLE, "Node %016llx at %s %s: %s",
-                      (unsigned long long)id, l->address, what, l->why);
+    bool is_early = l->code == PEER_WRONG_CLUSTER && ++p->wrong_cluster_count <= WRONG_CLUSTER_QUIET;
+    if (!is_early)
+        peer_net_complain(pn, l->address, l->code ? l->code : COMPLAINT_UNREACHABLE,
+                          "Node %016llx at %s %s: %s", (unsigned long long)id, l->address, what, l->why);
     if (was_up) pn->handler.link_down(pn->handler.arg, id);
     if (l->code != 0) pn->handler.refused(pn->handler.arg, id, l->code, l->why);
 }

@@ -20,7 +20,8 @@
  * Bounds: strangers by PEER_STRANGERS_MAX (more are closed at once), accepted links by PEER_ACCEPTED_MAX, a frame by
  * frame_bytes_max (the link closes), a RAFT link's unsent bytes by out_bytes_max (peer_net_out says NULL), a snapshot's
  * by PEER_STREAM_QUEUE (not `writable`), control requests by their time-out.
- * What is refused or cannot be reached is logged once a minute for each (address, reason). */
+ * What is refused or cannot be reached is logged once a minute for each (address, reason); a node of another cluster not
+ * at the first refusals, which is how it looks while a cluster is being formed. */
 #ifndef NET_PEER_NET_H
 #define NET_PEER_NET_H
 
@@ -86,7 +87,7 @@ struct peer_net_handler {
 struct peer_net *peer_net_new(uv_loop_t *loop, const struct peer_net_options *options,
                               const struct peer_net_handler *handler);
 /* Binds `port` (0: any that is free) on each address of `bind`, in redis.conf's words ("127.0.0.1 -::1", "*").
- * RC_IO with a text in `error` if any of it fails. */
+ * With a text in `error`, and no listener left, if any of it fails: RC_BUSY when the port is in use, RC_IO otherwise. */
 MUST_USE enum rc peer_net_listen(struct peer_net *pn, const char *bind, int port, int backlog, char *error,
                                  size_t cap);
 int peer_net_port(const struct peer_net *pn); /* 0: does not listen */

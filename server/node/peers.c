@@ -222,6 +222,21 @@ void node_identity_changed(struct node *n) {
     peer_net_set_address(n->peers, n->address);
 }
 
+/* The process that had the port may be about to end: whoever restarts nodes does not always wait for it. */
+static enum rc listen_patiently(struct node *n, int port, char *error, size_t cap) {
+    enum { PATIENCE_MS = 5000, AGAIN_MS = 100 };
+    const struct config *c = &n->server.config;
+    uint64_t until_ms = mono_now_ms() + (node_wants_peers(n) ? PATIENCE_MS : 0);
+    enum rc rc = peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, cap);
+    if (rc == RC_BUSY && mono_now_ms() < until_ms)
+        node_log("%s; trying again for %d seconds", error, PATIENCE_MS / 1000);
+    while (rc == RC_BUSY && mono_now_ms() < until_ms) {
+        n->host.sleep_us(&n->host, AGAIN_MS * 1000);
+        rc = peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, cap);
+    }
+    return rc;
+}
+
 bool node_open_peers(struct node *n) {
     const struct config *c = &n->server.config;
     n->origin = origin_of(n);
@@ -250,8 +265,7 @@ bool node_open_peers(struct node *n) {
         node_log("There is no port for peers: port and cluster-port name none");
         return false;
     }
-    if (peer_net_listen(n->peers, c->bind, port, (int)c->tcp_backlog, error, sizeof error) == RC_OK)
-        return true;
+    if (listen_patiently(n, port, error, sizeof error) == RC_OK) return true;
     if (!node_wants_peers(n)) {
         node_log("Other nodes cannot reach this one: %s", error);
         return true;
