@@ -11,11 +11,9 @@ static uint64_t digest_as_kept(const struct object *o) {
     return h;
 }
 
-uint64_t object_digest(const struct object *o) {
+uint64_t object_value_digest(const struct object *o) {
     char scratch[NUM_I64_MAX_LEN];
     struct buf b = {0};
-    buf_add_u64le(&b, o->key_len);
-    buf_add_slice(&b, object_key(o));
     buf_add_byte(&b, o->type);
     buf_add_u64le(&b, (uint64_t)object_deadline(o));
     if (o->type == OBJECT_STRING) {
@@ -27,6 +25,10 @@ uint64_t object_digest(const struct object *o) {
     uint64_t h = hash64(buf_slice(&b));
     buf_free(&b);
     return h;
+}
+
+uint64_t object_digest(const struct object *o) {
+    return hash64_seeded(object_value_digest(o), object_key(o));
 }
 
 struct digest {

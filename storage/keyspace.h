@@ -134,6 +134,7 @@ size_t ks_due(struct keyspace *ks, int64_t now_ms, size_t max, ks_due_fn *due, v
 /* An order-independent digest of all data (values, types, deadlines), equal on nodes with equal data. */
 void ks_digest(struct keyspace *ks, uint8_t out[20]);
 uint64_t object_digest(const struct object *o);
+uint64_t object_value_digest(const struct object *o); /* and its deadline, whatever its key */
 
 /* --- what apply needs --- */
 

@@ -92,7 +92,8 @@ enum acl_category {
  *     FIND_RANGE    at argv[first], argv[first + step] ... up to `last`, which counts from `first`, or from the end of
  *                   argv when negative
  *     FIND_COUNTED  argv[first] says how many follow it
- *     FIND_UNKNOWN  nobody can tell (SORT's BY and GET)
+ *     FIND_UNKNOWN  nobody can tell (SORT's BY and GET), or only who knows the command's options (SORT's STORE): with a
+ *                   keyword, the argument behind the last of it
  *
  * With a keyword, `first` is where to start looking for it, and the keys begin behind it. */
 enum key_find { FIND_RANGE, FIND_COUNTED, FIND_UNKNOWN };

@@ -2,7 +2,12 @@
 #include "cmd.h"
 #include "handlers.h"
 #include "num.h"
+#include "rdb_codec.h"
+#include "rdb_object.h"
 #include "server.h"
+#include "type_hash.h"
+#include "type_list.h"
+#include "type_set.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,22 +65,10 @@ static void debug_digest_value(struct cmd_ctx *c) {
     for (int i = 2; i < c->argc; i++) {
         const struct object *o = ks_peek(c->ks, c->db, c->argv[i], c->now_ms);
         char text[41];
-        snprintf(text, sizeof text, "%024d%016llx", 0, o != NULL ? (unsigned long long)object_digest(o) : 0);
+        snprintf(text, sizeof text, "%024d%016llx", 0,
+                 o != NULL ? (unsigned long long)object_value_digest(o) : 0);
         reply_simple(c->reply, text);
     }
-}
-
-/* What the value would take in a DUMP, without its footer and without compression. */
-static size_t serialized_len(const struct object *o) {
-    char scratch[NUM_I64_MAX_LEN];
-    int64_t v;
-    size_t len = string_get(o, scratch).len;
-    if (len <= 11 && string_int(o, &v)) {
-        if (v >= INT8_MIN && v <= INT8_MAX) return 2;
-        if (v >= INT16_MIN && v <= INT16_MAX) return 3;
-        if (v >= INT32_MIN && v <= INT32_MAX) return 5;
-    }
-    return len + (len < 64 ? 1 : len < 16384 ? 2 : 5);
 }
 
 static struct object *debug_key(struct cmd_ctx *c) {
@@ -84,15 +77,36 @@ static struct object *debug_key(struct cmd_ctx *c) {
     return o;
 }
 
+/* How many nodes Redis would have made of the list; the payload says it behind its type. */
+static uint64_t node_count(struct slice payload) {
+    struct slice rest = slice_make(payload.data + 1, payload.len - 1);
+    uint64_t nodes = 0;
+    CHECK(rdb_take_len(&rest, &nodes));
+    return nodes;
+}
+
+/* The serialized length is that of the value in a DUMP: without type, version and checksum. */
 static void debug_object(struct cmd_ctx *c) {
     const struct object *o = debug_key(c);
     if (o == NULL) return;
-    char text[256];
-    snprintf(text, sizeof text,
-             "Value at:%p refcount:1 encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
-             (const void *)o, object_encoding_name(o), serialized_len(o), o->access_s & 0xffffff,
-             ks_clock_s(c->ks) - o->access_s);
-    reply_simple(c->reply, text);
+    struct buf payload = {0}, text = {0};
+    rdb_dump(&payload, c->ks, o);
+    size_t len = payload.len - 1 - RDB_FOOTER_SIZE;
+    buf_printf(&text, "Value at:%p refcount:%d encoding:%s serializedlength:%zu lru:%u lru_seconds_idle:%u",
+               (const void *)o, cmd_shown_refcount(o), object_encoding_name(o), len, o->access_s & 0xffffff,
+               ks_clock_s(c->ks) - o->access_s);
+    if (o->type == OBJECT_LIST) {
+        uint64_t nodes = node_count(buf_slice(&payload));
+        buf_printf(&text,
+                   " ql_nodes:%llu ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:0 "
+                   "ql_uncompressed_size:%zu",
+                   (unsigned long long)nodes, (double)list_len(o) / (double)nodes,
+                   (long long)ks_limits(c->ks)->list_max_listpack_size, len);
+    }
+    buf_add_byte(&text, 0);
+    reply_simple(c->reply, text.data);
+    buf_free(&text);
+    buf_free(&payload);
 }
 
 static void debug_sdslen(struct cmd_ctx *c) {
@@ -111,8 +125,23 @@ static void debug_sdslen(struct cmd_ctx *c) {
     reply_simple(c->reply, text);
 }
 
+/* Redis prints these to its standard output, where nobody looks; here they only say whether there is anything to print. */
 static void debug_listpack(struct cmd_ctx *c) {
-    if (debug_key(c) != NULL) reply_error(c->reply, "ERR Not a listpack encoded object.");
+    const struct object *o = debug_key(c);
+    if (o == NULL) return;
+    if (o->encoding == ENCODING_LISTPACK)
+        reply_simple(c->reply, "Listpack structure printed on stdout");
+    else
+        reply_error(c->reply, "ERR Not a listpack encoded object.");
+}
+
+static void debug_quicklist(struct cmd_ctx *c) {
+    const struct object *o = debug_key(c);
+    if (o == NULL) return;
+    if (o->encoding == ENCODING_QUICKLIST)
+        reply_simple(c->reply, "Quicklist structure printed on stdout");
+    else
+        reply_error(c->reply, "ERR Not a quicklist encoded object.");
 }
 
 static void debug_htstats(struct cmd_ctx *c) {
@@ -130,9 +159,42 @@ static void debug_htstats(struct cmd_ctx *c) {
     buf_free(&text);
 }
 
+/* What Redis keeps in a hash table is none here; how many elements it has is all there is to say. */
 static void debug_htstats_key(struct cmd_ctx *c) {
-    if (debug_key(c) == NULL) return;
-    reply_error(c->reply, "ERR The value stored at the specified key is not represented using an hash table");
+    const struct object *o = debug_key(c);
+    if (o == NULL) return;
+    uint64_t count;
+    if (o->type == OBJECT_HASH && o->encoding == ENCODING_HASHTABLE) {
+        count = hash_len(o);
+    } else if (o->type == OBJECT_SET && o->encoding == ENCODING_HASHTABLE) {
+        count = set_len(o);
+    } else {
+        reply_error(c->reply,
+                    "ERR The value stored at the specified key is not represented using an hash table");
+        return;
+    }
+    struct buf text = {0};
+    buf_printf(&text, "Hash table 0 stats (main hash table):\n number of elements: %llu\n",
+               (unsigned long long)count);
+    reply_verbatim(c->reply, "txt", buf_slice(&text));
+    buf_free(&text);
+}
+
+/* Random texts against random patterns of the bytes that mean something in them. */
+static void debug_stringmatch_test(struct cmd_ctx *c) {
+    enum { ROUNDS = 20000, LEN_MAX = 32 };
+    static const char letters[] = "*?[]^-\\ab";
+    char bytes[2][LEN_MAX];
+    for (int i = 0; i < ROUNDS; i++) {
+        struct slice part[2];
+        for (int k = 0; k < 2; k++) {
+            size_t len = rng_below(c->rng, LEN_MAX);
+            for (size_t at = 0; at < len; at++) bytes[k][at] = letters[rng_below(c->rng, sizeof letters - 1)];
+            part[k] = slice_make(bytes[k], len);
+        }
+        (void)glob_match(part[0], part[1], false);
+    }
+    reply_simple(c->reply, "Apparently Redis did not crash: test passed");
 }
 
 static void debug_reload(struct cmd_ctx *c) {
@@ -275,6 +337,7 @@ void cmd_debug(struct cmd_ctx *c) {
         {"object", -3, debug_object},
         {"pause-cron", 3, debug_ok},
         {"protocol", 3, debug_protocol},
+        {"quicklist", -3, debug_quicklist},
         {"quicklist-packed-threshold", 3, debug_packed_threshold},
         {"reload", -2, debug_reload},
         {"replybuffer", 4, debug_replybuffer},
@@ -283,6 +346,7 @@ void cmd_debug(struct cmd_ctx *c) {
         {"set-disable-deny-scripts", 3, debug_ok},
         {"set-skip-checksum-validation", 3, debug_ok},
         {"sleep", 3, debug_sleep},
+        {"stringmatch-test", 2, debug_stringmatch_test},
         {"structsize", 2, debug_structsize},
     };
     for (size_t i = 0; i < sizeof subcommands / sizeof subcommands[0]; i++) {

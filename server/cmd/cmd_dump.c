@@ -1,11 +1,8 @@
-/* DUMP and RESTORE: one value as Redis's portable payload. The bytes are rdb_value.c's; here are the options, the
+/* DUMP and RESTORE: one value as Redis's portable payload. The bytes are storage's (rdb_object.h); here are the options, the
  * checks and their order. */
 #include "handlers.h"
 
-#include "rdb_codec.h"
-#include "rdb_value.h"
-
-#include "num.h"
+#include "rdb_object.h"
 
 void cmd_dump(struct cmd_ctx *c) {
     const struct object *o = cmd_read(c, c->argv[1]);
@@ -13,12 +10,8 @@ void cmd_dump(struct cmd_ctx *c) {
         reply_null(c->reply);
         return;
     }
-    if (!cmd_is_type(c, o, OBJECT_STRING)) return; /* the types to come bring their codecs */
-    char scratch[NUM_I64_MAX_LEN];
     struct buf payload = {0};
-    buf_add_byte(&payload, RDB_STRING);
-    rdb_add_text(&payload, string_get(o, scratch));
-    rdb_seal(&payload, 0);
+    rdb_dump(&payload, c->ks, o);
     reply_bulk(c->reply, buf_slice(&payload));
     buf_free(&payload);
 }
@@ -94,15 +87,14 @@ void cmd_restore(struct cmd_ctx *c) {
         return;
     }
     struct rdb_value value = {0};
-    if (rdb_read(payload, ks_limits(c->ks), &value) != RC_OK || value.type != OBJECT_STRING) {
+    if (rdb_read(payload, ks_limits(c->ks), &value) != RC_OK || value.type == OBJECT_ZSET) {
         rdb_value_free(&value);
         reply_error(c->reply, "ERR Bad data format");
         return;
     }
-    if (deadline_ms != 0 && deadline_ms <= c->now_ms) {
-        if (old != NULL) ks_delete(c->ks, c->db, old);
-    } else {
-        struct object *o = string_set(c->ks, c->db, key, buf_slice(&value.bytes), false);
+    if (old != NULL) ks_delete(c->ks, c->db, old);
+    if (deadline_ms == 0 || deadline_ms > c->now_ms) {
+        struct object *o = rdb_restore(c->ks, c->db, key, &value);
         if (deadline_ms != 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
         set_access(c, o, &options);
     }

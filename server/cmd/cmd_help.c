@@ -267,6 +267,10 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "    Answer with this error.",
         "HTSTATS <dbid>",
         "    How many keys a database has.",
+        "HTSTATS-KEY <key>",
+        "    How many elements a value has that Redis would keep in a hash table.",
+        "LISTPACK <key>",
+        "    Whether Redis would keep the value in a listpack.",
         "LOADAOF",
         "    The same as RELOAD.",
         "LOG <message>",
@@ -279,6 +283,8 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "    Answer with a value of this type: string, integer, double, bignum, null, array, set, map, "
         "attrib, push, "
         "verbatim, true, false.",
+        "QUICKLIST <key>",
+        "    Whether the value is a list.",
         "QUICKLIST-PACKED-THRESHOLD <size>",
         "    Accepted.",
         "RELOAD [option ...]",
@@ -295,6 +301,8 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "    Accepted.",
         "SLEEP <seconds>",
         "    Block the whole server.",
+        "STRINGMATCH-TEST",
+        "    Match random patterns.",
         "STRUCTSIZE",
         "    Sizes of what keys are made of.",
         NULL,

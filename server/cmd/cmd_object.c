@@ -47,20 +47,23 @@ void cmd_object_idletime(struct cmd_ctx *c) {
 }
 
 /* Values are not shared here, but clients of Redis may know that small integers are, and how that shows. */
-void cmd_object_refcount(struct cmd_ctx *c) {
+int cmd_shown_refcount(const struct object *o) {
     enum { SHARED_INTEGERS = 10000 };
-    const struct object *o = looked_up(c);
-    if (o == NULL) return;
     bool shared = o->type == OBJECT_STRING && o->encoding == ENCODING_INT && o->as.integer >= 0 &&
                   o->as.integer < SHARED_INTEGERS;
-    reply_int(c->reply, shared ? INT32_MAX : 1);
+    return shared ? INT32_MAX : 1;
+}
+
+void cmd_object_refcount(struct cmd_ctx *c) {
+    const struct object *o = looked_up(c);
+    if (o != NULL) reply_int(c->reply, cmd_shown_refcount(o));
 }
 
 void cmd_object_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "ENCODING <key>",
-        "    How the value is represented: \"int\", \"embstr\", \"raw\".",
+        "    How the value is represented: \"embstr\", \"listpack\", \"hashtable\" and so on.",
         "FREQ <key>",
         "    How often the key is used, on a logarithmic scale; for the LFU policies.",
         "IDLETIME <key>",

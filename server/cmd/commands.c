@@ -42,6 +42,8 @@ enum {
     { .flags = what, .keyword = word, .first = from, .last = to, .step = by, .limit = part }
 #define KEY_UNKNOWN(what, text)                                                                              \
     { .flags = what, .find = FIND_UNKNOWN, .note = text }
+#define KEY_UNKNOWN_WORD(what, word, from, text)                                                             \
+    { .flags = what, .find = FIND_UNKNOWN, .keyword = word, .first = from, .note = text }
 #define SPEC_ARRAY(...) ((const struct key_spec[]){__VA_ARGS__})
 #define KEYS(...)                                                                                            \
     .key_specs = SPEC_ARRAY(__VA_ARGS__),                                                                    \
@@ -232,8 +234,18 @@ size_t command_full_name(const struct command *cmd, char *out, size_t cap) {
     return len;
 }
 
+/* Behind the last of the words that has something behind it: an option that is given twice counts once. */
+static int behind_last_word(const struct key_spec *spec, int argc, const struct slice *argv) {
+    if (spec->keyword == NULL) return 0;
+    for (int at = argc - 2; at >= spec->first; at--) {
+        if (slice_is(argv[at], spec->keyword)) return at + 1;
+    }
+    return 0;
+}
+
 /* Where the spec's keys begin: 0 when its keyword is not there, and that is no mistake, for most are optional. */
 static int first_of_spec(const struct key_spec *spec, int argc, const struct slice *argv) {
+    if (spec->find == FIND_UNKNOWN) return behind_last_word(spec, argc, argv);
     if (spec->keyword == NULL) return spec->first;
     for (int at = spec->first; at < argc; at++) {
         if (slice_is(argv[at], spec->keyword)) return at + 1;
@@ -264,7 +276,7 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
     int count = 0;
     for (int i = 0; i < cmd->key_spec_count; i++) {
         const struct key_spec *spec = &cmd->key_specs[i];
-        int first = spec->find == FIND_UNKNOWN ? 0 : first_of_spec(spec, argc, argv);
+        int first = first_of_spec(spec, argc, argv);
         if (first == 0) continue;
         int last = last_of_spec(spec, &first, argc, argv);
         if (last < 0) return -1;

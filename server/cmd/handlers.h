@@ -11,5 +11,6 @@
 #undef SUBCMD
 
 void cmd_debug_help(struct cmd_ctx *c);
+int cmd_shown_refcount(const struct object *o); /* as OBJECT REFCOUNT and DEBUG OBJECT show it */
 
 #endif

@@ -6,6 +6,7 @@ differences that are meant, each with a reason. Leaves sending and reading to ot
 
 import re
 
+import payload
 import resp
 
 
@@ -203,6 +204,7 @@ def page(v):
 
 # Hash tables have an order of their own; that of small hashes is looked at by stories_hash_set.order.
 RULES = {
+    "dump": by(lambda v: None if v[1] is None else payload.meaning(v[1])),
     "hgetall": by(pairs_of),
     "hkeys": by(members_of),
     "hvals": by(members_of),

@@ -1,0 +1,156 @@
+/* See rdb_object.h. What is one pack for Redis too goes as it is; everything else entry by entry, whether it is small or
+ * big here. */
+#include "rdb_object.h"
+
+#include "collection.h"
+#include "rdb_codec.h"
+#include "type_hash.h"
+#include "type_list.h"
+#include "type_set.h"
+
+/* --- the packs of a collection, one after the other --- */
+
+struct packs {
+    struct slice pack; /* zero: no more */
+    const struct tree_leaf *leaf;
+};
+
+static struct packs first_pack(const struct object *o) {
+    if (!object_is_big(o)) return (struct packs){.pack = packed_slice(o)};
+    const struct tree_leaf *leaf = object_collection(o)->tree.first;
+    return (struct packs){.pack = leaf ? leaf_pack(leaf) : (struct slice){0}, .leaf = leaf};
+}
+
+static bool next_pack(struct packs *p) {
+    p->leaf = p->leaf ? p->leaf->next : NULL;
+    p->pack = p->leaf ? leaf_pack(p->leaf) : (struct slice){0};
+    return p->leaf != NULL;
+}
+
+static size_t entry_count(const struct object *o) {
+    if (!object_is_big(o)) return pack_count(packed_slice(o));
+    const struct tree *t = &object_collection(o)->tree;
+    return t->items * t->kind->arity;
+}
+
+typedef void entry_fn(void *arg, struct slice pack, size_t at);
+
+static void each_entry(const struct object *o, entry_fn *entry, void *arg) {
+    struct packs p = first_pack(o);
+    do {
+        for (size_t at = pack_first(p.pack); at != 0; at = pack_next(p.pack, at)) entry(arg, p.pack, at);
+    } while (next_pack(&p));
+}
+
+/* --- writing --- */
+
+static void add_entry(void *arg, struct slice pack, size_t at) {
+    char scratch[NUM_I64_MAX_LEN];
+    rdb_add_text(arg, pack_get_text(pack, at, scratch));
+}
+
+static void dump_string(struct buf *out, const struct object *o) {
+    char scratch[NUM_I64_MAX_LEN];
+    buf_add_byte(out, RDB_STRING);
+    rdb_add_text(out, string_get(o, scratch));
+}
+
+static void dump_as_kept(struct buf *out, const struct object *o, enum rdb_type type) {
+    buf_add_byte(out, (uint8_t)type);
+    rdb_add_text(out, packed_slice(o));
+}
+
+static void dump_set(struct buf *out, const struct object *o) {
+    if (o->encoding == ENCODING_INTSET && !object_is_big(o)) {
+        dump_as_kept(out, o, RDB_SET_INTSET);
+        return;
+    }
+    buf_add_byte(out, RDB_SET);
+    rdb_add_len(out, entry_count(o));
+    each_entry(o, add_entry, out);
+}
+
+static void dump_hash(struct buf *out, const struct object *o) {
+    if (o->encoding == ENCODING_LISTPACK && !object_is_big(o)) {
+        dump_as_kept(out, o, RDB_HASH_LISTPACK);
+        return;
+    }
+    buf_add_byte(out, RDB_HASH);
+    rdb_add_len(out, entry_count(o) / 2);
+    each_entry(o, add_entry, out);
+}
+
+/* --- lists: nodes as large as Redis would make them, had the elements been appended one by one --- */
+
+struct nodes {
+    struct buf *out, node, all;
+    int64_t fill; /* list-max-listpack-size */
+    uint64_t count, in_node;
+};
+
+static bool node_takes(const struct nodes *n, size_t text_len) {
+    static const size_t bytes_max[] = {4096, 8192, 16384, 32768, 65536};
+    enum { OVERHEAD = 8, COUNTED_BYTES_MAX = 8192 };
+    size_t bytes = n->node.len + text_len + OVERHEAD;
+    if (n->fill >= 0) return bytes <= COUNTED_BYTES_MAX && (int64_t)n->in_node < n->fill;
+    int64_t level = -n->fill - 1;
+    return bytes <= bytes_max[level < 4 ? level : 4];
+}
+
+static void end_node(struct nodes *n) {
+    enum { NODE_PACKED = 2 };
+    rdb_add_len(&n->all, NODE_PACKED);
+    rdb_add_text(&n->all, buf_slice(&n->node));
+    pack_begin(&n->node);
+    n->count++;
+    n->in_node = 0;
+}
+
+static void add_to_node(void *arg, struct slice pack, size_t at) {
+    struct nodes *n = arg;
+    char scratch[NUM_I64_MAX_LEN];
+    if (n->in_node > 0 && !node_takes(n, pack_get_text(pack, at, scratch).len)) end_node(n);
+    pack_append(&n->node, pack_get(pack, at));
+    n->in_node++;
+}
+
+static void dump_list(struct buf *out, const struct object *o, int64_t fill) {
+    struct nodes n = {.out = out, .fill = fill};
+    pack_begin(&n.node);
+    each_entry(o, add_to_node, &n);
+    if (n.in_node > 0) end_node(&n);
+    buf_add_byte(out, RDB_LIST_QUICKLIST_2);
+    rdb_add_len(out, n.count);
+    buf_add_slice(out, buf_slice(&n.all));
+    buf_free(&n.node);
+    buf_free(&n.all);
+}
+
+void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o) {
+    size_t start = out->len;
+    switch ((enum object_type)o->type) {
+    case OBJECT_STRING: dump_string(out, o); break;
+    case OBJECT_LIST: dump_list(out, o, ks_limits(ks)->list_max_listpack_size); break;
+    case OBJECT_SET: dump_set(out, o); break;
+    case OBJECT_HASH: dump_hash(out, o); break;
+    case OBJECT_ZSET:
+    case OBJECT_STREAM:
+    case OBJECT_NONE: CHECK(o->type != OBJECT_NONE);
+    }
+    rdb_seal(out, start);
+}
+
+/* --- reading --- */
+
+struct object *rdb_restore(struct keyspace *ks, int db, struct slice key, struct rdb_value *value) {
+    if (value->type == OBJECT_STRING) return string_set(ks, db, key, buf_slice(&value->bytes), false);
+    struct object *o = collection_create(ks, db, key, value->type, value->encoding, value->bytes);
+    value->bytes = (struct buf){0};
+    switch (value->type) {
+    case OBJECT_LIST: list_fit(ks, db, o); break;
+    case OBJECT_SET: set_fit(ks, db, o); break;
+    case OBJECT_HASH: hash_fit(ks, db, o); break;
+    default: CHECK(value->type != OBJECT_NONE);
+    }
+    return o;
+}
