@@ -38,6 +38,7 @@ struct client {
     struct session_op batch[BATCH_MAX];
     int batch_count, batch_done;
     int go_to;                          /* the machine that MOVED named; -1: any */
+    bool batch_waits;                   /* one command of it waits for an element */
     bool is_wary;                       /* nothing was answered since something was not: one at a time */
     uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
 };
@@ -72,40 +73,63 @@ static void add_command(struct buf *out, int argc, const struct slice *argv) {
 }
 
 static const char *const words[OP_KINDS] = {
-    [OP_GET] = "GET",       [OP_STRLEN] = "STRLEN", [OP_SET] = "SET",
-    [OP_SETNX] = "SETNX",   [OP_GETSET] = "GETSET", [OP_DEL] = "DEL",
-    [OP_GETDEL] = "GETDEL", [OP_INCRBY] = "INCRBY", [OP_APPEND] = "APPEND",
+    [OP_GET] = "GET",       [OP_STRLEN] = "STRLEN", [OP_SET] = "SET",       [OP_SETNX] = "SETNX",
+    [OP_GETSET] = "GETSET", [OP_DEL] = "DEL",       [OP_GETDEL] = "GETDEL", [OP_INCRBY] = "INCRBY",
+    [OP_APPEND] = "APPEND", [OP_RPUSH] = "RPUSH",   [OP_LPOP] = "LPOP",     [OP_LRANGE] = "LRANGE",
 };
 
-/* Keys are of two sorts: texts, and numbers that are only counted. */
-static enum op_kind choose(bool number) {
+/* Keys are of three sorts: texts, numbers that are only counted, and lists. */
+static enum op_kind choose(char sort) {
     static const enum op_kind texts[] = {OP_GET,    OP_GET,    OP_GET,    OP_SET,    OP_SET,
                                          OP_SET,    OP_APPEND, OP_APPEND, OP_GETSET, OP_DEL,
                                          OP_GETDEL, OP_SETNX,  OP_STRLEN};
     static const enum op_kind numbers[] = {OP_INCRBY, OP_INCRBY, OP_GET};
-    return number ? numbers[sim_below(sizeof numbers / sizeof *numbers)]
-                  : texts[sim_below(sizeof texts / sizeof *texts)];
+    static const enum op_kind lists[] = {OP_RPUSH, OP_RPUSH, OP_RPUSH, OP_LPOP, OP_LPOP, OP_LRANGE};
+    switch (sort) {
+    case 'n': return numbers[sim_below(sizeof numbers / sizeof *numbers)];
+    case 'l': return lists[sim_below(sizeof lists / sizeof *lists)];
+    default: return texts[sim_below(sizeof texts / sizeof *texts)];
+    }
+}
+
+/* LPOP, or BLPOP for a while: to the history it is the same, for it ends with nothing only when nothing was there at
+ * some time. */
+static void add_pop(struct client *c, struct buf *out, struct slice key) {
+    char seconds[16];
+    snprintf(seconds, sizeof seconds, "0.%03d", (int)sim_between(1, 300));
+    bool waits = !c->batch_waits && sim_chance(0.6);
+    c->batch_waits = c->batch_waits || waits;
+    struct slice argv[3] = {waits ? SLICE("BLPOP") : SLICE("LPOP"), key, slice_of(seconds)};
+    add_command(out, waits ? 3 : 2, argv);
 }
 
 static void add_operation(struct client *c, struct buf *out) {
     char key[40], arg[32] = "";
     uint64_t k = sim_below((uint64_t)clients.options.keys);
-    bool number = k % 3 == 2;
-    enum op_kind kind = choose(number);
+    char sort = "tlntln"[k % 6];
+    enum op_kind kind = choose(sort);
     struct slot *slot = &clients.slots[k];
     bool is_old = world_now_us() - slot->since_us > clients.options.key_life_us;
     if (is_old || slot->unknowns >= UNKNOWNS_PER_KEY_MAX || slot->ops >= OPS_PER_KEY_MAX)
         *slot = (struct slot){.generation = slot->generation + 1, .since_us = world_now_us()};
     slot->ops++;
-    snprintf(key, sizeof key, "%s%d.%d", number ? "n" : "t", (int)k, slot->generation);
-    bool has_arg =
-        kind == OP_SET || kind == OP_SETNX || kind == OP_GETSET || kind == OP_APPEND || kind == OP_INCRBY;
+    snprintf(key, sizeof key, "%c%d.%d", sort, (int)k, slot->generation);
+    bool has_arg = kind == OP_SET || kind == OP_SETNX || kind == OP_GETSET || kind == OP_APPEND ||
+                   kind == OP_INCRBY || kind == OP_RPUSH;
     if (kind == OP_INCRBY)
         snprintf(arg, sizeof arg, "%d", (int)sim_between(1, 1 << 30));
     else if (has_arg)
         snprintf(arg, sizeof arg, "v%llu.", (unsigned long long)++clients.next_value);
-    struct slice argv[3] = {slice_of(words[kind]), slice_of(key), slice_of(arg)};
-    add_command(out, has_arg ? 3 : 2, argv);
+    struct slice argv[4] = {slice_of(words[kind]), slice_of(key), slice_of(arg), SLICE("-1")};
+    if (kind == OP_LPOP) {
+        add_pop(c, out, argv[1]);
+    } else if (kind == OP_LRANGE) {
+        argv[2] = SLICE("0");
+        add_command(out, 4, argv);
+        argv[2] = SLICE("");
+    } else {
+        add_command(out, has_arg ? 3 : 2, argv);
+    }
     struct session_op *o = &c->batch[c->batch_count++];
     o->kind = kind;
     o->slot = (int)k;
@@ -117,6 +141,7 @@ static void begin_batch(struct client *c) {
     struct buf out = {0};
     int count = c->is_wary ? 1 : 1 + (int)sim_below((uint64_t)clients.options.pipeline_max);
     c->batch_count = c->batch_done = 0;
+    c->batch_waits = false;
     c->batch_began_us = world_now_us();
     for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
     c->state = WAITING;
@@ -154,6 +179,18 @@ static void follow(struct client *c, struct slice error) {
         c->go_to = host - 1;
 }
 
+/* As the model has it: of BLPOP's pair the element, of a list its elements with a comma behind each. */
+static struct result result_of(const struct resp_value *v, enum op_kind kind, struct buf *list) {
+    if (v->is_null) return result_nil();
+    if (v->type != '*') return result_text(v->text);
+    if (kind == OP_LPOP && v->count == 2) return result_text(v->items[1].text);
+    for (size_t i = 0; i < v->count; i++) {
+        buf_add_slice(list, v->items[i].text);
+        buf_add_byte(list, ',');
+    }
+    return v->count == 0 ? result_nil() : result_text(buf_slice(list));
+}
+
 static void record(struct client *c, const struct session_op *o, const struct resp_value *v) {
     uint64_t now = world_now_us();
     if (v->type == '-') {
@@ -167,7 +204,9 @@ static void record(struct client *c, const struct session_op *o, const struct re
     clients.stats.answered++;
     c->served_us = c->batch_began_us;
     c->is_wary = false;
-    history_end(clients.history, o->op, now, v->is_null ? result_nil() : result_text(v->text));
+    struct buf list = {0};
+    history_end(clients.history, o->op, now, result_of(v, o->kind, &list));
+    buf_free(&list);
 }
 
 static void readable(struct socket *s) {
