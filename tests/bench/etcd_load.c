@@ -11,19 +11,11 @@
  * dynamic table and one byte for each header from then on. Answers are not decoded beyond their frames: a call that fails in
  * gRPC ends with trailers and no message, so a message of the size to be expected is a success, anything else ends the program.
  */
-#include <arpa/inet.h>
-#include <errno.h>
+#include "load.h"
+
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     CLIENTS_MAX = 1000,
@@ -62,31 +54,7 @@ static int ep;
 static bool puts_values, in_turn;
 static size_t stream_count, value_bytes, answer_bytes_min;
 static uint64_t key_count, to_send, answered, to_answer;
-static uint32_t *latency_us;
 static char value[VALUE_BYTES_MAX];
-static uint64_t random_state = 88172645463325252ULL;
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "bench-etcd-load: %s\n", what);
-    exit(1);
-}
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t next_random(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    return random_state ^= random_state << 17;
-}
 
 static void put(struct client *c, const void *data, size_t len) {
     if (c->out_len + len > OUT_BYTES) fail("more to send than there is room for");
@@ -252,45 +220,14 @@ static void readable(struct client *c) {
 }
 
 static void client_open(struct client *c, const char *port) {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0) die("socket");
-    if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) die("connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    c->fd = load_connect(port, ep, c);
     fcntl(c->fd, F_SETFL, O_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &event) != 0) die("epoll_ctl");
     static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     put(c, preface, sizeof preface - 1);
     put_frame(c, 0, SETTINGS, 0, 0);
     put_frame(c, 4, WINDOW_UPDATE, 0, 0);
     put_u32(c, ANSWER_WINDOW - 65535);
     c->next_id = 1;
-}
-
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double part_ms(double part) {
-    uint64_t at = (uint64_t)((double)to_answer * part);
-    return latency_us[at < to_answer ? at : to_answer - 1] / 1000.0;
-}
-
-static void report(const char *what, uint64_t took_ns) {
-    double sum = 0;
-    qsort(latency_us, to_answer, sizeof *latency_us, by_value);
-    for (uint64_t i = 0; i < to_answer; i++) sum += latency_us[i];
-    printf(
-        "\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
-        "\"p99_latency_ms\",\"max_latency_ms\"\n\"%s\",\"%.2f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\","
-        "\"%.3f\"\n",
-        what, (double)to_answer * 1e9 / (double)took_ns, sum / (double)to_answer / 1000.0, part_ms(0),
-        part_ms(0.5), part_ms(0.95), part_ms(0.99), part_ms(1));
 }
 
 int main(int argc, char **argv) {
@@ -329,6 +266,6 @@ int main(int argc, char **argv) {
         if (count == 0) fail("no answer for 20 seconds");
         for (int i = 0; i < count; i++) readable(events[i].data.ptr);
     }
-    report(argv[2], now_ns() - began);
+    report(argv[2], to_answer, to_answer, now_ns() - began);
     return 0;
 }

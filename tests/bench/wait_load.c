@@ -7,17 +7,9 @@
  * One thread, an epoll loop. It prints what redis-benchmark --csv prints for one test, the SETs being what is counted. An answer
  * other than PIPELINE times +OK and a number of replicas from 1 to 9 ends the program.
  */
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "load.h"
+
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { CLIENTS_MAX = 1000, PIPELINE_MAX = 256, VALUE_BYTES_MAX = 512, OK_BYTES = 5, WAIT_ANSWER_BYTES = 4 };
 
@@ -32,31 +24,7 @@ static struct client clients[CLIENTS_MAX];
 static int ep;
 static size_t pipeline, set_bytes, batch_bytes;
 static uint64_t key_count, to_send, to_answer, answered;
-static uint32_t *latency_us; /* of each batch */
 static char batch[PIPELINE_MAX * (VALUE_BYTES_MAX + 64) + 64];
-static uint64_t random_state = 88172645463325252ULL;
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void fail(const char *what) {
-    fprintf(stderr, "bench-wait-load: %s\n", what);
-    exit(1);
-}
-
-static uint64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t next_random(void) {
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    return random_state ^= random_state << 17;
-}
 
 /* All batches are the same but for the digits of their keys. */
 static void prepare(size_t value_bytes) {
@@ -112,38 +80,7 @@ static void readable(struct client *c) {
 }
 
 static void client_open(struct client *c, const char *port) {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int one = 1;
-    c->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (c->fd < 0) die("socket");
-    if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0) die("connect");
-    setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &event) != 0) die("epoll_ctl");
-}
-
-static int by_value(const void *a, const void *b) {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double part_ms(double part) {
-    uint64_t at = (uint64_t)((double)to_answer * part);
-    return latency_us[at < to_answer ? at : to_answer - 1] / 1000.0;
-}
-
-static void report(uint64_t took_ns) {
-    double sum = 0;
-    qsort(latency_us, to_answer, sizeof *latency_us, by_value);
-    for (uint64_t i = 0; i < to_answer; i++) sum += latency_us[i];
-    printf("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
-           "\"p99_latency_ms\",\"max_latency_ms\"\n\"SET and "
-           "WAIT\",\"%.2f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\","
-           "\"%.3f\",\"%.3f\"\n",
-           (double)(to_answer * pipeline) * 1e9 / (double)took_ns, sum / (double)to_answer / 1000.0,
-           part_ms(0), part_ms(0.5), part_ms(0.95), part_ms(0.99), part_ms(1));
+    c->fd = load_connect(port, ep, c);
 }
 
 int main(int argc, char **argv) {
@@ -173,6 +110,6 @@ int main(int argc, char **argv) {
         if (count == 0) fail("no answer for 20 seconds");
         for (int i = 0; i < count; i++) readable(events[i].data.ptr);
     }
-    report(now_ns() - began);
+    report("SET and WAIT", to_answer, to_answer * pipeline, now_ns() - began);
     return 0;
 }
