@@ -21,6 +21,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import powercut  # noqa: E402
+from collections_model import AnyOrder, CollectionLoad, CollectionModel  # noqa: E402
 
 TTL_SLACK_MS = 200      # a key this close to its deadline may be seen or not
 START_SECONDS = 60
@@ -268,8 +269,8 @@ class OneOf(tuple):
     """Any of these replies is right."""
 
 
-class Model:
-    """Databases of strings with deadlines. apply() gives the reply that Redis gives, and notes what was touched."""
+class Model(CollectionModel):
+    """Databases of values with deadlines. apply() gives the reply that Redis gives, and notes what was touched."""
 
     def __init__(self, dbs=()):
         self.dbs = {n: {} for n in dbs}     # number -> {key: (value, deadline in ms or None)}
@@ -301,6 +302,8 @@ class Model:
             return {(self.db, k) for k in args[1:] if k != 'REPLACE'}
         if name == 'COPY':
             return {(args[4], args[2])}
+        if name == 'SMOVE':
+            return {(self.db, k) for k in args[1:3]}
         if name == 'MOVE':
             return {(self.db, args[1]), (args[2], args[1])}
         return {(self.db, args[1])}
@@ -470,6 +473,10 @@ class Actor:
         self.acks = 0
         self.closed = True
 
+    def read_command(self, k):
+        """How a key's value is read after a crash, when it is no string."""
+        return None
+
     def key(self, kind, n):
         return self.prefix + b'%s:%d' % (kind, self.rng.randrange(n))
 
@@ -545,6 +552,8 @@ class Actor:
             return
         if isinstance(expected, OneOf):
             ok = reply in expected
+        elif isinstance(expected, AnyOrder):
+            ok = isinstance(reply, list) and sorted(reply) == sorted(expected)
         else:
             ok = reply == expected and isinstance(reply, RespError) == isinstance(expected, RespError)
         if not ok:
@@ -602,7 +611,8 @@ class Actor:
         for dk in sorted(wrong)[:3]:
             value, deadline = model.dbs[dk[0]].get(dk[1], (None, None))
             lines.append(f'db {dk[0]} {dk[1].decode()}: expected {show_value(value)} (deadline {deadline}), '
-                         f'found {show_value(actual[dk][0])} (deadline {actual[dk][1]})')
+                         f'found {show_value(actual[dk][0])} (deadline {actual[dk][1]})'
+                         f'{show_difference(value, actual[dk][0])}')
         return f'{len(wrong)} wrong keys: ' + '; '.join(lines)
 
 
@@ -613,7 +623,22 @@ def show(args):
 def show_value(v):
     if isinstance(v, bytes):
         return repr(v) if len(v) < 60 else f'{v[:24]!r}...{v[-24:]!r} ({len(v)} bytes)'
+    if isinstance(v, (dict, frozenset)):
+        return f'{len(v)} items: {show_items(v)}'
     return repr(v)
+
+
+def show_items(v, most=4):
+    items = sorted(v.items() if isinstance(v, dict) else v)
+    return ', '.join(map(repr, items[:most])) + (', ...' if len(items) > most else '')
+
+
+def show_difference(expected, found):
+    """Of two collections: what only one of them has."""
+    if type(expected) is not type(found) or not isinstance(found, (dict, frozenset)):
+        return ''
+    a, b = (set(v.items()) if isinstance(v, dict) else v for v in (expected, found))
+    return f'; only expected: {show_items(frozenset(a - b))}; only found: {show_items(frozenset(b - a))}'
 
 
 class KeysActor(Actor):
@@ -766,6 +791,13 @@ class BallastActor(Actor):
             self.send('GET', k)
 
 
+class CollectionActor(CollectionLoad, Actor):
+    """Hashes and sets, small and big."""
+
+    def far_away(self):
+        return now_ms() + 10 ** 9 + self.rng.randrange(10 ** 6)
+
+
 class Counter:
     """The counter that all actors increment."""
 
@@ -775,14 +807,15 @@ class Counter:
 
 
 def make_actors(seed, scale=1.0):
-    kinds = (KeysActor, KeysActor, KeysActor, CountActor, CountActor, FlushActor, SwapActor, TtlActor, BallastActor)
+    kinds = (KeysActor, KeysActor, KeysActor, CountActor, CountActor, FlushActor, SwapActor, TtlActor, BallastActor,
+             CollectionActor, CollectionActor)
     return [kind(i, seed, scale) for i, kind in enumerate(kinds)]
 
 
 def run_load(actors, counter, port, rng, is_over, depths=(1, 1, 4, 16, 64, 200)):
     """All actors at full speed until the server is gone, or is_over() says so."""
     for a in actors:
-        a.connect(port, rng.choice(depths) if not isinstance(a, BallastActor) else rng.choice((1, 4, 16)))
+        a.connect(port, rng.choice((1, 4, 16) if isinstance(a, (BallastActor, CollectionActor)) else depths))
     poll = select.poll()
     by_fd = {}
     for a in actors:
@@ -861,14 +894,20 @@ def verify_all(port, actors, counter, rng, everything):
     for n in dbs:
         client.call('SELECT', n)
         plan = [(a, k) for a in actors for (db, k) in sorted(wanted[a]) if db == n]
-        for i in range(0, len(plan), 64):
-            part = plan[i:i + 64]
+        strings = [(a, k) for a, k in plan if a.read_command(k) is None]
+        for i in range(0, len(strings), 64):
+            part = strings[i:i + 64]
             values = client.call('MGET', *(k for _, k in part))
             if isinstance(values, RespError):
                 raise Failure(f'MGET: {values}')
             for (a, k), v in zip(part, values):
                 actual[a][n, k] = (v, None)
-        timed = [(a, k) for a, k in plan if isinstance(a, (KeysActor, SwapActor, TtlActor)) or rng.random() < 0.02]
+        others = [(a, k, a.read_command(k)) for a, k in plan if a.read_command(k) is not None]
+        for (a, k, command), reply in zip(others, client.pipeline([(command, k) for _, k, command in others])):
+            if isinstance(reply, RespError):
+                raise Failure(f'{command} {k!r}: {reply}')
+            actual[a][n, k] = (a.read_value(command, reply), None)
+        timed = [(a, k) for a, k in plan if isinstance(a, (KeysActor, SwapActor, TtlActor, CollectionActor)) or rng.random() < 0.02]
         for (a, k), at in zip(timed, client.pipeline([('PEXPIRETIME', k) for _, k in timed])):
             if actual[a][n, k][0] is not None and at != -2:
                 actual[a][n, k] = (actual[a][n, k][0], at)
