@@ -11,9 +11,12 @@
  * What has no answer is of unknown outcome: the client goes on under a new number. An error is a refusal when its code says
  * that nothing was done; any other error is not expected, and makes the exit code 3.
  *
- * Keys: of each family (registers r, counters c, appends a) there are some `slots` in use at a time, and a slot's key is
- * replaced by a fresh one after a few hundred commands, so that no key's history becomes long; old ones are read and written
- * again at times, since what was stored long ago must not get lost either. */
+ * Keys: of each family there are some `slots` in use at a time, and a slot's key is replaced by a fresh one after a few hundred
+ * commands, so that no key's history becomes long; old ones are read and written again at times, since what was stored long
+ * ago must not get lost either. Three families are keys of their own: registers r, counters c, appends a. Three live in collections
+ * that all clients share, where the history's key is a field or a member: registers h and counters n are fields of the
+ * hash "big:hash"; m are members of the set "big:set", in the history a register that holds "1" while the member is there.
+ * Fillers, which no history tells of, keep those collections big and make and unmake others: nodes must agree on them too. */
 #include "history.h"
 #include "rng.h"
 
@@ -27,8 +30,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { NODES_MAX = 16, DEPTH_MAX = 64, SLOTS_MAX = 64, COMMANDS_PER_KEY = 300, FAMILIES = 3 };
-static const char family_letters[FAMILIES + 1] = "rca";
+enum { NODES_MAX = 16, DEPTH_MAX = 64, SLOTS_MAX = 64, COMMANDS_PER_KEY = 300, FAMILIES = 6 };
+static const char family_letters[FAMILIES + 1] = "rcahnm";
 
 static struct {
     int ports[NODES_MAX];
@@ -59,6 +62,8 @@ struct request {
     char key[64], arg[64], number[24];
     const char *name; /* as it is sent; op.kind says what it means */
     const char *extra;
+    const char *collection; /* whose field or member the key is, or NULL */
+    struct buf filler;      /* a whole command, encoded, that is in no history; empty: none */
 };
 
 static uint64_t clock_ns(void) {
@@ -80,6 +85,10 @@ static uint32_t client_id(const struct client *c) {
 
 static void record(struct request *q, enum op_outcome outcome) {
     static struct buf line;
+    if (q->filler.len > 0) {
+        buf_free(&q->filler);
+        return;
+    }
     q->op.outcome = outcome;
     q->op.key = slice_of(q->key);
     q->op.arg = slice_of(q->arg);
@@ -135,21 +144,108 @@ static void choose_append(struct client *c, struct request *q) {
     if (q->op.kind == OP_APPEND) value_of(c, q, ",");
 }
 
+static void choose_field(struct client *c, struct request *q) {
+    static const struct {
+        unsigned below;
+        enum op_kind kind;
+        const char *name;
+    } table[] = {{40, OP_GET, "HGET"},
+                 {46, OP_STRLEN, "HSTRLEN"},
+                 {74, OP_SET, "HSET"},
+                 {86, OP_SETNX, "HSETNX"},
+                 {100, OP_DEL, "HDEL"}};
+    uint64_t drawn = rng_below(&c->rng, 100);
+    size_t i = 0;
+    while (table[i].below <= drawn) i++;
+    q->collection = "big:hash";
+    q->op.kind = table[i].kind;
+    q->name = table[i].name;
+    if (q->op.kind == OP_SET || q->op.kind == OP_SETNX) value_of(c, q, "");
+}
+
+static void choose_field_counter(struct client *c, struct request *q) {
+    q->collection = "big:hash";
+    q->op.kind = rng_below(&c->rng, 100) < 40 ? OP_GET : OP_INCRBY;
+    q->name = q->op.kind == OP_GET ? "HGET" : "HINCRBY";
+    if (q->op.kind == OP_INCRBY) snprintf(q->arg, sizeof q->arg, "%d", rng_below(&c->rng, 10) == 0 ? 7 : 1);
+}
+
+/* SADD and SREM answer as SETNX of "1" and DEL do, SISMEMBER as STRLEN. */
+static void choose_member(struct client *c, struct request *q) {
+    uint64_t drawn = rng_below(&c->rng, 100);
+    q->collection = "big:set";
+    q->op.kind = drawn < 40 ? OP_STRLEN : drawn < 72 ? OP_SETNX : OP_DEL;
+    q->name = drawn < 40 ? "SISMEMBER" : drawn < 72 ? "SADD" : "SREM";
+    if (q->op.kind == OP_SETNX) snprintf(q->arg, sizeof q->arg, "1");
+}
+
+/* A command for many fields or members, or for whole collections; each draws what it takes from the entry's seed alone. */
+static void choose_filler(struct client *c, struct request *q) {
+    enum { UNIVERSE = 4000, MANY_MAX = 60 };
+    static const char *const whole[] = {"SPOP fill:a 40",
+                                        "SPOP fill:b",
+                                        "SUNIONSTORE fill:b fill:a big:set",
+                                        "SINTERSTORE fill:a fill:b big:set",
+                                        "SDIFFSTORE fill:a fill:b fill:a",
+                                        "COPY big:hash fill:hash REPLACE",
+                                        "RENAME fill:hash fill:was",
+                                        "DEL fill:was",
+                                        "EXPIRE fill:b 1"};
+    static const char *const many[] = {"HSET big:hash", "HDEL big:hash", "SADD big:set", "SREM big:set",
+                                       "SADD fill:a"};
+    struct buf text = {0};
+    if (rng_below(&c->rng, 5) == 0) {
+        buf_add_str(&text, whole[rng_below(&c->rng, sizeof whole / sizeof *whole)]);
+    } else {
+        const char *command = many[rng_below(&c->rng, sizeof many / sizeof *many)];
+        uint64_t first = rng_below(&c->rng, UNIVERSE), count = 1 + rng_below(&c->rng, MANY_MAX);
+        buf_add_str(&text, command);
+        for (uint64_t i = first; i < first + count; i++) {
+            buf_printf(&text, " filler:%" PRIu64, i);
+            if (strcmp(command, "HSET big:hash") == 0) buf_printf(&text, " %" PRIu64, rng_next(&c->rng));
+        }
+    }
+    buf_add_byte(&text, '\0');
+    char *encoded = NULL;
+    const char *argv[MANY_MAX * 2 + 4];
+    int argc = 0;
+    for (char *save = NULL, *w = strtok_r(text.data, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    long long len = redisFormatCommandArgv(&encoded, argc, argv, NULL);
+    buf_add(&q->filler, encoded, (size_t)len);
+    redisFreeCommand(encoded);
+    buf_free(&text);
+    q->name = "a filler";
+}
+
 static void choose(struct client *c, struct request *q) {
     static void (*const choices[FAMILIES])(struct client *, struct request *) = {
-        choose_register, choose_counter, choose_append};
+        choose_register, choose_counter, choose_append, choose_field, choose_field_counter, choose_member};
+    enum { FILLERS_OF_100 = 5 };
     size_t family = (size_t)rng_below(&c->rng, FAMILIES);
     *q = (struct request){.op = {.client = client_id(c)}};
+    if (rng_below(&c->rng, 100) < FILLERS_OF_100) {
+        choose_filler(c, q);
+        return;
+    }
     choose_key(c, q, family);
     choices[family](c, q);
 }
 
-/* INCR has its number in the history and not in the command. */
+/* INCR and SADD have their argument in the history and not in the command. */
 static void send_request(redisContext *redis, const struct request *q) {
-    const char *argv[4] = {q->name, q->key};
-    size_t lens[4];
-    int argc = 2;
-    if (q->arg[0] != '\0' && !(q->name[0] == 'I' && q->name[4] == '\0')) argv[argc++] = q->arg;
+    const char *argv[5];
+    size_t lens[5];
+    int argc = 0;
+    if (q->filler.len > 0) {
+        redisAppendFormattedCommand(redis, q->filler.data, q->filler.len);
+        return;
+    }
+    argv[argc++] = q->name;
+    if (q->collection != NULL) argv[argc++] = q->collection;
+    argv[argc++] = q->key;
+    bool is_told = strcmp(q->name, "INCR") != 0 && strcmp(q->name, "SADD") != 0;
+    if (q->arg[0] != '\0' && is_told) argv[argc++] = q->arg;
     if (q->extra != NULL) argv[argc++] = q->extra;
     for (int i = 0; i < argc; i++) lens[i] = strlen(argv[i]);
     redisAppendCommandArgv(redis, argc, argv, lens);
@@ -174,6 +270,10 @@ static bool take_answer(struct request *q, const redisReply *r) {
         q->op.result = result_text(is_nil ? SLICE("0") : SLICE("1"));
         return is_nil || is_text;
     }
+    if (q->collection != NULL && q->op.kind == OP_SET) { /* HSET tells whether the field is new */
+        q->op.result = result_text(SLICE("OK"));
+        return is_number;
+    }
     if (is_number) {
         snprintf(q->number, sizeof q->number, "%lld", r->integer);
         q->op.result = result_text(slice_of(q->number));
@@ -196,14 +296,15 @@ static size_t moved_to(const char *error, size_t fallback) {
 static void finish(struct client *c, struct request *q, redisReply *r, size_t *go_to) {
     q->op.end = clock_ns();
     if (r->type != REDIS_REPLY_ERROR) {
-        if (!take_answer(q, r)) {
+        if (q->filler.len == 0 && !take_answer(q, r)) {
             fprintf(stderr, "load: %s %s was answered with type %d\n", q->name, q->key, r->type);
             atomic_fetch_add(&unexpected, 1);
         }
         record(q, OP_ANSWERED);
         return;
     }
-    if (!is_refusal(r->str)) {
+    bool is_nothing_to_rename = q->filler.len > 0 && strcmp(r->str, "ERR no such key") == 0;
+    if (!is_refusal(r->str) && !is_nothing_to_rename) {
         fprintf(stderr, "load: %s %s was answered: %s\n", q->name, q->key, r->str);
         atomic_fetch_add(&unexpected, 1);
     }
@@ -288,6 +389,12 @@ static bool read_key(struct client *c, size_t family, size_t slot, uint64_t gene
     c->node = (size_t)rng_below(&c->rng, options.port_count);
     for (size_t tries = 0; tries < TRIES_MAX; tries++) {
         struct request q = {.op = {.client = client_id(c), .kind = OP_GET}, .name = "GET"};
+        if (family_letters[family] == 'h' || family_letters[family] == 'n')
+            q = (struct request){.op = q.op, .name = "HGET", .collection = "big:hash"};
+        else if (family_letters[family] == 'm')
+            q = (struct request){.op = {.client = client_id(c), .kind = OP_STRLEN},
+                                 .name = "SISMEMBER",
+                                 .collection = "big:set"};
         snprintf(q.key, sizeof q.key, "%c:%zu:%" PRIu64, family_letters[family], slot, generation);
         size_t go_to = c->node;
         if (call_up(c, options.timeout_ms)) burst(c, &q, 1, &go_to);
