@@ -152,33 +152,48 @@ bool hll_dense_raise(char *hll, uint32_t index, uint8_t value) {
 
 /* --- many registers --- */
 
-/* Six bytes hold eight registers. */
+/* Six bytes hold eight registers. They are read with the two before them, which are there, as one word. */
 static inline uint64_t eight_registers(const char *hll, size_t group) {
-    uint64_t six = 0;
-    memcpy(&six, hll + HLL_HEAD_SIZE + group * 6, 6);
-    return six;
+    uint64_t word;
+    memcpy(&word, hll + HLL_HEAD_SIZE + group * 6 - 2, sizeof word);
+    return word >> 16;
+}
+
+/* Eight registers of 6 bits, one behind the other, become the bytes of a word; and back. Each step halves the groups. */
+static inline uint64_t spread(uint64_t six) {
+    six = (six & UINT64_C(0xffffff)) | (six & UINT64_C(0xffffff000000)) << 8;
+    six = (six & UINT64_C(0x00000fff00000fff)) | (six & UINT64_C(0x00fff00000fff000)) << 4;
+    return (six & UINT64_C(0x003f003f003f003f)) | (six & UINT64_C(0x0fc00fc00fc00fc0)) << 2;
+}
+
+static inline uint64_t gather(uint64_t eight) {
+    eight = (eight & UINT64_C(0x003f003f003f003f)) | (eight & UINT64_C(0x3f003f003f003f00)) >> 2;
+    eight = (eight & UINT64_C(0x00000fff00000fff)) | (eight & UINT64_C(0x0fff00000fff0000)) >> 4;
+    return (eight & UINT64_C(0xffffff)) | (eight & UINT64_C(0xffffff00000000)) >> 8;
 }
 
 void hll_set_registers(struct buf *hll, const uint8_t registers[HLL_REGISTER_COUNT]) {
     CHECK(hll->len >= HLL_HEAD_SIZE);
     hll->len = HLL_HEAD_SIZE;
-    buf_reserve(hll, HLL_DENSE_SIZE - HLL_HEAD_SIZE);
-    hll->data[ENCODING_AT] = 0;
-    for (size_t group = 0; group < HLL_REGISTER_COUNT / 8; group++) {
-        uint64_t six = 0;
-        for (size_t i = 0; i < 8; i++) six |= (uint64_t)registers[group * 8 + i] << (REGISTER_BITS * i);
-        buf_add(hll, &six, 6);
+    buf_reserve(hll, HLL_DENSE_SIZE + 2 - HLL_HEAD_SIZE);
+    char *at = buf_tail(hll);
+    for (size_t i = 0; i < HLL_REGISTER_COUNT; i += 8, at += 6) {
+        uint64_t eight;
+        memcpy(&eight, registers + i, sizeof eight);
+        eight = gather(eight);
+        memcpy(at, &eight, sizeof eight); /* two bytes more than there are; the next six cover them */
     }
+    hll->data[ENCODING_AT] = 0;
+    hll->len = HLL_DENSE_SIZE;
 }
 
 static void merge_dense(uint8_t max[HLL_REGISTER_COUNT], struct slice hll) {
+    uint8_t registers[HLL_REGISTER_COUNT];
     for (size_t group = 0; group < HLL_REGISTER_COUNT / 8; group++) {
-        uint64_t six = eight_registers(hll.data, group);
-        for (size_t i = 0; i < 8; i++, six >>= REGISTER_BITS) {
-            uint8_t value = six & REGISTER_MASK;
-            if (value > max[group * 8 + i]) max[group * 8 + i] = value;
-        }
+        uint64_t eight = spread(eight_registers(hll.data, group));
+        memcpy(registers + group * 8, &eight, sizeof eight);
     }
+    for (size_t i = 0; i < HLL_REGISTER_COUNT; i++) max[i] = registers[i] > max[i] ? registers[i] : max[i];
 }
 
 bool hll_merge(uint8_t max[HLL_REGISTER_COUNT], struct slice hll) {
@@ -316,17 +331,55 @@ enum hll_outcome hll_sparse_raise(struct buf *hll, uint32_t index, uint8_t value
 
 /* --- estimating --- */
 
-/* How many registers have each value; four tables, so that no addition waits for the one before it. */
-enum { TABLES = 4 };
+enum { VALUE_COUNT = REGISTER_MASK + 1 };
+
+/* How many registers have each value. */
 struct histogram {
-    uint32_t of[TABLES][REGISTER_MASK + 1];
+    uint32_t of[VALUE_COUNT];
 };
 
-static void histogram_dense(struct histogram *h, struct slice hll) {
-    for (size_t group = 0; group < HLL_REGISTER_COUNT / 8; group++) {
-        uint64_t six = eight_registers(hll.data, group);
-        for (size_t i = 0; i < 8; i++) h->of[i % TABLES][six >> (REGISTER_BITS * i) & REGISTER_MASK]++;
+/* Registers are counted in pairs, which makes half as many additions; in two tables, so that pairs that are alike need not
+ * wait for each other. A pair is 12 bits, as in a dense value. */
+struct pairs {
+    uint16_t of[2][VALUE_COUNT * VALUE_COUNT];
+};
+
+static inline void count_four_pairs(struct pairs *p, uint64_t six) {
+    enum { PAIR_MASK = VALUE_COUNT * VALUE_COUNT - 1 };
+    p->of[0][six & PAIR_MASK]++;
+    p->of[1][six >> 12 & PAIR_MASK]++;
+    p->of[0][six >> 24 & PAIR_MASK]++;
+    p->of[1][six >> 36 & PAIR_MASK]++;
+}
+
+static void add_pairs(struct histogram *h, const struct pairs *p) {
+    for (size_t high = 0; high < VALUE_COUNT; high++) {
+        uint32_t sum = 0;
+        for (size_t low = 0; low < VALUE_COUNT; low++) {
+            uint32_t count = p->of[0][high * VALUE_COUNT + low];
+            count += p->of[1][high * VALUE_COUNT + low];
+            h->of[low] += count;
+            sum += count;
+        }
+        h->of[high] += sum;
     }
+}
+
+static void histogram_dense(struct histogram *h, struct slice hll) {
+    struct pairs p = {0};
+    for (size_t group = 0; group < HLL_REGISTER_COUNT / 8; group++)
+        count_four_pairs(&p, eight_registers(hll.data, group));
+    add_pairs(h, &p);
+}
+
+static void histogram_registers(struct histogram *h, const uint8_t registers[HLL_REGISTER_COUNT]) {
+    struct pairs p = {0};
+    for (size_t i = 0; i < HLL_REGISTER_COUNT; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, registers + i, sizeof eight);
+        count_four_pairs(&p, gather(eight));
+    }
+    add_pairs(h, &p);
 }
 
 static bool histogram_sparse(struct histogram *h, struct slice hll) {
@@ -334,7 +387,7 @@ static bool histogram_sparse(struct histogram *h, struct slice hll) {
     struct hll_run run;
     uint64_t registers = 0;
     while (hll_take_run(&opcodes, &run)) {
-        h->of[0][run.value] += run.len;
+        h->of[run.value] += run.len;
         registers += run.len;
         if (registers > HLL_REGISTER_COUNT) return false;
     }
@@ -370,21 +423,15 @@ static double sigma(double x) {
 static uint64_t estimate(const struct histogram *h) {
     const double alpha = 0.721347520444481703680; /* 1 / (2 ln 2) */
     const double m = HLL_REGISTER_COUNT;
-    double count[REGISTER_MASK + 1];
-    for (int value = 0; value <= REGISTER_MASK; value++) {
-        uint32_t sum = 0;
-        for (int table = 0; table < TABLES; table++) sum += h->of[table][value];
-        count[value] = sum;
-    }
-    double z = m * tau((m - count[HASH_BITS_LEFT + 1]) / m);
-    for (int value = HASH_BITS_LEFT; value >= 1; value--) z = (z + count[value]) * 0.5;
-    z += m * sigma(count[0] / m);
+    double z = m * tau((m - h->of[HASH_BITS_LEFT + 1]) / m);
+    for (int value = HASH_BITS_LEFT; value >= 1; value--) z = (z + h->of[value]) * 0.5;
+    z += m * sigma(h->of[0] / m);
     return (uint64_t)llroundl((long double)(alpha * m * m / z));
 }
 
 uint64_t hll_estimate(const uint8_t registers[HLL_REGISTER_COUNT]) {
     struct histogram h = {0};
-    for (size_t i = 0; i < HLL_REGISTER_COUNT; i++) h.of[i % TABLES][registers[i]]++;
+    histogram_registers(&h, registers);
     return estimate(&h);
 }
 
