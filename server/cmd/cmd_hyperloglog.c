@@ -4,6 +4,7 @@
  * head of the value when that is up to date (a value may have come from Redis), and else counts. */
 #include "handlers.h"
 
+#include "hash.h"
 #include "hll.h"
 #include "num.h"
 
@@ -120,6 +121,36 @@ static void count_union(struct cmd_ctx *c) {
     reply_int(c->reply, (int64_t)hll_estimate(registers));
 }
 
+/* Counts of dense values, kept beside the registers they were counted from: where Redis remembers a count in the value, and
+ * is asked for it again and again. The whole of the registers is compared, so an answer never depends on what is here. */
+enum { REMEMBERED_MAX = 32, REGISTER_BYTES = HLL_DENSE_SIZE - HLL_HEAD_SIZE };
+static struct remembered {
+    bool used;
+    uint64_t count;
+    char registers[REGISTER_BYTES];
+} remembered[REMEMBERED_MAX];
+
+static void count_dense(struct slice key, struct slice value, uint64_t *count) {
+    struct remembered *r = &remembered[hash64(key) % REMEMBERED_MAX];
+    const char *registers = value.data + HLL_HEAD_SIZE;
+    if (r->used && memcmp(r->registers, registers, REGISTER_BYTES) == 0) {
+        *count = r->count;
+        return;
+    }
+    CHECK(hll_count(value, count));
+    r->used = true;
+    r->count = *count;
+    memcpy(r->registers, registers, REGISTER_BYTES);
+}
+
+/* False when the value is corrupt. */
+static bool count_one(struct slice key, struct slice value, uint64_t *count) {
+    if (hll_known_count(value, count)) return true;
+    if (!hll_is_dense(value)) return hll_count(value, count);
+    count_dense(key, value, count);
+    return true;
+}
+
 void cmd_pfcount(struct cmd_ctx *c) {
     if (c->argc > 2) {
         count_union(c);
@@ -129,7 +160,7 @@ void cmd_pfcount(struct cmd_ctx *c) {
     struct slice value;
     uint64_t count = 0;
     if (o != NULL && !hll_of(c, o, &value)) return;
-    if (o != NULL && !hll_known_count(value, &count) && !hll_count(value, &count))
+    if (o != NULL && !count_one(c->argv[1], value, &count))
         reply_error(c->reply, ERR_CORRUPT_HLL);
     else
         reply_int(c->reply, (int64_t)count);

@@ -74,6 +74,35 @@ TEST(growing_dense) {
     desk_close();
 }
 
+/* Counting one key and counting it twice over take different ways: what is remembered of one must never show. */
+TEST(counts_are_never_those_of_before) {
+    desk_open();
+    struct rng rng = {test_seed()};
+    char line[100], alone[30];
+    for (int i = 0; i < 3000; i++) {
+        int name = (int)rng_below(&rng, 80);
+        if (i < 80) {
+            snprintf(line, sizeof line, "pfadd k%d %d", i, i % 5);
+            run(line);
+            snprintf(line, sizeof line, "pfdebug todense k%d", i);
+            run(line);
+        }
+        if (rng_below(&rng, 3) == 0) {
+            snprintf(line, sizeof line, "pfadd k%d %d", name, (int)rng_below(&rng, 50));
+            run(line);
+        }
+        if (rng_below(&rng, 10) == 0) {
+            snprintf(line, sizeof line, "pfmerge k%d k%d", name, (int)rng_below(&rng, 80));
+            run(line);
+        }
+        snprintf(line, sizeof line, "pfcount k%d", name);
+        snprintf(alone, sizeof alone, "%s", run(line));
+        snprintf(line, sizeof line, "pfcount k%d k%d", name, name);
+        check(line, alone);
+    }
+    desk_close();
+}
+
 TEST(where_sparse_ends_is_part_of_the_state) {
     desk_open();
     struct ks_limits limits = *ks_limits(desk.ks);
