@@ -44,6 +44,7 @@ UNSTEADY = {("unit/introspection", "config during loading")}
 OF_ONE_NODE = {(unit, test): "of the leader's" for unit, test in (
     ("unit/dump", "RESTORE can set LFU"),
     ("unit/introspection-2", "command stats for EXPIRE"),
+    ("unit/bitops", "SETBIT/BITFIELD only increase dirty when the value changed"),
     ("unit/latency-monitor", "LATENCY HISTOGRAM all commands"),
     ("unit/latency-monitor", "LATENCY HISTOGRAM command"),
     ("unit/latency-monitor", "LATENCY HISTOGRAM with wrong command name skips the invalid one"))}
