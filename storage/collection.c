@@ -16,7 +16,7 @@ const struct collection_class *collection_class_of(enum object_type type) {
         [OBJECT_LIST] = &list_class,
         [OBJECT_SET] = &set_class,
         [OBJECT_HASH] = &hash_class,
-        [OBJECT_STREAM] = NULL,
+        [OBJECT_STREAM] = &stream_class,
     };
     CHECK(type < sizeof classes / sizeof *classes);
     CHECK(classes[type] != NULL);

@@ -242,9 +242,9 @@ void tree_remove_leaf(struct tree *t, struct tree_leaf *leaf) {
     leaf_give_up(t, leaf);
 }
 
-struct tree_leaf *tree_leaf_at(const struct tree *t, uint64_t head) {
+struct tree_leaf *tree_leaf_before(const struct tree *t, uint64_t head, const void *key) {
     CHECK(t->kind->order == ORDER_KEY);
-    return t->first ? node_leaf_of_head(t, head) : NULL;
+    return t->first ? node_leaf_of_key(t, head, key) : NULL;
 }
 
 /* --- loading and copying --- */

@@ -151,9 +151,9 @@ void tree_edited_leaf(struct tree *t, struct tree_leaf *leaf, uint32_t items);
  * below. */
 struct tree_leaf *tree_add_leaf(struct tree *t, struct tree_leaf *after, uint64_t head);
 void tree_remove_leaf(struct tree *t, struct tree_leaf *leaf);
-/* Opaque leaves in ORDER_KEY: the last leaf whose head bound is at or before `head` (several may share one: the last of them),
- * or the first leaf. NULL in an empty tree. */
-struct tree_leaf *tree_leaf_at(const struct tree *t, uint64_t head);
+/* Opaque leaves in ORDER_KEY: the last leaf that begins before the key, or the first leaf; NULL in an empty tree. kind->compare is
+ * asked with the first entry of a leaf. */
+struct tree_leaf *tree_leaf_before(const struct tree *t, uint64_t head, const void *key);
 
 /* --- loading and copying --- */
 

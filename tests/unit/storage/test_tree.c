@@ -599,28 +599,34 @@ TEST(a_tree_without_a_host_frees_by_itself) {
 static uint64_t opaque_head(const struct tree *t, struct slice pack, size_t at) {
     (void)t;
     CHECK(at == 0);
-    return key_at(pack, pack_first(pack));
+    return key_at(pack, pack_first(pack)) / 64; /* several leaves share one */
+}
+
+static struct tree_leaf *leaf_before(const struct tree *t, uint64_t key) {
+    return tree_leaf_before(t, key / 64, &key);
 }
 
 TEST(opaque_leaves) {
     static const struct tree_kind kind = {
-        .order = ORDER_KEY, .arity = 0, .leaf_bytes = 64, .head = opaque_head};
+        .order = ORDER_KEY, .arity = 0, .leaf_bytes = 64, .head = opaque_head, .compare = key_compare};
     struct subject *s = mem_calloc(1, sizeof *s);
     subject_begin(s, &kind);
-    EXPECT(tree_leaf_at(&s->tree, 5) == NULL);
+    EXPECT(leaf_before(&s->tree, 5) == NULL);
     for (uint64_t i = 0; i < 300; i++) {
-        struct tree_leaf *leaf = tree_add_leaf(&s->tree, s->tree.last, 10 + i / 2 * 10);
-        pack_append(&leaf->pack, pack_integer((int64_t)(10 + i / 2 * 10)));
+        struct tree_leaf *leaf = tree_add_leaf(&s->tree, s->tree.last, (10 + i * 10) / 64);
+        pack_append(&leaf->pack, pack_integer((int64_t)(10 + i * 10)));
         tree_edited_leaf(&s->tree, leaf, 3);
         check_subject(s);
     }
     EXPECT_EQ_U64(s->tree.items, 900);
-    EXPECT(tree_leaf_at(&s->tree, 0) == s->tree.first);
-    EXPECT(tree_leaf_at(&s->tree, 9) == s->tree.first);
-    EXPECT(tree_leaf_at(&s->tree, 10) == s->tree.first->next);
-    EXPECT(tree_leaf_at(&s->tree, 19) == s->tree.first->next);
-    EXPECT(tree_leaf_at(&s->tree, 20) == s->tree.first->next->next->next);
-    EXPECT(tree_leaf_at(&s->tree, UINT64_MAX) == s->tree.last);
+    EXPECT(leaf_before(&s->tree, 0) == s->tree.first);
+    const struct tree_leaf *leaf = s->tree.first;
+    for (uint64_t i = 0; i < 300; i++, leaf = leaf->next) {
+        EXPECT(leaf_before(&s->tree, 10 + i * 10) == (leaf->prev ? leaf->prev : leaf));
+        EXPECT(leaf_before(&s->tree, 11 + i * 10) == leaf);
+        EXPECT(leaf_before(&s->tree, 19 + i * 10) == leaf);
+    }
+    EXPECT(leaf_before(&s->tree, UINT64_MAX) == s->tree.last);
     write_back(s);
     struct tree_leaf *second = s->tree.first->next;
     tree_edit_leaf(&s->tree, second);
@@ -630,7 +636,8 @@ TEST(opaque_leaves) {
     EXPECT_EQ_U64(s->tree.items, 901);
     tree_remove_leaf(&s->tree, s->tree.first);
     check_subject(s);
-    EXPECT(tree_leaf_at(&s->tree, 15) == second);
+    EXPECT(leaf_before(&s->tree, 15) == second);
+    EXPECT(leaf_before(&s->tree, 25) == second);
     reload(s);
     check_subject(s);
     EXPECT_EQ_U64(s->tree.items, 898);
