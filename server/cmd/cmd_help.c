@@ -309,3 +309,37 @@ void cmd_debug_help(struct cmd_ctx *c) {
     };
     help(c, lines);
 }
+
+void cmd_xgroup_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CREATE <key> <groupname> <id|$> [option]",
+        "    Make a group that has read up to there. Options are:",
+        "    * MKSTREAM",
+        "      Make the stream, too, when there is none.",
+        "    * ENTRIESREAD entries_read",
+        "      How many entries it has read already.",
+        "CREATECONSUMER <key> <groupname> <consumer>",
+        "    Make a consumer of a group.",
+        "DELCONSUMER <key> <groupname> <consumer>",
+        "    Delete a consumer, and what is pending for it.",
+        "DESTROY <key> <groupname>",
+        "    Delete a group.",
+        "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
+        "    Say up to where a group has read.",
+        NULL,
+    };
+    help(c, lines);
+}
+
+void cmd_xinfo_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CONSUMERS <key> <groupname>",
+        "    The consumers of a group.",
+        "GROUPS <key>",
+        "    The groups of a stream.",
+        "STREAM <key> [FULL [COUNT <count>]",
+        "    The stream itself; FULL: its entries, and its groups with all that is pending.",
+        NULL,
+    };
+    help(c, lines);
+}

@@ -140,7 +140,7 @@ static bool is_any_nodes(const char *name) {
         "raft.cluster",  "raft.node|help", "sentinel",
         "memory|doctor", "memory|stats",   "memory|malloc-stats",
         "memory|purge",  "memory|help",    "object|help",
-        "pfselftest",
+        "pfselftest",    "xgroup|help",    "xinfo|help",
     };
     static const char *const leaders[] = {"cluster|meet", "cluster|forget", "cluster|countkeysinslot",
                                           "cluster|getkeysinslot", "sentinel|failover"};
