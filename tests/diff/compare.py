@@ -202,6 +202,30 @@ def page(v):
     return len(p) == 2 and p[0].isdigit() and isinstance(p[1], list)
 
 
+# What XINFO tells of the moment: when a consumer was seen, when an entry was delivered. Times that were said stay.
+NOW_MS = range(1600000000000, 4000000000000)
+
+
+def without_now(x):
+    if isinstance(x, list):
+        return [without_now(i) for i in x]
+    return b"now" if isinstance(x, int) and x in NOW_MS else x
+
+
+def xinfo_consumers(v):
+    rows = [dict(zip(c[::2], c[1::2])) for c in plain(v)]
+    return [(list(c), c[b"name"], c[b"pending"], c[b"idle"] >= 0) for c in rows]
+
+
+def xpending(args, a, b, ctx):
+    """Entries with how long they have been idle: near to each other. The summary is compared as it is."""
+    if is_error(a) or is_error(b) or len(args) < 4:
+        return False
+    x, y = plain(a), plain(b)
+    return [(i[0], i[1], i[3]) for i in x] == [(i[0], i[1], i[3]) for i in y] and all(
+        abs(i[2] - k[2]) <= (1 + ctx.stall_s) * 1000 for i, k in zip(x, y))
+
+
 # Hash tables have an order of their own; that of small hashes is looked at by stories_hash_set.order.
 RULES = {
     "dump": by(lambda v: None if v[1] is None else payload.meaning(v[1])),
@@ -217,6 +241,9 @@ RULES = {
     "srandmember": by(shape),
     "hscan": both(page),
     "sscan": both(page),
+    "xinfo stream": by(lambda v: (v[0], without_now(plain(v)))),
+    "xinfo consumers": by(xinfo_consumers),
+    "xpending": xpending,
     "ttl": near(False, False),
     "pttl": near(True, False),
     "expiretime": near(False, True),

@@ -9,6 +9,7 @@ commands whose replies need more than one round (stories.py), and what counts as
 import gen_bits
 import gen_hash_set
 import gen_list
+import gen_stream
 from crc64 import crc64
 
 I64_MAX, I64_MIN = 2**63 - 1, -(2**63)
@@ -68,7 +69,7 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen):
+class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_stream.StreamGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -84,7 +85,8 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen):
                                                          for t in table}))))
             helpers = [
                 t for t in table
-                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd", "rpush")
+                if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd", "rpush",
+                            "xadd")
             ]
             total = sum(w for w, _, _ in helpers)
             table = [(7 * total / 3 / len(chosen), n, f) for _, n, f in chosen] + helpers
@@ -743,7 +745,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen):
             (3, "misc", self.misc),
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
-        ] + self.hash_set_table() + self.bits_table() + self.list_table()
+        ] + self.hash_set_table() + self.bits_table() + self.list_table() + self.stream_table()
 
     def next(self):
         r = self.r
@@ -802,7 +804,7 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
-    for part in (gen_hash_set, gen_bits, gen_list):
+    for part in (gen_hash_set, gen_bits, gen_list, gen_stream):
         if name in part.KEYED and len(a) > 1:
             return part.keys_of(a)
     if name not in KEYED or len(a) < 2:
