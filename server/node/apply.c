@@ -186,6 +186,17 @@ static void finish(struct node *n, struct proposal *p) {
     if (n->expiry_again) node_propose_expired(n);
 }
 
+/* A node with companions has to answer them meanwhile, or they would think it dead: who is far behind, and has commands whose
+ * data are on disk only, could be busy for seconds with what arrives at once. The rest comes with the next turns. */
+static void limit_time(struct node *n) {
+    enum { APPLY_US = 20000 };
+    n->apply_until_us = n->members.count > 1 ? mono_us() + APPLY_US : UINT64_MAX;
+}
+
+static bool may_go_on(const struct node *n) {
+    return n->apply_until_us == UINT64_MAX || mono_us() < n->apply_until_us;
+}
+
 /* Replay of what the log holds beyond the state on disk. */
 static enum rc replay_entry(void *arg, const struct log_entry *e) {
     struct node *n = arg;
@@ -193,14 +204,11 @@ static enum rc replay_entry(void *arg, const struct log_entry *e) {
     n->applied_index = e->index;
     if (n->failed) return RC_STOPPED;
     node_relieve_memory(n); /* the tail of the log may be larger than memory */
-    return mono_us() < n->replay_until_us ? RC_OK : RC_BUSY;
+    return may_go_on(n) ? RC_OK : RC_BUSY;
 }
 
-/* Not for long at a time: a node with companions answers them meanwhile, or they would think it dead. */
 static void replay(struct node *n, uint64_t to) {
-    enum { REPLAY_US = 50000 };
     struct kv_error error = {.text = ""};
-    n->replay_until_us = n->members.count > 1 ? mono_us() + REPLAY_US : UINT64_MAX;
     enum rc rc = raft_log_read(n->log, n->applied_index + 1, to, replay_entry, n, &error);
     if (rc != RC_OK && rc != RC_BUSY && !n->failed)
         node_fail(n, "the log cannot be read at entry %llu: %s %s", (unsigned long long)n->applied_index + 1,
@@ -217,12 +225,14 @@ static void apply_recent(struct node *n, uint64_t to) {
         apply_entry(n, p->kind, buf_slice(&p->payload), p->index, p->term, p);
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);
+        if (!may_go_on(n)) return;
     }
 }
 
 void node_apply(struct node *n) {
     uint64_t to = n->apply_index, old_to = n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to;
     if (n->applied_index >= to || n->failed) return;
+    limit_time(n);
     if (n->applied_index < old_to) replay(n, old_to);
     if (n->applied_index >= old_to) apply_recent(n, to);
     if (n->failed) return;

@@ -260,6 +260,7 @@ static void attend(struct node *n) {
     node_turn_blocked(n);
     node_finish_reads(n);
     net_resume(&n->net);
+    node_send_later(n);
     propose_and_send(n);
     net_flush(&n->net);
     propose_and_send(n); /* a flush may have let connections read on */
@@ -280,8 +281,9 @@ void node_turn(struct node *n) {
         if (!n->failed && has_lone_writer(n) && node_write_log(n, true)) attend(n);
         if (n->failed) return;
         care_for_storage(n);
-        bool replays = n->applied_index < n->apply_index && n->applied_index + 1 < n->tail.first_index;
-        loop_keep_awake(n, ks_has_work(n->ks) || n->warming || replays);
+        bool applies = n->applied_index < n->apply_index;
+        bool sends = n->later.first < n->later.end;
+        loop_keep_awake(n, ks_has_work(n->ks) || n->warming || applies || sends);
     } else {
         net_flush(&n->net);
     }

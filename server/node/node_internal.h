@@ -89,6 +89,12 @@ struct tail {
     uint64_t bytes; /* of payload */
 };
 
+/* peers.c: appends whose entries are to be read from the log, and those behind them, in order. */
+struct append_queue {
+    struct raft_message *items; /* [first, end) */
+    size_t first, end, cap;
+};
+
 /* libuv's handles; touched by loop.c only. */
 struct node_loop {
     uv_loop_t loop;
@@ -147,6 +153,8 @@ struct node {
 
     struct proposal *filling; /* takes what arrives; never NULL once the node is open */
     struct tail tail;
+    struct append_queue later;
+    uint64_t read_back_us;  /* spent in this turn on reading entries for others */
     struct proposal *spare; /* for reuse */
     struct store_job *spare_jobs;
     size_t spare_count;
@@ -193,7 +201,7 @@ struct node {
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
     uint64_t deposed_at_ms;    /* 0: not, or long ago */
-    uint64_t replay_until_us;  /* entries are read back from the log until then, the rest in the next turn */
+    uint64_t apply_until_us;   /* entries are applied until then, the rest in the next turn */
     uint64_t leader_moved_ms;  /* when leader_id last changed */
     struct list forwards;      /* forward.c's */
     struct blocking *blocking; /* blocked.c's: who waits in BLPOP and its like */
@@ -230,6 +238,8 @@ void node_drop_entries(struct node *n,
 void node_identity_changed(struct node *n);
 bool node_open_peers(struct node *n); /* false after saying why */
 void node_send(struct node *n, const struct raft_message *m);
+void node_send_later(struct node *n); /* once a turn: what had to wait */
+void append_queue_free(struct append_queue *q);
 void node_members_changed(struct node *n, const struct raft_members *before); /* whom to keep links to */
 void node_end_parting(struct node *n);
 
@@ -261,6 +271,8 @@ void tail_push(struct tail *t, struct proposal *p);
 struct proposal *tail_pop_newest(struct tail *t);
 /* The oldest applied entry, if it need not be kept; NULL otherwise. */
 struct proposal *tail_pop_surplus(struct tail *t, uint64_t applied_index, bool keep_some);
+/* The oldest entry, applied or not, when there are too many and it is stored, may be applied, and nobody waits for it. */
+struct proposal *tail_pop_backlog(struct tail *t, uint64_t apply_index);
 void tail_restart(struct tail *t, uint64_t last_index); /* an empty one goes on elsewhere */
 
 /* clock.c: the machine's clocks. */

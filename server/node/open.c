@@ -264,6 +264,7 @@ void node_close_group_memory(struct node *n) {
         proposal_release(n, p);
     }
     tail_free(&n->tail);
+    append_queue_free(&n->later);
     proposal_disappoint(n, n->filling);
     proposal_release(n, n->filling);
     proposals_free(n);

@@ -2,6 +2,7 @@
  * snapshot to snapshot.c, a request to cluster.c). */
 #include "node_internal.h"
 
+#include "mem.h"
 #include "raft_members.h"
 
 #include <stdio.h>
@@ -40,7 +41,7 @@ static bool add_entries(struct node *n, struct peer_append *append, uint64_t fir
     return true;
 }
 
-void node_send(struct node *n, const struct raft_message *m) {
+static void send_now(struct node *n, const struct raft_message *m) {
     if (m->kind == RAFT_APPEND && !peer_net_takes_append(n->peers, m->to)) return;
     struct buf *out = peer_net_out(n->peers, m->to);
     if (out == NULL) return;
@@ -59,6 +60,69 @@ void node_send(struct node *n, const struct raft_message *m) {
     peer_net_sent(n->peers, m->to);
     n->messages_sent++;
 }
+
+/* --- appends that wait for their turn --- */
+
+/* Reading the log for somebody who is far behind must not keep this node from answering the others, or from being heard
+ * in time: this much in a turn, and at least one append. */
+enum { READ_BACK_US = 10000, LATER_MAX = 1024 };
+
+static bool is_read_back(const struct node *n, const struct raft_message *m) {
+    return m->entry_count > 0 && m->prev_index + 1 < n->tail.first_index;
+}
+
+/* Behind those that wait already: an append that overtakes another is refused. */
+static bool has_to_wait(const struct node *n, const struct raft_message *m) {
+    const struct append_queue *q = &n->later;
+    for (size_t i = q->first; i < q->end; i++)
+        if (q->items[i].to == m->to) return true;
+    return is_read_back(n, m) && n->read_back_us >= READ_BACK_US;
+}
+
+/* What finds no room is as good as lost on the way: the core asks again. */
+static void send_later(struct append_queue *q, const struct raft_message *m) {
+    if (q->end - q->first >= LATER_MAX) return;
+    if (q->end == q->cap && q->first > 0) {
+        memmove(q->items, q->items + q->first, (q->end - q->first) * sizeof *q->items);
+        q->end -= q->first;
+        q->first = 0;
+    }
+    if (q->end == q->cap) {
+        q->cap = q->cap ? q->cap * 2 : 16;
+        q->items = mem_realloc(q->items, q->cap * sizeof *q->items);
+    }
+    q->items[q->end++] = *m;
+}
+
+static void send_timed(struct node *n, const struct raft_message *m) {
+    bool timed = m->kind == RAFT_APPEND && is_read_back(n, m);
+    uint64_t began = timed ? mono_us() : 0;
+    send_now(n, m);
+    if (timed) n->read_back_us += mono_us() - began;
+}
+
+void node_send(struct node *n, const struct raft_message *m) {
+    if (m->kind == RAFT_APPEND && has_to_wait(n, m))
+        send_later(&n->later, m);
+    else
+        send_timed(n, m);
+}
+
+void node_send_later(struct node *n) {
+    struct append_queue *q = &n->later;
+    n->read_back_us = 0;
+    while (q->first < q->end && n->read_back_us < READ_BACK_US) {
+        struct raft_message m = q->items[q->first++];
+        if (n->role == RAFT_LEADER && m.term == n->term) send_timed(n, &m);
+    }
+}
+
+void append_queue_free(struct append_queue *q) {
+    mem_free(q->items);
+    *q = (struct append_queue){0};
+}
+
+/* --- whom there are links to --- */
 
 static bool is_peer(const struct peer_address *peers, size_t count, uint64_t id) {
     for (size_t i = 0; i < count; i++)

@@ -210,11 +210,16 @@ bool node_write_log(struct node *n, bool here) {
     return false;
 }
 
-/* Applied entries make room; a node alone keeps none. */
+/* Applied entries make room; a node alone keeps none. A follower that receives faster than it applies lets go of what is on
+ * its disk already, and reads it back from there (replay in apply.c). */
 void node_trim_tail(struct node *n) {
     struct proposal *p;
     while ((p = tail_pop_surplus(&n->tail, n->applied_index, n->members.count > 1)) != NULL)
         proposal_release(n, p);
+    while (n->role != RAFT_LEADER && (p = tail_pop_backlog(&n->tail, n->apply_index)) != NULL) {
+        n->unapplied_bytes -= p->payload.len;
+        proposal_release(n, p);
+    }
 }
 
 void node_drop_entries(struct node *n, uint64_t index) {

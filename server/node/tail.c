@@ -42,14 +42,25 @@ struct proposal *tail_pop_newest(struct tail *t) {
     return p;
 }
 
-struct proposal *tail_pop_surplus(struct tail *t, uint64_t applied_index, bool keep_some) {
-    if (t->first_index > applied_index) return NULL;
-    if (keep_some && t->bytes <= TAIL_KEEP_BYTES && t->last_index - t->first_index < TAIL_KEEP_ENTRIES)
-        return NULL;
+static struct proposal *pop_oldest(struct tail *t) {
     struct proposal *p = t->items[t->first_index & (t->cap - 1)];
     t->first_index++;
     t->bytes -= p->payload.len;
     return p;
+}
+
+struct proposal *tail_pop_surplus(struct tail *t, uint64_t applied_index, bool keep_some) {
+    if (t->first_index > applied_index) return NULL;
+    if (keep_some && t->bytes <= TAIL_KEEP_BYTES && t->last_index - t->first_index < TAIL_KEEP_ENTRIES)
+        return NULL;
+    return pop_oldest(t);
+}
+
+struct proposal *tail_pop_backlog(struct tail *t, uint64_t apply_index) {
+    if (t->first_index > apply_index || t->first_index > t->last_index || t->bytes <= TAIL_KEEP_BYTES)
+        return NULL;
+    const struct proposal *p = t->items[t->first_index & (t->cap - 1)];
+    return p->op_count > 0 || p->has_expiry ? NULL : pop_oldest(t);
 }
 
 void tail_restart(struct tail *t, uint64_t last_index) {

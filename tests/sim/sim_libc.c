@@ -25,9 +25,16 @@ static struct timespec spec_of(uint64_t us) {
     return (struct timespec){.tv_sec = (time_t)(us / SIM_SECOND), .tv_nsec = (long)(us % SIM_SECOND) * 1000};
 }
 
+/* A thread may lose the CPU anywhere. Here it sometimes does where it looks at the clock, and so in the middle of work
+ * that is bounded by it. */
+static void lose_cpu(void) {
+    if (sim_chance(0.0003)) sim_sleep_us(sim_around(10 * SIM_MS));
+}
+
 WRAP(int, clock_gettime, clockid_t clock, struct timespec *out) {
     struct process *p = process_running();
     if (p == NULL) return __real_clock_gettime(clock, out);
+    lose_cpu();
     *out = spec_of(clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE
                        ? (uint64_t)machine_wall_us(p->machine)
                        : machine_mono_us(p->machine));

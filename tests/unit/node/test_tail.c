@@ -62,6 +62,26 @@ TEST(what_is_kept_for_others_has_a_bound) {
     tail_free(&t);
 }
 
+TEST(a_backlog_of_what_may_be_applied_has_a_bound_too) {
+    struct tail t;
+    tail_init(&t, 0);
+    fill(&t, 1, 4);
+    EXPECT(tail_pop_backlog(&t, 4) == NULL); /* short */
+    t.bytes += 64 << 20;
+    EXPECT(tail_pop_backlog(&t, 2) == &entries[1]);
+    entries[2].op_count = 1;
+    EXPECT(tail_pop_backlog(&t, 2) == NULL); /* somebody waits for it */
+    entries[2].op_count = 0;
+    entries[2].has_expiry = true;
+    EXPECT(tail_pop_backlog(&t, 2) == NULL);
+    entries[2].has_expiry = false;
+    EXPECT(tail_pop_backlog(&t, 2) == &entries[2]);
+    EXPECT(tail_pop_backlog(&t, 2) == NULL); /* not on the disk, or not committed */
+    EXPECT(tail_at(&t, 2) == NULL);
+    EXPECT(tail_at(&t, 3) == &entries[3]);
+    tail_free(&t);
+}
+
 TEST(behind_a_snapshot_it_goes_on_elsewhere) {
     struct tail t;
     tail_init(&t, 0);
