@@ -96,6 +96,7 @@ static struct object *begin_set(struct keyspace *ks, int db, struct slice key, s
     struct object *o = ks_find(ks, db, place, key);
     if (o == NULL) return ks_create(ks, db, place, key, room);
     ks_edit(ks, db, o);
+    if (o->type == OBJECT_STREAM) ks_signal(ks, db, key); /* it goes */
     o->access_s = ks->now_s;
     o->flags |= OBJECT_REFERENCED;
     if (!keep_deadline && object_deadline(o) >= 0) expiry_set(ks, ks_db(ks, db), o, -1);
