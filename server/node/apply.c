@@ -51,6 +51,11 @@ static void after_wait(struct node *n, const struct op *op, const struct cmd_ctx
         node_unblocked(n, c);
 }
 
+/* Of _SERVE, the command it is about. */
+static bool serve_is_known(const struct command *cmd, const struct entry_reader *r) {
+    return !node_is_serve(cmd) || (r->argc > 2 && command_lookup(r->argc - 2, r->argv + 2) != NULL);
+}
+
 static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
                       bool is_write) {
     static const struct op nobody = {0};
@@ -60,7 +65,9 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
     struct session *session = c != NULL && !c->closing ? &c->session : NULL;
     reply_init(&reply, session && !op->silent ? &c->out : NULL, op->resp ? op->resp : 2);
     const struct command *cmd = op->cmd ? op->cmd : command_lookup(r->argc, r->argv);
-    if (cmd == NULL) { /* written by a newer version: skipping it would make this node's data differ */
+    if (cmd == NULL ||
+        !serve_is_known(cmd,
+                        r)) { /* written by a newer version: skipping it would make this node's data differ */
         node_fail(n, "entry with an unknown command '%.*s'", (int)r->argv[0].len, r->argv[0].data);
         return;
     }

@@ -160,6 +160,7 @@ static void queue_up(struct blocking *k, struct blocked *b, const struct cmd_wai
         if (waits_in(b, q)) continue;
         struct key_wait *wait = &b->waits[b->wait_count++];
         *wait = (struct key_wait){.blocked = b, .queue = q};
+        q->stream_waits += b->type == OBJECT_STREAM;
         list_push_back(&q->waits, &wait->link);
     }
 }
@@ -186,8 +187,7 @@ void node_block(struct node *n, struct conn *c, const struct command *cmd, int d
         b->until_us = mono_us() + (uint64_t)w->timeout_ms * 1000;
         heap_add(k, b);
     }
-    list_push_back(&k->all, &b->link);
-    k->replica_waits += b->replicas > 0;
+    list_push_back(b->replicas > 0 ? &k->for_replicas : &k->for_keys, &b->link);
     c->blocked_in = b;
     c->closes_at_eof = true;
     c->session.is_blocked = true;
@@ -203,10 +203,10 @@ static void forget(struct node *n, struct blocked *b) {
     for (int i = 0; i < b->wait_count; i++) {
         struct key_queue *q = b->waits[i].queue;
         list_unlink(&b->waits[i].link);
+        q->stream_waits -= b->type == OBJECT_STREAM;
         if (list_empty(&q->waits)) queue_free(k, q);
     }
     if (k->queue_count == 0 && n->ks != NULL) ks_listen(n->ks, NULL, NULL);
-    k->replica_waits -= b->replicas > 0;
     b->conn->blocked_in = NULL;
     b->conn->closes_at_eof = false;
     b->conn->session.is_blocked = false;
@@ -305,18 +305,17 @@ static void end_overdue(struct node *n) {
     }
 }
 
-static void end_all(struct node *n) {
-    LIST_FOR_EACH_SAFE(it, &n->blocking->all) {
+static void end_all(struct node *n, struct list *waiting) {
+    LIST_FOR_EACH_SAFE(it, waiting) {
         struct blocked *b = container_of(it, struct blocked, link);
         if (!b->in_flight) blocked_end(n, b, END_DEPOSED);
     }
 }
 
 static void look_at_replicas(struct node *n) {
-    LIST_FOR_EACH_SAFE(it, &n->blocking->all) {
+    LIST_FOR_EACH_SAFE(it, &n->blocking->for_replicas) {
         struct blocked *b = container_of(it, struct blocked, link);
-        if (b->replicas > 0 && node_replicas_with(n, b->write_index) >= b->replicas)
-            blocked_end(n, b, END_TIMEOUT);
+        if (node_replicas_with(n, b->write_index) >= b->replicas) blocked_end(n, b, END_TIMEOUT);
     }
 }
 
@@ -334,7 +333,9 @@ static void set_alarm(struct node *n) {
         loop_set_alarm(n, 0, 0);
         return;
     }
-    uint64_t at_us = k->heap[0]->until_us, now_us = mono_us();
+    uint64_t at_us = k->heap[0]->until_us;
+    if (at_us == n->uv.alarm_at_us) return;
+    uint64_t now_us = mono_us();
     uint64_t ms = at_us > now_us ? (at_us - now_us + 999) / 1000 : 1;
     loop_set_alarm(n, at_us, ms < FAR_MS ? ms : FAR_MS);
 }
@@ -350,26 +351,29 @@ static void resume_unblocked(struct node *n) {
 
 void node_turn_blocked(struct node *n) {
     struct blocking *k = n->blocking;
-    if (!list_empty(&k->all)) {
-        if (!n->readable) end_all(n);
-        if (k->replica_waits > 0) look_at_replicas(n);
-        end_overdue(n);
-        node_serve_ready(n);
+    if (!n->readable) {
+        end_all(n, &k->for_keys);
+        end_all(n, &k->for_replicas);
     }
+    look_at_replicas(n);
+    if (k->heap_count > 0) end_overdue(n);
+    if (!list_empty(&k->ready)) node_serve_ready(n);
     resume_unblocked(n);
     set_alarm(n);
 }
 
 void node_open_blocking(struct node *n) {
     struct blocking *k = n->blocking = mem_calloc(1, sizeof *k);
-    list_init(&k->all);
+    list_init(&k->for_keys);
+    list_init(&k->for_replicas);
     list_init(&k->ready);
     list_init(&k->unblocked);
 }
 
 void node_close_blocking(struct node *n) {
     struct blocking *k = n->blocking;
-    CHECK(list_empty(&k->all));
+    CHECK(list_empty(&k->for_keys));
+    CHECK(list_empty(&k->for_replicas));
     mem_free(k->buckets);
     mem_free(k->heap);
     mem_free(k);

@@ -11,7 +11,7 @@ enum block_end { END_NONE, END_TIMEOUT, END_CLIENT_UNBLOCK, END_DEPOSED };
 
 /* One connection that waits, with its command as it is to run again. */
 struct blocked {
-    struct list link; /* in blocking.all, oldest first */
+    struct list link; /* in blocking.for_keys or .for_replicas */
     struct conn *conn;
     const struct command *cmd;
     enum object_type type;
@@ -41,6 +41,7 @@ struct key_queue {
     struct list waits;
     struct list ready_link; /* in blocking.ready: something may be there */
     bool is_fresh;          /* and those who only read have not been told */
+    size_t stream_waits;    /* who of them reads a stream */
     uint64_t hash;
     int db;
     size_t key_len;
@@ -48,14 +49,13 @@ struct key_queue {
 };
 
 struct blocking {
-    struct list all;
-    struct list ready;     /* key queues, in the order in which their keys became ready */
+    struct list for_keys, for_replicas; /* all of them */
+    struct list ready;                  /* key queues, in the order in which their keys became ready */
     struct list unblocked; /* conn.held_link: answered, to go on with what they have sent since */
     struct key_queue **buckets;
     size_t bucket_count, queue_count; /* a power of two, or 0 */
     struct blocked **heap;            /* by until_us */
     size_t heap_count, heap_cap;
-    size_t replica_waits; /* in WAIT */
 };
 
 static inline struct slice queue_key(const struct key_queue *q) {

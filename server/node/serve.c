@@ -141,6 +141,7 @@ static void serve_readers(struct node *n, struct key_queue *q) {
     struct blocked **readers = NULL;
     size_t count = 0, cap = 0;
     q->is_fresh = false;
+    if (q->stream_waits == 0) return; /* only XREAD reads and waits */
     LIST_FOR_EACH(it, &q->waits) {
         struct blocked *b = container_of(it, struct key_wait, link)->blocked;
         if (!only_reads(b)) continue;
@@ -167,6 +168,7 @@ void node_serve_readers(struct node *n) {
 static void serve_writers(struct node *n, struct key_queue *q) {
     const struct object *o = ks_peek(n->ks, q->db, queue_key(q), node_clock_ms(n));
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
+    if (o == NULL && q->stream_waits == 0) return;
     size_t left = SERVED_AT_ONCE_MAX;
     for (struct list *it = q->waits.next; it != &q->waits && left > 0; it = it->next) {
         struct blocked *b = container_of(it, struct key_wait, link)->blocked;

@@ -288,6 +288,10 @@ def node_waiters(t, port, count):
     wait_until(look, f'{count} clients wait at {port}')
 
 
+def process_id(t, port):
+    return int(dict(line.split(':', 1) for line in t.call(port, 'INFO', 'server').decode().split('\r\n') if ':' in line)['process_id'])
+
+
 def through_a_follower(run):
     """Served, timed out, and given up when its client hangs up, as at the leader."""
     t = Together(run).start()
@@ -314,6 +318,30 @@ def through_a_follower(run):
         node_waiters(t, leader, 1)
         w.close()
         node_waiters(t, leader, 0)
+
+
+def waiting_for_nodes(run):
+    """WAIT counts the other nodes that have what the connection wrote, and waits for them, through any node."""
+    t = Together(run).start()
+    leader, follower = leader_and_follower(t)
+    sleeper = next(p for p in t.ports if p not in (leader, follower))
+    with Wire(follower) as c, Wire(leader) as idle:
+        c.ok('SET', 'k', 1)
+        expect(c.call('WAIT', 2, 0), 2)
+        pid = process_id(t, sleeper)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            c.ok('SET', 'k', 2)
+            began = time.monotonic()
+            expect(c.call('WAIT', 2, 300), 1)
+            expect_that(time.monotonic() - began >= 0.298, 'not before its time')
+            expect(c.call('WAIT', 1, 0), 1)
+            expect(idle.call('WAIT', 2, 0), 2)          # has written nothing
+            c.command('WAIT', 2, 0)
+            node_waiters(t, leader, 1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        expect(c.reply(), 2)
 
 
 def a_leader_that_hands_over(run):
@@ -345,7 +373,7 @@ def a_leader_that_dies(run):
     w = Wire(follower)
     w.command('BRPOP', 'k', 0)
     node_waiters(t, leader, 1)
-    pid = int(dict(line.split(':', 1) for line in t.call(leader, 'INFO', 'server').decode().split('\r\n') if ':' in line)['process_id'])
+    pid = process_id(t, leader)
     os.kill(pid, signal.SIGSTOP)                        # hangs rather than dies: the connection says nothing
     try:
         w.rest()
@@ -359,4 +387,4 @@ def a_leader_that_dies(run):
 
 CASES = [in_order_of_arrival, the_key_that_is_ready, nothing_comes_between, a_destination_of_another_type, ways_of_coming_into_being,
          other_databases, time_outs, time_outs_beside_pushes, pipelines_behind, what_is_gone_takes_nothing, client_unblock,
-         many_who_wait, stopping, through_a_follower, a_leader_that_hands_over, a_leader_that_dies]
+         many_who_wait, stopping, through_a_follower, waiting_for_nodes, a_leader_that_hands_over, a_leader_that_dies]

@@ -19,7 +19,8 @@ static struct world {
     struct buf file;          /* the only file there is */
     uint64_t closed_id;       /* the last session that was closed */
     bool unblocked_with_error;
-    int64_t replicas; /* how many others have everything */
+    int64_t replicas;      /* how many others have everything */
+    struct cmd_wait *wait; /* takes what a command waits for */
     int unpaused, reloads, saves, slept_us, shutdown_flags;
     enum rc shutdown_rc;
     uint64_t random;
@@ -219,7 +220,8 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
                             .now_ms = desk.now_ms,
                             .now_us = desk.now_ms * 1000 + 123,
                             .rng = &desk.rng,
-                            .arena = &desk.arena};
+                            .arena = &desk.arena,
+                            .wait = world.wait};
         cmd_run(&c);
         cmd_account(&desk.server, s, cmd, argc, desk.argv, c.now_us, 5, reply.error_count > 0);
         arena_reset(&desk.arena);

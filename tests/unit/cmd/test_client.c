@@ -137,7 +137,27 @@ TEST(what_is_not_here_yet) {
     struct session *s = client_open("127.0.0.1:1");
     client_check(s, "client getredir", ":-1");
     client_check(s, "client trackinginfo", "*6 $5 flags *1 $3 off $8 redirect :-1 $8 prefixes *0");
+    server_close();
+}
+
+TEST(who_waits_is_shown_and_unblocked) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1"), *other = client_open("127.0.0.1:2");
+    char line[64];
     client_check(s, "client unblock 1", ":0");
+    client_check(s, "client unblock 99", ":0");
+    other->is_blocked = true;
+    desk.server.blocked_count = 1;
+    client_check_has(s, "client list", " flags=b ");
+    client_check_has(s, "info clients", "blocked_clients:1");
+    snprintf(line, sizeof line, "client unblock %d", (int)other->id);
+    client_check(s, line, ":1");
+    EXPECT(!world.unblocked_with_error);
+    client_check(s, line, ":0");
+    other->is_blocked = true;
+    snprintf(line, sizeof line, "client unblock %d error", (int)other->id);
+    client_check(s, line, ":1");
+    EXPECT(world.unblocked_with_error);
     client_check(s, "client unblock x", "-ERR value is not an integer or out of range");
     client_check(s, "client unblock 1 foo", "-ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
     server_close();

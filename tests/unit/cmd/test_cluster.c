@@ -1,5 +1,7 @@
 /* What clients are told of the cluster: CLUSTER, SENTINEL, ROLE, INFO, the gates of a node that does not lead, and the
  * requests that reach the host. Shapes are Redis 7.0's. Nodes 1, 2 and 3 are at 10.0.0.<id>:7000. */
+#include "cmd_block.h"
+
 #include "server_support.h"
 
 #include <time.h>
@@ -444,13 +446,24 @@ TEST(replicas_out_of_reach_are_down_for_sentinel_clients) {
 
 TEST(wait_counts_who_has_it) {
     struct session *s = cluster_open(2, 2);
-    client_check(s, "wait 1 100", ":1"); /* a majority, one of which is not the leader */
-    world.cluster.members[0].match_index = world.cluster.members[2].match_index = 42;
-    client_check(s, "wait 1 100", ":2");
-    world.cluster.members[2].seat = CLUSTER_LEARNER;
-    client_check(s, "wait 1 100", ":1");
+    struct cmd_wait wait = {0};
+    world.replicas = 1;
+    client_check(s, "wait 0 0", ":1");
+    client_check(s, "wait 1 0", ":1");
+    client_check(s, "wait 2 0", ":1"); /* nobody can wait here */
+    world.wait = &wait;
+    client_check(s, "wait 1 0", ":1");
+    EXPECT(!wait.waits);
+    client_check(s, "wait 2 100", "");
+    EXPECT(wait.waits);
+    EXPECT_EQ_INT(wait.replicas, 2);
+    EXPECT_EQ_INT(wait.timeout_ms, 100);
+    world.replicas = 2;
+    client_check(s, "wait 2 100", ":2");
     client_check(s, "wait x 100", "-ERR value is not an integer or out of range");
+    client_check(s, "wait 1 x", "-ERR timeout is not an integer or out of range");
     client_check(s, "wait 1 -1", "-ERR timeout is negative");
+    world.wait = NULL;
     server_close();
 }
 
