@@ -13,10 +13,8 @@ enum { LEAF_ROW_VERSION = 1, FREE_AT_ONCE_LEAVES = 64 };
 const struct collection_class *collection_class_of(enum object_type type) {
     /* A row for each type that can be big. */
     static const struct collection_class *const classes[] = {
-        [OBJECT_LIST] = &list_class,
-        [OBJECT_SET] = &set_class,
-        [OBJECT_HASH] = &hash_class,
-        [OBJECT_STREAM] = &stream_class,
+        [OBJECT_LIST] = &list_class, [OBJECT_SET] = &set_class,       [OBJECT_HASH] = &hash_class,
+        [OBJECT_ZSET] = &zset_class, [OBJECT_STREAM] = &stream_class,
     };
     CHECK(type < sizeof classes / sizeof *classes);
     CHECK(classes[type] != NULL);
