@@ -197,7 +197,7 @@ def shape(v):
 
 
 def page(v):
-    """A page of HSCAN or SSCAN: where it ends is each server's own; stories_hash_set.walks compares whole walks."""
+    """A page of HSCAN and its kin: where it ends is each server's own; the stories called walks compare whole walks."""
     p = plain(v)
     return len(p) == 2 and p[0].isdigit() and isinstance(p[1], list)
 
@@ -244,6 +244,8 @@ RULES = {
     "xinfo stream": by(lambda v: (v[0], without_now(plain(v)))),
     "xinfo consumers": by(xinfo_consumers),
     "xpending": xpending,
+    "zrandmember": by(shape),
+    "zscan": both(page),
     "ttl": near(False, False),
     "pttl": near(True, False),
     "expiretime": near(False, True),

@@ -10,6 +10,7 @@ import gen_bits
 import gen_hash_set
 import gen_list
 import gen_stream
+import gen_zset
 from crc64 import crc64
 
 I64_MAX, I64_MIN = 2**63 - 1, -(2**63)
@@ -69,7 +70,7 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_stream.StreamGen):
+class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_stream.StreamGen, gen_zset.ZsetGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -86,7 +87,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
             helpers = [
                 t for t in table
                 if t[1] in ("set", "del", "mset", "append", "incr", "expireat", "persist", "select", "hset", "sadd", "rpush",
-                            "xadd")
+                            "xadd", "zadd", "geoadd")
             ]
             total = sum(w for w, _, _ in helpers)
             table = [(7 * total / 3 / len(chosen), n, f) for _, n, f in chosen] + helpers
@@ -112,7 +113,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
         if x < 0.92:
             return self.pick(KEYS)
         if x < 0.95:
-            return self.pick(gen_hash_set.HASHES + gen_hash_set.SETS + gen_list.LISTS)
+            return self.pick(gen_hash_set.HASHES + gen_hash_set.SETS + gen_list.LISTS + gen_zset.ZSETS)
         if x < 0.98:
             return self.pick(NUMBER_KEYS + LCS_KEYS)
         return b"fresh:%d" % self.r.randrange(40)
@@ -745,7 +746,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
             (3, "misc", self.misc),
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
-        ] + self.hash_set_table() + self.bits_table() + self.list_table() + self.stream_table()
+        ] + self.hash_set_table() + self.bits_table() + self.list_table() + self.stream_table() + self.zset_table()
 
     def next(self):
         r = self.r
@@ -804,7 +805,7 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
-    for part in (gen_hash_set, gen_bits, gen_list, gen_stream):
+    for part in (gen_hash_set, gen_bits, gen_list, gen_stream, gen_zset):
         if name in part.KEYED and len(a) > 1:
             return part.keys_of(a)
     if name not in KEYED or len(a) < 2:
