@@ -1,4 +1,5 @@
 /* Sorted sets from their ends: ZPOPMIN, ZPOPMAX and ZMPOP, and those that wait for something to pop. */
+#include "cmd_block.h"
 #include "cmd_zset.h"
 #include "handlers.h"
 
@@ -64,6 +65,33 @@ struct pop_wanted {
     enum pop_shape shape;
 };
 
+static void pop_or_wait(struct cmd_ctx *c, const struct pop_wanted *w, struct slice timeout) {
+    int64_t timeout_ms;
+    if (!cmd_arg_timeout(c, timeout, &timeout_ms)) return;
+    for (int i = 0; i < w->key_count; i++) {
+        struct slice key = c->argv[w->first_key + i];
+        struct object *o;
+        if (!cmd_blocking_key(c, key, OBJECT_ZSET, &o)) return;
+        if (o == NULL) continue;
+        pop_items(c, key, o, w->from_max, w->count, w->shape);
+        return;
+    }
+    if (!cmd_block(c, OBJECT_ZSET, w->first_key, w->key_count, timeout_ms)) reply_null_array(c->reply);
+}
+
+static void block_generic(struct cmd_ctx *c, bool from_max) {
+    struct pop_wanted w = {
+        .first_key = 1, .key_count = c->argc - 2, .from_max = from_max, .count = 1, .shape = POP_KEY_FLAT};
+    pop_or_wait(c, &w, c->argv[c->argc - 1]);
+}
+
+void cmd_bzpopmin(struct cmd_ctx *c) {
+    block_generic(c, false);
+}
+void cmd_bzpopmax(struct cmd_ctx *c) {
+    block_generic(c, true);
+}
+
 /* "numkeys key ... MIN | MAX [COUNT count]" from argv[at] on; false after answering. */
 static bool parse_mpop(struct cmd_ctx *c, int at, struct pop_wanted *w) {
     int64_t key_count, count = -1;
@@ -100,4 +128,10 @@ void cmd_zmpop(struct cmd_ctx *c) {
         return;
     }
     reply_null_array(c->reply);
+}
+
+void cmd_bzmpop(struct cmd_ctx *c) {
+    struct pop_wanted w;
+    if (!parse_mpop(c, 2, &w)) return;
+    pop_or_wait(c, &w, c->argv[1]);
 }

@@ -789,7 +789,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
 # These have whole lists of mistakes of their own, and a random one could stop the conversation.
 UNTOUCHED = {
     b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
-    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop",
+    b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop", b"zadd", b"geoadd",
     b"pfcount"  # with one key less it might count one alone that others read
 } | gen_list.WAITING
 

@@ -1,5 +1,7 @@
 /* Sorted sets as clients see them: replies of both protocols, errors and their order, options against each
  * other. The expected replies are Redis 7.0.15's. */
+#include "cmd_block.h"
+
 #include "support.h"
 
 TEST(zadd_and_its_options) {
@@ -233,6 +235,56 @@ TEST(scanning) {
     check("zscan none 0 bogus", "*2 $1 0 *0"); /* as in Redis: looks no further */
     check("zscan z 0 bogus", "-ERR syntax error");
     check("zscan none x", "-ERR invalid cursor");
+    desk_close();
+}
+
+/* --- waiting --- */
+
+/* Nobody can wait here: a command that would is answered as when its time is over. */
+TEST(without_anybody_to_wait_they_end_at_once) {
+    desk_open();
+    check("bzpopmin a b 0", "*-1");
+    check("bzmpop 0 2 a b max", "*-1");
+    check("zadd b 1 x 2 y 3 z", ":3");
+    check("bzpopmin a b 0", "*3 $1 b $1 x $1 1");
+    check("bzpopmax a b 0", "*3 $1 b $1 z $1 3");
+    check("bzmpop 0 2 a b max count 5", "*2 $1 b *1 *2 $1 y $1 2");
+    check("bzpopmin a b x", "-ERR timeout is not a float or out of range");
+    check("bzmpop x 1 a mid", "-ERR syntax error"); /* the time is looked at last */
+    check("set s v", "+OK");
+    check("bzpopmin a s 0", "-WRONGTYPE Operation against a key holding the wrong kind of value");
+    desk.resp = 3;
+    check("bzpopmin a 0", "_");
+    check("zadd b 1.5 x", ":1");
+    check("bzpopmin b 0", "*3 $1 b $1 x ,1.5");
+    desk_close();
+}
+
+static struct cmd_wait waited;
+
+static const char *run_waiting(const char *line) {
+    waited = (struct cmd_wait){0};
+    desk.wait = &waited;
+    const char *reply = run(line);
+    desk.wait = NULL;
+    return reply;
+}
+
+TEST(what_is_not_there_is_waited_for) {
+    desk_open();
+    EXPECT_EQ_STR(run_waiting("bzpopmin a b 1.5"), "");
+    EXPECT(waited.waits);
+    EXPECT_EQ_INT(waited.type, OBJECT_ZSET);
+    EXPECT_EQ_INT(waited.first_key, 1);
+    EXPECT_EQ_INT(waited.key_count, 2);
+    EXPECT_EQ_INT(waited.timeout_ms, 1500);
+    EXPECT_EQ_STR(run_waiting("bzmpop 0 3 a b c max count 2"), "");
+    EXPECT_EQ_INT(waited.first_key, 3);
+    EXPECT_EQ_INT(waited.key_count, 3);
+    EXPECT_EQ_INT(waited.timeout_ms, 0);
+    check("zadd b 1 x", ":1");
+    EXPECT_EQ_STR(run_waiting("bzpopmax a b 0"), "*3 $1 b $1 x $1 1");
+    EXPECT(!waited.waits);
     desk_close();
 }
 
