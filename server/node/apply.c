@@ -47,7 +47,7 @@ static void after_wait(struct node *n, const struct op *op, const struct cmd_ctx
         node_serve_ran(n, c, ctx);
     else if (ctx->wait->waits)
         node_block(n, c, ctx->cmd, ctx->db, ctx->argc, ctx->argv, op->silent, ctx->wait);
-    else if (c->blocked)
+    else
         node_unblocked(n, c);
 }
 
@@ -86,10 +86,9 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .rng = is_write ? rng : &n->rng,
                           .arena = &n->arena};
     struct cmd_wait wait = {0};
-    bool may_wait = is_write && ((cmd->flags & CMD_WAITS) || node_is_serve(cmd));
-    if (session != NULL && may_wait) ctx.wait = &wait;
+    if (session != NULL && op->waits) ctx.wait = &wait;
     node_run_command(n, &ctx);
-    if (may_wait && c != NULL) after_wait(n, op, &ctx);
+    if (op->waits) after_wait(n, op, &ctx);
 }
 
 /* The next command of the payload. Every so many, a scout runs ahead and has their keys fetched into the cache; it takes

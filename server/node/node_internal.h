@@ -51,6 +51,7 @@ struct op {
     uint32_t len; /* OP_BYTES */
     uint8_t resp;
     bool silent; /* CLIENT REPLY OFF or SKIP when it was parsed */
+    bool waits;  /* it may find nothing and wait: nothing of its connection is behind it */
 };
 
 /* A request of the core on its way through the log writer. */

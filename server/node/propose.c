@@ -142,7 +142,9 @@ static bool add_write(struct node *n, struct conn *c, const struct command *cmd,
         p->payload.len = before;
         return false;
     }
-    add_op(p, c, cmd)->silent = session_take_silence(&c->session);
+    struct op *op = add_op(p, c, cmd);
+    op->silent = session_take_silence(&c->session);
+    op->waits = c->blocked = cmd_may_wait(cmd, argc, argv);
     p->write_count++;
     node_serve_written(n, cmd, c->session.db, argc, argv);
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
@@ -153,7 +155,9 @@ void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, i
                     const struct slice *argv, bool silent) {
     struct proposal *p = n->filling;
     entry_add(&p->payload, (uint8_t)db, argc, argv);
-    add_op(p, c, cmd)->silent = silent;
+    struct op *op = add_op(p, c, cmd);
+    op->silent = silent;
+    op->waits = true;
     p->write_count++;
 }
 
@@ -278,9 +282,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
         gate = take_write(n, c, cmd, argc, argv, &reply);
         if (gate == GATE_HOLD) return CONN_HOLD;
         if (gate != GATE_PROPOSE) break;
-        if (!cmd_may_wait(cmd, argc, argv)) return CONN_NEXT;
-        c->blocked = true;
-        return CONN_BLOCK;
+        return c->blocked ? CONN_BLOCK : CONN_NEXT;
     case GATE_RUN:
         if (there || (in_line && cmd_may_wait(cmd, argc, argv))) return CONN_HOLD;
         if (must_confirm(n, c, cmd)) {

@@ -198,6 +198,11 @@ def pipelines_behind(run):
         w.send(encode('ECHO', 'more'))                  # read, and kept
         expect(c.call('RPUSH', 'k', 'v'), 1)
         expect(w.replies(6), [[b'k', b'v'], 'OK', b'1', None, 'PONG', b'more'])
+        # In one entry with one that could have waited, but does not say so.
+        w.send(encode('XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', 'none', '>') + encode('BLPOP', 'k', 0.05) + encode('INCR', 'n') +
+               encode('BLPOP', 'k', 0.001) + encode('PING'))
+        expect_that(str(w.reply()).startswith('NOGROUP'), 'there is no such group')
+        expect(w.replies(4), [None, 1, None, 'PONG'])
 
 
 def what_is_gone_takes_nothing(run):
