@@ -134,7 +134,7 @@ void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o
     case OBJECT_SET: dump_set(out, o); break;
     case OBJECT_HASH: dump_hash(out, o); break;
     case OBJECT_ZSET:
-    case OBJECT_STREAM:
+    case OBJECT_STREAM: rdb_dump_stream(out, o); break;
     case OBJECT_NONE: CHECK(o->type != OBJECT_NONE);
     }
     rdb_seal(out, start);
@@ -144,6 +144,7 @@ void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o
 
 struct object *rdb_restore(struct keyspace *ks, int db, struct slice key, struct rdb_value *value) {
     if (value->type == OBJECT_STRING) return string_set(ks, db, key, buf_slice(&value->bytes), false);
+    if (value->type == OBJECT_STREAM) return rdb_restore_stream(ks, db, key, value);
     struct object *o = collection_create(ks, db, key, value->type, value->encoding, value->bytes);
     value->bytes = (struct buf){0};
     switch (value->type) {

@@ -9,4 +9,9 @@ void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o
 /* Makes the key, which is not there, hold the value; takes its bytes. */
 struct object *rdb_restore(struct keyspace *ks, int db, struct slice key, struct rdb_value *value);
 
+/* Their halves for streams (rdb_stream_object.c). */
+void rdb_dump_stream(struct buf *out, const struct object *o);
+struct object *rdb_restore_stream(struct keyspace *ks, int db, struct slice key,
+                                  const struct rdb_value *value);
+
 #endif

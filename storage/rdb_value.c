@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "rdb_codec.h"
 #include "rdb_old.h"
+#include "rdb_stream.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -338,6 +339,17 @@ static bool read_string(struct reader *r, struct rdb_value *out) {
     return true;
 }
 
+static bool read_stream(struct reader *r, enum rdb_type type, struct rdb_value *out) {
+    static const struct rdb_stream_visitor nobody = {0};
+    out->type = OBJECT_STREAM;
+    out->encoding = ENCODING_STREAM;
+    out->stream_type = type;
+    if (!rdb_stream_read(r->from, type, &nobody)) return false;
+    buf_clear(&out->bytes);
+    buf_add_slice(&out->bytes, r->from);
+    return true;
+}
+
 static bool read_value(struct reader *r, enum rdb_type type, struct rdb_value *out) {
     unsigned per_item = 1;
     bool ok = false;
@@ -364,7 +376,7 @@ static bool read_value(struct reader *r, enum rdb_type type, struct rdb_value *o
         per_item = 2;
         break;
     case RDB_STREAM_LISTPACKS:
-    case RDB_STREAM_LISTPACKS_2: break;
+    case RDB_STREAM_LISTPACKS_2: return read_stream(r, type, out);
     }
     out->items = r->count / per_item;
     return ok && r->count > 0;
@@ -383,7 +395,7 @@ enum rc rdb_read(struct slice payload, const struct ks_limits *limits, struct rd
         rdb_value_free(&v);
         return RC_INVALID;
     }
-    if (v.type != OBJECT_STRING) pack_trim(&v.bytes);
+    if (v.type != OBJECT_STRING && v.type != OBJECT_STREAM) pack_trim(&v.bytes);
     *out = v;
     return RC_OK;
 }

@@ -53,7 +53,8 @@ struct rdb_value {
     /* A string's bytes; an intset; a pack: elements; members; fields with values; members with scores, ascending. Of a stream: the
      * payload behind the type, which has been looked through (rdb_stream.h). */
     struct buf bytes;
-    size_t items; /* not of strings and streams */
+    size_t items;              /* not of strings and streams */
+    enum rdb_type stream_type; /* of streams: which of the two types it came as */
 };
 
 /* The value in a payload (with its footer). RC_INVALID when it is malformed, empty, has duplicates, is larger than this house takes,

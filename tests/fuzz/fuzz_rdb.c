@@ -1,6 +1,7 @@
 /* What RESTORE is given, with the checksum it needs: refused, or a value that is whole, of well-formed bytes, and no larger
  * than its payload could make it. The first byte chooses the limits. */
 #include "intset.h"
+#include "rdb_stream.h"
 #include "rdb_value.h"
 
 #include "check.h"
@@ -8,6 +9,33 @@
 #include "pack.h"
 
 enum { GAIN_MAX = 100 }; /* bytes a payload's byte may become */
+
+/* Nodes ascend, and are packs. */
+static void see_node(void *arg, struct stream_id master, struct slice leaf, uint32_t entries,
+                     uint32_t deleted) {
+    struct stream_id *before = arg;
+    CHECK(stream_id_cmp(*before, master) < 0 || stream_id_is_zero(master));
+    *before = master;
+    CHECK(pack_valid(leaf, NULL) && entries + deleted > 0);
+}
+static void see_group(void *arg, struct slice name, struct stream_id last, int64_t entries_read) {
+    (void)arg;
+    (void)last;
+    fuzz_touch(name);
+    CHECK(entries_read >= STREAM_READ_UNKNOWN);
+}
+static void see_consumer(void *arg, struct slice name, int64_t seen_ms) {
+    (void)arg;
+    (void)seen_ms;
+    fuzz_touch(name);
+}
+
+static void check_stream(const struct rdb_value *v) {
+    struct stream_id before = {0};
+    struct rdb_stream_visitor visitor = {
+        .arg = &before, .node = see_node, .group = see_group, .consumer = see_consumer};
+    CHECK(rdb_stream_read(buf_slice(&v->bytes), v->stream_type, &visitor));
+}
 
 static void check_value(const struct rdb_value *v) {
     size_t entries = 0;
@@ -25,7 +53,7 @@ static void check_value(const struct rdb_value *v) {
     case OBJECT_LIST: CHECK(pack_valid(bytes, &entries) && entries == v->items); return;
     case OBJECT_HASH:
     case OBJECT_ZSET: CHECK(pack_valid(bytes, &entries) && entries == v->items * 2); return;
-    case OBJECT_STREAM: return;
+    case OBJECT_STREAM: check_stream(v); return;
     case OBJECT_NONE: CHECK(v->type != OBJECT_NONE);
     }
 }

@@ -106,6 +106,71 @@ TEST(limits_decide_upon_the_encoding) {
     desk_close();
 }
 
+/* From Redis 7.0.15: XADD 1-1 f v, 2-1 f w, 2-2 other 7, 3-1 f "", XDEL 2-1; group g read 1-1 for c, consumer idle has none. The
+ * second is the same as Redis before 7.0 wrote it. */
+static const struct slice stream_payloads[] = {
+    SLICE("\x13\x01\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xc3\x3f@E\x07"
+          "E\x00\x00\x00\x1b\x00\x03\x01@\x00\x07\x81"
+          "f\x02\x00\x01\x02\x01\x00 \x01\x04\x81v\x02\x04\x01@\x15 \x0a\x00w \x0a\x00\x00@\x1f "
+          "\x00\x09\x85other\x06\x07\x01\x06 "
+          "(@*"
+          "\x04\x80\x01\x04\x01\xff\x03\x03\x01\x01\x01\x02\x01\x04\x01\x01g\x01\x01\x81\xff\xff\xff\xff\xff"
+          "\xff\xff\xff\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xdb\x9d\x82\xfe"
+          "\xa1\x01\x00\x00\x01\x02\x01"
+          "c\xdb\x9d\x82\xfe\xa1\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"
+          "\x01\x04idle\xdb\x9d\x82\xfe\xa1\x01\x00\x00\x00\x0a\x00\x17\x92<\xcf\x80"
+          "F\xf4\xa0"),
+    SLICE("\x0f\x01\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\xc3\x3f@E\x07"
+          "E\x00\x00\x00\x1b\x00\x03\x01@\x00\x07\x81"
+          "f\x02\x00\x01\x02\x01\x00 \x01\x04\x81v\x02\x04\x01@\x15 \x0a\x00w \x0a\x00\x00@\x1f "
+          "\x00\x09\x85other\x06\x07\x01\x06 "
+          "(@*"
+          "\x04\x80\x01\x04\x01\xff\x03\x03\x01\x01\x01g\x01\x01\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00"
+          "\x00\x00\x00\x00\x00\x01\xdb\x9d\x82\xfe\xa1\x01\x00\x00\x01\x02\x01"
+          "c\xdb\x9d\x82\xfe\xa1\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00"
+          "\x01\x04idle\xdb\x9d\x82\xfe\xa1\x01\x00\x00\x00\x09\x00\xfa\xff\xc8t{\xdf\xe8\xc3")};
+
+TEST(streams_of_redis) {
+    desk_open();
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ_STR(restore("s", stream_payloads[i]), "+OK\r\n");
+        check("xrange s - +", "*3 *2 $3 1-1 *2 $1 f $1 v *2 $3 2-2 *2 $5 other $1 7 *2 $3 3-1 *2 $1 f $0 ");
+        check("xpending s g", "*4 :1 $3 1-1 $3 1-1 *1 *2 $1 c $1 1");
+        check("xgroup delconsumer s g idle", ":0");
+        check("xack s g 1-1", ":1");
+        check("xadd s 3-1 f v",
+              "-ERR The ID specified in XADD is equal or smaller than the target stream top item");
+    }
+    desk_close();
+}
+
+TEST(streams_come_back) {
+    desk_open();
+    for (int k = 1; k <= 500; k++) {
+        run_printf("xadd s %d-%d field-%d value-%d other %d", k, k, k % 7, k, k);
+        if (k % 5 == 0) run_printf("xdel s %d-%d", k - 1, k - 1);
+    }
+    run("xgroup create s g 0");
+    run("xgroup create s late $");
+    for (int k = 0; k < 20; k++) run_printf("xreadgroup group g consumer-%d count %d streams s >", k % 3, k);
+    struct buf payload = dump("s");
+    EXPECT_EQ_STR(restore("copy", buf_slice(&payload)), "+OK\r\n");
+    static const char *const lines[] = {"xrange %s - +", "xinfo stream %s", "xpending %s g",
+                                        "xpending %s g - + 1000", "xinfo groups %s"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char line[100];
+        struct buf want = {0};
+        snprintf(line, sizeof line, lines[i], "s");
+        buf_add_str(&want, run(line));
+        snprintf(line, sizeof line, lines[i], "copy");
+        run(line);
+        EXPECT_EQ_SLICE(slice_of(desk.out.data), buf_slice(&want));
+        buf_free(&want);
+    }
+    buf_free(&payload);
+    desk_close();
+}
+
 TEST(what_is_no_value_leaves_the_key) {
     desk_open();
     run("rpush l a");
