@@ -7,6 +7,7 @@
 #include "type_hash.h"
 #include "type_list.h"
 #include "type_set.h"
+#include "type_zset.h"
 
 /* --- the packs of a collection, one after the other --- */
 
@@ -80,6 +81,44 @@ static void dump_hash(struct buf *out, const struct object *o) {
     each_entry(o, add_entry, out);
 }
 
+/* The highest score first: so Redis, reading, adds each in front. */
+static void dump_skiplist(struct buf *out, const struct object *o) {
+    char scratch[NUM_I64_MAX_LEN];
+    uint64_t count = zset_count(o);
+    buf_add_byte(out, RDB_ZSET_2);
+    rdb_add_len(out, count);
+    for (struct zset_pos p = zset_at(o, count - 1); !zset_pos_is_end(p); p = zset_prev(p)) {
+        double score = zset_score(p);
+        rdb_add_text(out, zset_member(p, scratch));
+        buf_add(out, &score, sizeof score);
+    }
+}
+
+/* Redis's packs have their scores as texts, unless they are whole. */
+static void add_score(struct buf *pack, double score) {
+    char text[NUM_DOUBLE_MAX_LEN];
+    struct pack_value v = zset_score_entry(&score, ENCODING_LISTPACK);
+    if (!v.is_int) v = pack_bytes(slice_make(text, format_double(text, score)));
+    pack_append(pack, v);
+}
+
+static void dump_zset(struct buf *out, const struct object *o) {
+    if (o->encoding != ENCODING_LISTPACK) {
+        dump_skiplist(out, o);
+        return;
+    }
+    struct buf pack = {0};
+    pack_begin(&pack);
+    for (struct zset_pos p = zset_at(o, 0); !zset_pos_is_end(p); p = zset_next(p)) {
+        char member[NUM_I64_MAX_LEN];
+        pack_append(&pack, pack_text(zset_member(p, member)));
+        add_score(&pack, zset_score(p));
+    }
+    buf_add_byte(out, RDB_ZSET_LISTPACK);
+    rdb_add_text(out, buf_slice(&pack));
+    buf_free(&pack);
+}
+
 /* --- lists: nodes as large as Redis would make them, had the elements been appended one by one --- */
 
 struct nodes {
@@ -133,7 +172,7 @@ void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o
     case OBJECT_LIST: dump_list(out, o, ks_limits(ks)->list_max_listpack_size); break;
     case OBJECT_SET: dump_set(out, o); break;
     case OBJECT_HASH: dump_hash(out, o); break;
-    case OBJECT_ZSET:
+    case OBJECT_ZSET: dump_zset(out, o); break;
     case OBJECT_STREAM: rdb_dump_stream(out, o); break;
     case OBJECT_NONE: CHECK(o->type != OBJECT_NONE);
     }
@@ -142,14 +181,33 @@ void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o
 
 /* --- reading --- */
 
+/* Scores as this house keeps them. */
+static void convert_scores(struct rdb_value *value) {
+    struct slice from = buf_slice(&value->bytes);
+    struct buf to = {0};
+    pack_begin(&to);
+    for (size_t at = pack_first(from); at != 0; at = pack_next(from, at)) {
+        pack_append(&to, pack_get(from, at));
+        at = pack_next(from, at);
+        struct pack_value v = pack_get(from, at);
+        double score = (double)v.integer;
+        if (!v.is_int) CHECK(parse_double(v.text, &score));
+        pack_append(&to, zset_score_entry(&score, value->encoding));
+    }
+    buf_free(&value->bytes);
+    value->bytes = to;
+}
+
 struct object *rdb_restore(struct keyspace *ks, int db, struct slice key, struct rdb_value *value) {
     if (value->type == OBJECT_STRING) return string_set(ks, db, key, buf_slice(&value->bytes), false);
     if (value->type == OBJECT_STREAM) return rdb_restore_stream(ks, db, key, value);
+    if (value->type == OBJECT_ZSET) convert_scores(value);
     struct object *o = collection_create(ks, db, key, value->type, value->encoding, value->bytes);
     value->bytes = (struct buf){0};
     switch (value->type) {
     case OBJECT_LIST: list_fit(ks, db, o); break;
     case OBJECT_SET: set_fit(ks, db, o); break;
+    case OBJECT_ZSET: zset_fit(ks, db, o); break;
     case OBJECT_HASH: hash_fit(ks, db, o); break;
     default: CHECK(value->type != OBJECT_NONE);
     }

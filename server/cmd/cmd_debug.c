@@ -8,6 +8,7 @@
 #include "type_hash.h"
 #include "type_list.h"
 #include "type_set.h"
+#include "type_zset.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,8 @@ static void debug_htstats_key(struct cmd_ctx *c) {
         count = hash_len(o);
     } else if (o->type == OBJECT_SET && o->encoding == ENCODING_HASHTABLE) {
         count = set_len(o);
+    } else if (o->type == OBJECT_ZSET && o->encoding == ENCODING_SKIPLIST) {
+        count = zset_count(o);
     } else {
         reply_error(c->reply,
                     "ERR The value stored at the specified key is not represented using an hash table");

@@ -86,9 +86,8 @@ void cmd_restore(struct cmd_ctx *c) {
         reply_error(c->reply, "ERR DUMP payload version or checksum are wrong");
         return;
     }
-    struct rdb_value value = {0};
-    if (rdb_read(payload, ks_limits(c->ks), &value) != RC_OK || value.type == OBJECT_ZSET) {
-        rdb_value_free(&value);
+    struct rdb_value value;
+    if (rdb_read(payload, ks_limits(c->ks), &value) != RC_OK) {
         reply_error(c->reply, "ERR Bad data format");
         return;
     }

@@ -7,6 +7,7 @@
 #include "type_hash.h"
 #include "type_list.h"
 #include "type_set.h"
+#include "type_zset.h"
 
 #include <errno.h>
 #include <math.h>
@@ -143,11 +144,22 @@ static void collect_set(struct sort *s, const struct object *o) {
     while (set_next(&cursor, &v)) collect(s, v);
 }
 
+static void collect_zset(struct sort *s, const struct object *o) {
+    bool backwards = s->options.keep_order && s->options.desc;
+    struct zset_pos p = zset_at(o, backwards ? zset_count(o) - 1 : 0);
+    for (; !zset_pos_is_end(p); p = backwards ? zset_prev(p) : zset_next(p)) {
+        char scratch[NUM_I64_MAX_LEN];
+        struct slice member = zset_member(p, scratch);
+        collect(s, member.data == scratch ? pack_text(member) : pack_bytes(member));
+    }
+}
+
 static size_t element_count(const struct object *o) {
     if (o == NULL) return 0;
     switch (o->type) {
     case OBJECT_LIST: return list_len(o);
-    default: return set_len(o);
+    case OBJECT_SET: return set_len(o);
+    default: return zset_count(o);
     }
 }
 
@@ -157,7 +169,8 @@ static void collect_all(struct sort *s, const struct object *o) {
     s->items = arena_alloc(s->c->arena, count * sizeof *s->items);
     switch (o->type) {
     case OBJECT_LIST: collect_list(s, o); break;
-    default: collect_set(s, o); break;
+    case OBJECT_SET: collect_set(s, o); break;
+    default: collect_zset(s, o); break;
     }
     CHECK(s->count == count);
 }
@@ -282,7 +295,7 @@ static void sort_key(struct cmd_ctx *c, bool may_store) {
     struct sort s = {.c = c};
     if (!parse_options(c, may_store, &s.options)) return;
     const struct object *o = cmd_read(c, c->argv[1]);
-    if (o != NULL && o->type != OBJECT_LIST && o->type != OBJECT_SET) {
+    if (o != NULL && o->type != OBJECT_LIST && o->type != OBJECT_SET && o->type != OBJECT_ZSET) {
         reply_error(c->reply, ERR_WRONGTYPE);
         return;
     }

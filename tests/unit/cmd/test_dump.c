@@ -72,11 +72,13 @@ TEST(collections_come_back) {
             run_printf("sadd integers %d", k * 7 - 20);
             run_printf("sadd set member-%d", k);
             run_printf("hset hash field-%d %d", k, k);
+            run_printf("zadd zset %d.25 %d %d member-%d", k - 7, k, k * 3, k);
         }
         check_round_trip("list");
         check_round_trip("integers");
         check_round_trip("set");
         check_round_trip("hash");
+        check_round_trip("zset");
     }
     desk_close();
 }

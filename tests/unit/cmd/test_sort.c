@@ -71,6 +71,10 @@ TEST(as_it_is) {
     check("sort l by nosort desc limit 0 1", "*1 $1 1");
     check("rpush text b a", ":2");
     check("sort text by nosort", "*2 $1 b $1 a");
+    check("zadd z 1 c 2 a 3 7", ":3");
+    check("sort z by nosort", "*3 $1 c $1 a $1 7");
+    check("sort z by nosort desc limit 0 2", "*2 $1 7 $1 a");
+    check("sort z alpha", "*3 $1 7 $1 a $1 c");
     check("sadd s c a b", ":3");
     check("sort s by nosort store d", ":3"); /* what is stored has an order */
     check("lrange d 0 -1", "*3 $1 a $1 b $1 c");
