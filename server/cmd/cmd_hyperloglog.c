@@ -269,7 +269,7 @@ void cmd_pfdebug(struct cmd_ctx *c) {
         bool converted = make_dense(c, key, value, &ok);
         if (ok) reply_int(c->reply, converted);
     } else {
-        reply_errorf(c->reply, "ERR Unknown PFDEBUG subcommand '%.*s'", cmd_quoted(word), word.data);
+        reply_errorf(c->reply, "ERR Unknown PFDEBUG subcommand '%.*s'", (int)word.len, word.data);
     }
 }
 
