@@ -233,6 +233,7 @@ void stream_append(struct keyspace *ks, int db, struct object *o, struct stream_
     CHECK(stream_id_cmp(id, s->state.last) > 0);
     size_t size = 0;
     for (size_t i = 0; i < 2 * pair_count; i++) size += pairs[i].len;
+    CHECK(size <= STREAM_ENTRY_BYTES_MAX);
     struct tree *t = &s->c.tree;
     drop_late_nodes(t, id);
     struct tree_leaf *leaf = t->last;

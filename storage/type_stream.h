@@ -45,7 +45,8 @@ void stream_set_state(struct keyspace *ks, int db, struct object *o, const struc
 uint64_t stream_nodes(const struct object *o);
 uint64_t stream_radix_nodes(const struct object *o);
 
-/* `pairs` are fields and values in turn; the id is above state.last. */
+/* `pairs` are fields and values in turn, of so many bytes at most; the id is above state.last. */
+enum { STREAM_ENTRY_BYTES_MAX = 1 << 30 };
 void stream_append(struct keyspace *ks, int db, struct object *o, struct stream_id id,
                    const struct slice *pairs, size_t pair_count);
 /* False when there is no such entry. Touches of the state only the length and what is first and deleted. */

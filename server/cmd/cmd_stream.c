@@ -155,6 +155,12 @@ void cmd_xadd(struct cmd_ctx *c) {
                     "ERR The ID specified in XADD is equal or smaller than the target stream top item");
         return;
     }
+    size_t size = 0;
+    for (int i = first; i < c->argc; i++) size += c->argv[i].len;
+    if (size > STREAM_ENTRY_BYTES_MAX) {
+        reply_error(c->reply, "ERR Elements are too large to be stored");
+        return;
+    }
     if (o == NULL) o = stream_create(c->ks, c->db, c->argv[1]);
     stream_append(c->ks, c->db, o, id, c->argv + first, (size_t)count / 2);
     reply_stream_id(c->reply, id);

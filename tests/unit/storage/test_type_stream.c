@@ -21,6 +21,7 @@ struct model_group {
     bool there;
     struct stream_id last;
     int64_t entries_read;
+    uint64_t next_number;
     bool consumers[CONSUMERS];
     int64_t seen_ms[CONSUMERS];
     struct model_pending pending[ENTRIES]; /* of ids with this ms */
@@ -225,6 +226,7 @@ static void check_group(const struct object *o, const struct model *m, int i) {
     if (g == NULL) return;
     EXPECT(stream_id_cmp(g->last, want->last) == 0);
     EXPECT_EQ_INT(g->entries_read, want->entries_read);
+    EXPECT_EQ_U64(g->next_number, want->next_number);
     size_t count = 0;
     for (int k = 0; k < CONSUMERS; k++) {
         const struct stream_consumer *c = stream_consumer_find(g, slice_of(consumer_names[k]));
@@ -324,6 +326,7 @@ static void step_consumer(struct rng *rng, struct object *o, struct stream_group
     struct slice name = slice_of(consumer_names[i]);
     if (!m->consumers[i]) {
         stream_consumer_create(ks, 0, o, g, name, now);
+        m->next_number++;
     } else if (rng_below(rng, 6) > 0) {
         stream_consumer_seen(ks, 0, o, stream_consumer_find(g, name), now);
     } else {
@@ -362,7 +365,7 @@ static void step_group(struct rng *rng, struct object *o, struct model *model) {
     int64_t read = (int64_t)rng_below(rng, 10) - 1;
     if (!m->there) {
         g = stream_group_create(ks, 0, o, slice_of(group_names[i]), last, read);
-        *m = (struct model_group){.there = true, .last = last, .entries_read = read};
+        *m = (struct model_group){.there = true, .last = last, .entries_read = read, .next_number = 1};
     } else if (rng_below(rng, 40) == 0) {
         stream_group_destroy(ks, 0, o, g);
         m->there = false;
@@ -442,6 +445,45 @@ TEST(a_copy_is_the_same_in_everything) {
     EXPECT_EQ_U64(stream_pending_count(g), 333);
     EXPECT_EQ_U64(stream_consumer_pending_count(c), 333);
     end_entry();
+    close_keyspace();
+}
+
+static uint64_t memory_after_a_life(void) {
+    struct ks_stats stats;
+    struct kv_error error = {""};
+    ks_begin_entry(ks);
+    struct object *o = stream_create(ks, 0, key);
+    for (uint64_t i = 1; i < 1500; i++) add(o, (struct stream_id){i, i});
+    for (int i = 0; i < GROUPS; i++) {
+        struct stream_group *g =
+            stream_group_create(ks, 0, o, slice_of(group_names[i]), (struct stream_id){5, 0}, 3);
+        for (int k = 0; k < CONSUMERS; k++) {
+            struct stream_consumer *c = stream_consumer_create(ks, 0, o, g, slice_of(consumer_names[k]), 17);
+            for (uint64_t n = 1; n < 200; n++) {
+                stream_pending_put(ks, 0, o, g, &(struct stream_pending){{n, n + (uint64_t)k % 2}, c, 18, 1});
+            }
+        }
+    }
+    stream_group_destroy(ks, 0, o, stream_group_find(o, slice_of(group_names[1])));
+    struct stream_group *g = stream_group_find(o, slice_of(group_names[0]));
+    stream_consumer_delete(ks, 0, o, g, stream_consumer_find(g, slice_of(consumer_names[2])));
+    end_entry();
+    EXPECT(ks_store_all(ks, &error) == RC_OK);
+    ks_forget(ks);
+    o = ks_write(ks, 0, key, 0);
+    ks_begin_entry(ks);
+    ks_delete(ks, 0, o);
+    end_entry();
+    EXPECT(ks_store_all(ks, &error) == RC_OK);
+    ks_forget(ks);
+    ks_stats(ks, &stats);
+    return stats.memory_bytes;
+}
+
+TEST(what_is_counted_is_given_back) {
+    open_keyspace();
+    uint64_t once = memory_after_a_life();
+    for (int i = 0; i < 3; i++) EXPECT_EQ_U64(memory_after_a_life(), once);
     close_keyspace();
 }
 
