@@ -110,6 +110,57 @@ def ways_of_coming_into_being(run):
         expect([w.reply(), many.reply()], [[b'k', b'v'], [b'k', b'w']])
 
 
+def sorted_sets(run):
+    """Each kind of pop takes its own end, in order of arrival; who waits for a list is not served by a sorted set."""
+    s = run.server()
+    with s.connect() as c:
+        waiters = [waiter(s, *w) for w in (('BLPOP', 'z', 0), ('BZPOPMIN', 'z', 0), ('BZPOPMAX', 'x', 'z', 0),
+                                           ('BZMPOP', 0, 2, 'x', 'z', 'MIN', 'COUNT', 2), ('BZPOPMIN', 'z', 0))]
+        c.send(encode('ZADD', 'z', 1, 'a', 2, 'b', 3, 'c', 4, 'd') + encode('EXISTS', 'z'))
+        expect(c.replies(2), [4, 0])
+        expect(waiters[1].reply(), [b'z', b'a', b'1'])
+        expect(waiters[2].reply(), [b'z', b'd', b'4'])
+        expect(waiters[3].reply(), [b'z', [[b'b', b'2'], [b'c', b'3']]])
+        expect(c.call('ZADD', 'z', 5, 'e'), 1)
+        expect(waiters[4].reply(), [b'z', b'e', b'5'])
+        expect(c.call('RPUSH', 'z', 'v'), 1)
+        expect(waiters[0].reply(), [b'z', b'v'])
+
+
+def readers_of_streams(run):
+    """Everybody who reads gets it, also when the stream is gone with the next command; who begins later sees only what is later."""
+    s = run.server()
+    with s.connect() as c:
+        expect(c.call('XADD', 's', '1-1', 'f', 'old'), b'1-1')
+        readers = [waiter(s, 'XREAD', 'BLOCK', 0, 'STREAMS', 's', 't', '$', '$') for _ in range(3)]
+        popper = waiter(s, 'BLPOP', 't', 0)
+        c.send(encode('XADD', 's', '2-1', 'f', 'new') + encode('XADD', 't', '5-5', 'f', 'later') + encode('DEL', 's', 't'))
+        expect(c.replies(3), [b'2-1', b'5-5', 2])
+        for r in readers:
+            expect(r.reply(), [[b's', [[b'2-1', [b'f', b'new']]]]])
+        expect(c.call('RPUSH', 't', 'v'), 1)
+        expect(popper.reply(), [b't', b'v'])
+        expect(c.call('DEL', 't'), 0)
+        expect(readers[0].call('XREAD', 'BLOCK', 20, 'STREAMS', 's', '$'), None)
+
+
+def groups_of_streams(run):
+    """A new entry goes to one of those who wait in a group, the first; the others hear when stream or group is gone."""
+    s = run.server()
+    with s.connect() as c:
+        c.ok('XGROUP', 'CREATE', 's', 'g', '$', 'MKSTREAM')
+        waiters = [waiter(s, 'XREADGROUP', 'GROUP', 'g', f'c{i}', 'BLOCK', 0, 'STREAMS', 's', '>') for i in range(4)]
+        c.send(encode('XADD', 's', '1-1', 'f', 'v') + encode('XPENDING', 's', 'g'))
+        expect(c.replies(2), [b'1-1', [1, b'1-1', b'1-1', [[b'c0', b'1']]]])
+        expect(waiters[0].reply(), [[b's', [[b'1-1', [b'f', b'v']]]]])
+        expect(c.call('XADD', 's', '1-2', 'f', 'w'), b'1-2')
+        expect(waiters[1].reply(), [[b's', [[b'1-2', [b'f', b'w']]]]])
+        expect(c.call('DEL', 's'), 1)
+        for w in waiters[2:]:
+            expect_that(str(w.reply()).startswith('UNBLOCKED'), 'the stream is gone')
+        wait_for_waiters(s, 0)
+
+
 def other_databases(run):
     """A key of another database is another key."""
     s = run.server()
@@ -391,5 +442,5 @@ def a_leader_that_dies(run):
 
 
 CASES = [in_order_of_arrival, the_key_that_is_ready, nothing_comes_between, a_destination_of_another_type, ways_of_coming_into_being,
-         other_databases, time_outs, time_outs_beside_pushes, pipelines_behind, what_is_gone_takes_nothing, client_unblock,
+         sorted_sets, readers_of_streams, groups_of_streams, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind, what_is_gone_takes_nothing, client_unblock,
          many_who_wait, stopping, through_a_follower, waiting_for_nodes, a_leader_that_hands_over, a_leader_that_dies]
