@@ -56,6 +56,9 @@ enum cmd_flag {
     CMD_ALONE = 1 << 29,
     /* Its answer may take as long as somebody else likes: BLOCKING, and WAIT, which Redis does not count among them. */
     CMD_WAITS = 1 << 30,
+    /* Derived: a write that only takes from the keys of its first spec. When none of them exists it changes nothing, whatever
+     * else it names, and is answered like a read. */
+    CMD_TAKES = 1 << 23,
 };
 
 /* Only the leader can answer these; they never look at what another node has. */

@@ -5,6 +5,8 @@
 #include "handlers.h"
 #include "num.h"
 
+#include <string.h>
+
 /* The words of commands.def. */
 enum {
     WRITE = CMD_WRITE,
@@ -141,6 +143,13 @@ static void derive_key_range(struct command *cmd) {
     }
 }
 
+/* What the specs say of Redis's commands is true of each of ours: deleting, and not from an argument that may be missing. */
+static void derive_taking(struct command *cmd) {
+    if (!(cmd->flags & CMD_WRITE) || cmd->key_spec_count == 0) return;
+    const struct key_spec *spec = &cmd->key_specs[0];
+    if (spec->keyword == NULL && strstr(spec->flags, "delete") != NULL) cmd->flags |= CMD_TAKES;
+}
+
 static void derive_categories(struct command *cmd) {
     if (cmd->flags & CMD_INTERNAL) return;
     if (cmd->flags & CMD_WRITE) cmd->categories |= ACL_WRITE;
@@ -163,6 +172,7 @@ __attribute__((constructor)) static void tie(void) {
         struct command *cmd = &table[row];
         cmd->id = row;
         derive_key_range(cmd);
+        derive_taking(cmd);
         derive_categories(cmd);
         if (cmd->flags & CMD_BLOCKING) cmd->flags |= CMD_WAITS;
         if (cmd->parent != NULL) {

@@ -253,6 +253,25 @@ static bool must_confirm(struct node *n, const struct conn *c, const struct comm
     return !node_may_read(n, c);
 }
 
+/* Whether nothing is there for a command that takes. Clients ask empty queues all the time; that need not be written down. A key
+ * whose deadline is over is there still: deleting it is a change. Who would wait for something goes behind the writes that
+ * are on their way: one of them may bring it, and an entry of its own afterwards would be a sync later. */
+static bool finds_nothing(struct node *n, const struct conn *c, const struct command *cmd, int argc,
+                          const struct slice *argv) {
+    enum { KEYS_MAX = 16 };
+    struct key_position keys[KEYS_MAX];
+    if (!(cmd->flags & CMD_TAKES)) return false;
+    bool writes_are_under_way = n->tail.last_index > n->applied_index || n->filling->write_count > 0;
+    if (writes_are_under_way && cmd_may_wait(cmd, argc, argv)) return false;
+    int count = command_keys(cmd, argc, argv, keys, KEYS_MAX);
+    if (count < 1 || count > KEYS_MAX) return false;
+    for (int i = 0; i < count && keys[i].spec == &cmd->key_specs[0]; i++)
+        if (ks_peek(n->ks, c->session.db, argv[keys[i].at], INT64_MIN) != NULL) return false;
+    bool is_known = ks_fault(n->ks) == NULL;
+    ks_clear_fault(n->ks); /* a row that cannot be read is met again by the entry */
+    return is_known;
+}
+
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     struct node *n = arg;
     const struct command *cmd = NULL;
@@ -279,6 +298,11 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_FORWARD: return node_forward(n, c, cmd, argc, argv);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
+        if (!in_line && finds_nothing(n, c, cmd, argc, argv)) {
+            if (node_may_read(n, c)) break;
+            node_await_read(n, c);
+            return CONN_PARK;
+        }
         gate = take_write(n, c, cmd, argc, argv, &reply);
         if (gate == GATE_HOLD) return CONN_HOLD;
         if (gate != GATE_PROPOSE) break;

@@ -298,6 +298,33 @@ def client_unblock(run):
         expect(w.call('BRPOP', 'k', 0), [b'k', b'v'])
 
 
+def nothing_to_take(run):
+    """What finds nothing is not written to the log; what finds something is, also behind a write of its own that is on its way."""
+    s = run.server()
+
+    def applied():
+        return s.info('raft').get('raft_last_applied_index')
+
+    with s.connect() as c:
+        c.ok('SET', 'text', 'x')
+        before = applied()
+        for command, answer in ((('LPOP', 'k'), None), (('RPOP', 'k', 2), None), (('SPOP', 'k'), None), (('DEL', 'k', 'l', 'm'), 0),
+                                (('HDEL', 'k', 'f'), 0), (('GETDEL', 'k'), None), (('LMPOP', 2, 'k', 'l', 'LEFT'), None),
+                                (('LMOVE', 'k', 'text', 'LEFT', 'LEFT'), None), (('SMOVE', 'k', 'text', 'm'), 0)):
+            expect(c.call(*command), answer)
+        expect(applied(), before)
+        with s.connect() as w:
+            w.command('BLPOP', 'k', 'l', 0)
+            wait_for_waiters(s, 1)
+            expect(applied(), before)
+            expect(c.call('RPUSH', 'l', 'a'), 1)
+            expect(w.reply(), [b'l', b'a'])
+        c.send(encode('LPOP', 'k') + encode('RPUSH', 'k', 'a') + encode('LPOP', 'k') + encode('LPOP', 'k') + encode('DEL', 'text', 'k'))
+        expect(c.replies(5), [None, 1, b'a', None, 1])
+        expect(c.call('SET', 'gone', 'x', 'PX', 1), 'OK')
+        wait_until(lambda: c.call('GETDEL', 'gone') is None, 'its time is over')
+
+
 def many_who_wait(run):
     """Hundreds, on keys of their own and on one: each gets one, in order, whoever pushes."""
     s = run.server()
@@ -442,5 +469,6 @@ def a_leader_that_dies(run):
 
 
 CASES = [in_order_of_arrival, the_key_that_is_ready, nothing_comes_between, a_destination_of_another_type, ways_of_coming_into_being,
-         sorted_sets, readers_of_streams, groups_of_streams, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind, what_is_gone_takes_nothing, client_unblock,
+         sorted_sets, readers_of_streams, groups_of_streams, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind,
+         what_is_gone_takes_nothing, client_unblock, nothing_to_take,
          many_who_wait, stopping, through_a_follower, waiting_for_nodes, a_leader_that_hands_over, a_leader_that_dies]
