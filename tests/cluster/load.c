@@ -13,7 +13,7 @@
  *
  * Keys: of each family there are some `slots` in use at a time, and a slot's key is replaced by a fresh one after a few hundred
  * commands, so that no key's history becomes long; old ones are read and written again at times, since what was stored long
- * ago must not get lost either. Three families are keys of their own: registers r, counters c, appends a. Three live in collections
+ * ago must not get lost either. Four families are keys of their own: registers r, counters c, appends a, lists l. Three live in collections
  * that all clients share, where the history's key is a field or a member: registers h and counters n are fields of the
  * hash "big:hash"; m are members of the set "big:set", in the history a register that holds "1" while the member is there.
  * Fillers, which no history tells of, keep those collections big and make and unmake others: nodes must agree on them too. */
@@ -30,8 +30,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { NODES_MAX = 16, DEPTH_MAX = 64, SLOTS_MAX = 64, COMMANDS_PER_KEY = 300, FAMILIES = 6 };
-static const char family_letters[FAMILIES + 1] = "rcahnm";
+enum { NODES_MAX = 16, DEPTH_MAX = 64, SLOTS_MAX = 64, COMMANDS_PER_KEY = 300, FAMILIES = 7 };
+static const char family_letters[FAMILIES + 1] = "rcahnml";
 
 static struct {
     int ports[NODES_MAX];
@@ -63,6 +63,7 @@ struct request {
     const char *name; /* as it is sent; op.kind says what it means */
     const char *extra;
     const char *collection; /* whose field or member the key is, or NULL */
+    struct buf list;        /* its answer as the history has it */
     struct buf filler;      /* a whole command, encoded, that is in no history; empty: none */
 };
 
@@ -97,6 +98,7 @@ static void record(struct request *q, enum op_outcome outcome) {
     history_write_op(&q->op, &line);
     fwrite(line.data, 1, line.len, history_file);
     pthread_mutex_unlock(&history_lock);
+    buf_free(&q->list);
     atomic_fetch_add(outcome == OP_ANSWERED ? &answered : outcome == OP_REFUSED ? &refused : &unknown, 1);
 }
 
@@ -179,6 +181,16 @@ static void choose_member(struct client *c, struct request *q) {
     if (q->op.kind == OP_SETNX) snprintf(q->arg, sizeof q->arg, "1");
 }
 
+/* To the history BLPOP is LPOP: it ends with nothing only when nothing was there at some time. */
+static void choose_list(struct client *c, struct request *q) {
+    static const char *const seconds[] = {"0.001", "0.01", "0.1", "0.5"};
+    uint64_t drawn = rng_below(&c->rng, 100);
+    q->op.kind = drawn < 50 ? OP_RPUSH : drawn < 85 ? OP_LPOP : OP_LRANGE;
+    q->name = drawn < 50 ? "RPUSH" : drawn < 65 ? "LPOP" : drawn < 85 ? "BLPOP" : "LRANGE";
+    if (q->op.kind == OP_RPUSH) value_of(c, q, "");
+    if (drawn >= 65 && drawn < 85) q->extra = seconds[rng_below(&c->rng, 4)];
+}
+
 /* A command for many fields or members, or for whole collections; each draws what it takes from the entry's seed alone. */
 static void choose_filler(struct client *c, struct request *q) {
     enum { UNIVERSE = 4000, MANY_MAX = 60 };
@@ -220,7 +232,8 @@ static void choose_filler(struct client *c, struct request *q) {
 
 static void choose(struct client *c, struct request *q) {
     static void (*const choices[FAMILIES])(struct client *, struct request *) = {
-        choose_register, choose_counter, choose_append, choose_field, choose_field_counter, choose_member};
+        choose_register,      choose_counter, choose_append, choose_field,
+        choose_field_counter, choose_member,  choose_list};
     enum { FILLERS_OF_100 = 5 };
     size_t family = (size_t)rng_below(&c->rng, FAMILIES);
     *q = (struct request){.op = {.client = client_id(c)}};
@@ -234,8 +247,8 @@ static void choose(struct client *c, struct request *q) {
 
 /* INCR and SADD have their argument in the history and not in the command. */
 static void send_request(redisContext *redis, const struct request *q) {
-    const char *argv[5];
-    size_t lens[5];
+    const char *argv[6];
+    size_t lens[6];
     int argc = 0;
     if (q->filler.len > 0) {
         redisAppendFormattedCommand(redis, q->filler.data, q->filler.len);
@@ -247,6 +260,10 @@ static void send_request(redisContext *redis, const struct request *q) {
     bool is_told = strcmp(q->name, "INCR") != 0 && strcmp(q->name, "SADD") != 0;
     if (q->arg[0] != '\0' && is_told) argv[argc++] = q->arg;
     if (q->extra != NULL) argv[argc++] = q->extra;
+    if (q->op.kind == OP_LRANGE) {
+        argv[argc++] = "0";
+        argv[argc++] = "-1";
+    }
     for (int i = 0; i < argc; i++) lens[i] = strlen(argv[i]);
     redisAppendCommandArgv(redis, argc, argv, lens);
 }
@@ -254,18 +271,33 @@ static void send_request(redisContext *redis, const struct request *q) {
 /* -------------------------------------------------------------------------------------------------- answers */
 
 static bool is_refusal(const char *error) {
-    static const char *const codes[] = {"MOVED ",    "CLUSTERDOWN ", "MISCONF ", "LOADING ",   "TRYAGAIN ",
-                                        "READONLY ", "OOM ",         "BUSY ",    "MASTERDOWN "};
+    static const char *const codes[] = {"MOVED ",    "CLUSTERDOWN ", "MISCONF ", "LOADING ",    "TRYAGAIN ",
+                                        "READONLY ", "OOM ",         "BUSY ",    "MASTERDOWN ", "UNBLOCKED "};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (strncmp(error, codes[i], strlen(codes[i])) == 0) return true;
     }
     return false;
 }
 
+/* Of BLPOP's pair the element; of a list its elements, with a comma behind each. */
+static bool take_list(struct request *q, const redisReply *r) {
+    if (q->op.kind == OP_LPOP && r->elements == 2) {
+        q->op.result = result_text(slice_make(r->element[1]->str, (size_t)r->element[1]->len));
+        return true;
+    }
+    for (size_t i = 0; i < r->elements; i++) {
+        buf_add(&q->list, r->element[i]->str, (size_t)r->element[i]->len);
+        buf_add_byte(&q->list, ',');
+    }
+    q->op.result = r->elements == 0 ? result_nil() : result_text(buf_slice(&q->list));
+    return q->op.kind == OP_LRANGE;
+}
+
 /* SET's NX and GET have answers of their own; the history knows SETNX and GETSET. */
 static bool take_answer(struct request *q, const redisReply *r) {
     bool is_number = r->type == REDIS_REPLY_INTEGER, is_nil = r->type == REDIS_REPLY_NIL;
     bool is_text = r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS;
+    if (r->type == REDIS_REPLY_ARRAY) return take_list(q, r);
     if (q->op.kind == OP_SETNX && q->extra != NULL) {
         q->op.result = result_text(is_nil ? SLICE("0") : SLICE("1"));
         return is_nil || is_text;
@@ -395,6 +427,8 @@ static bool read_key(struct client *c, size_t family, size_t slot, uint64_t gene
             q = (struct request){.op = {.client = client_id(c), .kind = OP_STRLEN},
                                  .name = "SISMEMBER",
                                  .collection = "big:set"};
+        else if (family_letters[family] == 'l')
+            q = (struct request){.op = {.client = client_id(c), .kind = OP_LRANGE}, .name = "LRANGE"};
         snprintf(q.key, sizeof q.key, "%c:%zu:%" PRIu64, family_letters[family], slot, generation);
         size_t go_to = c->node;
         if (call_up(c, options.timeout_ms)) burst(c, &q, 1, &go_to);
