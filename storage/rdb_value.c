@@ -125,6 +125,12 @@ static bool has_duplicates(const struct buf *gathered, size_t items, unsigned pe
 
 /* --- lists --- */
 
+/* Such an element is a long one; Redis knows no empty one here. */
+static bool gather_plain(struct reader *r) {
+    struct slice text;
+    return rdb_take_text(&r->texts, &text) && text.len > 0 && gather(r, pack_text(text));
+}
+
 static bool read_nodes(struct reader *r, bool with_kind) {
     enum { NODE_PLAIN = 1, NODE_PACKED = 2 };
     uint64_t nodes, kind = NODE_PACKED;
@@ -133,7 +139,7 @@ static bool read_nodes(struct reader *r, bool with_kind) {
         if (with_kind && !rdb_take_len(&r->from, &kind)) return false;
         if (kind != NODE_PLAIN && kind != NODE_PACKED) return false;
         bool ok =
-            kind == NODE_PLAIN ? gather_text(r) : gather_blob(r, with_kind ? gather_pack : gather_ziplist);
+            kind == NODE_PLAIN ? gather_plain(r) : gather_blob(r, with_kind ? gather_pack : gather_ziplist);
         if (!ok) return false;
     }
     return true;

@@ -100,6 +100,28 @@ def list_items(r):
     return items
 
 
+def stream_group(r):
+    """Without the times: they are of the moment."""
+    name, last, entries_read = r.text(), (r.length()[0], r.length()[0]), r.length()[0]
+    pending = []
+    for _ in range(r.length()[0]):
+        entry = r.take(16)
+        r.take(8)
+        pending.append((entry, r.length()[0]))
+    consumers = []
+    for _ in range(r.length()[0]):
+        consumer = r.text()
+        r.take(8)
+        consumers.append((consumer, [r.take(16) for _ in range(r.length()[0])]))
+    return name, last, entries_read, pending, consumers
+
+
+def stream(r):
+    nodes = [(r.text(), pack_entries(r.text())) for _ in range(r.length()[0])]
+    state = [r.length()[0] for _ in range(8)]  # length, last id, first id, greatest deleted id, entries added
+    return nodes, state, [stream_group(r) for _ in range(r.length()[0])]
+
+
 def meaning(payload):
     """A value that is equal for payloads of equal values in equal encodings."""
     r = Reader(payload[:-10])
@@ -116,6 +138,8 @@ def meaning(payload):
         out = "hash listpack", pairs(pack_entries(r.text()))
     elif kind == 5:
         out = "zset", [(r.text(), r.take(8)) for _ in range(r.length()[0])]
+    elif kind == 19:
+        out = "stream", stream(r)
     elif kind == 17:
         out = "zset listpack", pairs(pack_entries(r.text()))
     else:
@@ -123,3 +147,19 @@ def meaning(payload):
     if r.at != len(r.data):
         raise ValueError("a payload with something behind its value")
     return out
+
+
+def value(what):
+    """The same of equal values in whatever encoding, from their meanings."""
+    if not isinstance(what, tuple):
+        return what
+    kind, items = what
+    if kind in ("hash", "hash listpack"):
+        return "hash", sorted(items)
+    if kind in ("set", "intset"):
+        return "set", sorted(items)
+    if kind == "zset":
+        return kind, [(m, struct.unpack("<d", s)[0] + 0.0) for m, s in reversed(items)]
+    if kind == "zset listpack":
+        return "zset", [(m, float(s) + 0.0) for m, s in items]
+    return what

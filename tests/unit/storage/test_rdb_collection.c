@@ -223,7 +223,8 @@ TEST(what_is_no_collection_is_refused) {
         SLICE("\x05\x81\xff\xff\xff\xff\xff\xff\xff\xff\x01"
               "a"),
         SLICE("\x12\x01\x03\x01"
-              "a"), /* a node of no kind */
+              "a"),                /* a node of no kind */
+        SLICE("\x12\x01\x01\x00"), /* an empty element alone */
         SLICE("\x02\x02\x01"
               "a\x01"
               "a"), /* twice the same */
