@@ -10,13 +10,13 @@
 
 /* --- queues of keys --- */
 
-static uint64_t queue_hash(int db, struct slice key) {
-    return hash64_seeded((uint64_t)db + 1, key);
+static uint64_t queue_hash(const struct blocking *k, int db, struct slice key) {
+    return hash64_seeded(k->seed + (uint64_t)db, key);
 }
 
 struct key_queue *queue_find(const struct blocking *k, int db, struct slice key) {
     if (k->queue_count == 0) return NULL;
-    uint64_t hash = queue_hash(db, key);
+    uint64_t hash = queue_hash(k, db, key);
     struct key_queue *q = k->buckets[hash & (k->bucket_count - 1)];
     while (q != NULL && (q->hash != hash || q->db != db || !slice_eq(queue_key(q), key))) q = q->chain;
     return q;
@@ -40,7 +40,7 @@ static void grow_buckets(struct blocking *k) {
 static struct key_queue *queue_make(struct blocking *k, int db, struct slice key) {
     if (k->queue_count >= k->bucket_count) grow_buckets(k);
     struct key_queue *q = mem_calloc(1, sizeof *q + key.len);
-    q->hash = queue_hash(db, key);
+    q->hash = queue_hash(k, db, key);
     q->db = db;
     q->key_len = key.len;
     if (key.len > 0) memcpy(q->key, key.data, key.len);
@@ -364,6 +364,7 @@ void node_turn_blocked(struct node *n) {
 
 void node_open_blocking(struct node *n) {
     struct blocking *k = n->blocking = mem_calloc(1, sizeof *k);
+    k->seed = rng_next(&n->rng);
     list_init(&k->for_keys);
     list_init(&k->for_replicas);
     list_init(&k->ready);

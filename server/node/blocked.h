@@ -48,10 +48,12 @@ struct key_queue {
     char key[];
 };
 
+/* As many as there are connections at most: maxclients bounds all of it. */
 struct blocking {
     struct list for_keys, for_replicas; /* all of them */
     struct list ready;                  /* key queues, in the order in which their keys became ready */
     struct list unblocked; /* conn.held_link: answered, to go on with what they have sent since */
+    uint64_t seed;         /* drawn by this process: nobody can choose keys that share a bucket */
     struct key_queue **buckets;
     size_t bucket_count, queue_count; /* a power of two, or 0 */
     struct blocked **heap;            /* by until_us */
