@@ -1,5 +1,5 @@
-"""redis-py as Debian ships it, unmodified: each method of its string, generic, connection and server commands that
-is in scope, through the parsers and callbacks that its users rely on, asserting on values.
+"""redis-py as Debian ships it, unmodified: each method of its string, hash, set, generic, connection and server
+commands that is in scope, through the parsers and callbacks that its users rely on, asserting on values.
 
 The plain client first, then pipelines, pools, decoding and asyncio. Commands of other types, transactions and
 pub/sub are not in scope yet.
@@ -155,6 +155,58 @@ def test_lcs(server):
     assert r.execute_command("LCS", "a", "b", "IDX") == [b"matches", [[[4, 7], [5, 8]], [[2, 3], [0, 1]]], b"len", 6]
     assert r.execute_command("LCS", "a", "b", "IDX", "MINMATCHLEN", 4, "WITHMATCHLEN") == \
         [b"matches", [[[4, 7], [5, 8], 4]], b"len", 6]
+
+
+# --- hashes and sets -------------------------------------------------------------------------------------------------
+
+def test_hashes(server):
+    r = client(server)
+    assert r.hset("h", "f", "v") == 1
+    assert r.hset("h", mapping={"f": "w", "g": 1, b"\x00\r\n": EVERY_BYTE}) == 2
+    assert r.hget("h", "f") == b"w" and r.hget("h", "none") is None
+    assert r.hgetall("h") == {b"f": b"w", b"g": b"1", b"\x00\r\n": EVERY_BYTE}
+    assert r.hgetall("none") == {}
+    assert r.hmget("h", ["g", "none", "f"]) == [b"1", None, b"w"]
+    assert sorted(r.hkeys("h")) == [b"\x00\r\n", b"f", b"g"] and sorted(r.hvals("h")) == [EVERY_BYTE, b"1", b"w"]
+    assert r.hlen("h") == 3 and r.hstrlen("h", "f") == 1
+    assert r.hexists("h", "f") is True and r.hexists("h", "none") is False
+    assert r.hincrby("h", "g", 41) == 42 and r.hincrbyfloat("h", "g", 0.5) == 42.5
+    assert r.hsetnx("h", "f", "x") == 0 and r.hsetnx("h", "new", "x") == 1
+    assert r.hdel("h", "f", "new", "none") == 2
+    assert r.hrandfield("h") in (b"g", b"\x00\r\n")
+    assert sorted(r.hrandfield("h", 5)) == [b"\x00\r\n", b"g"] and len(r.hrandfield("h", -7)) == 7
+    pairs = r.hrandfield("h", 2, withvalues=True)
+    assert dict(zip(pairs[::2], pairs[1::2])) == {b"g": b"42.5", b"\x00\r\n": EVERY_BYTE}
+    many = {b"field:%d" % i: b"%d" % i for i in range(3000)}
+    assert r.hset("big", mapping=many) == 3000
+    assert r.hgetall("big") == many
+    assert dict(r.hscan_iter("big", count=100)) == many
+    assert dict(r.hscan_iter("big", match="field:12?")) == {b"field:%d" % i: b"%d" % i for i in range(120, 130)}
+    assert r.object("ENCODING", "h") == b"hashtable" and r.object("ENCODING", "big") == b"hashtable"
+    raises(redis.ResponseError, "WRONGTYPE", r.get, "h")
+
+
+def test_sets(server):
+    r = client(server)
+    assert r.sadd("s", 1, 2, 3) == 3 and r.sadd("s", 3, "x") == 1
+    assert r.smembers("s") == {b"1", b"2", b"3", b"x"} and r.smembers("none") == set()
+    assert r.sismember("s", 2) and not r.sismember("s", 4)
+    assert r.smismember("s", [1, 9]) == [1, 0]
+    assert r.scard("s") == 4 and r.srem("s", "x", "none") == 1
+    assert r.sadd("t", 2, 3, 4) == 3
+    assert r.sinter("s", "t") == {b"2", b"3"} and r.sunion("s", "t") == {b"1", b"2", b"3", b"4"}
+    assert r.sdiff("s", "t") == {b"1"} and r.sintercard(2, ["s", "t"]) == 2
+    assert r.sinterstore("d", "s", "t") == 2 and r.sunionstore("d", "s", "t") == 4 and r.sdiffstore("d", "s", "t") == 1
+    assert r.smembers("d") == {b"1"}
+    assert r.smove("s", "t", 1) and not r.smove("s", "t", 1)
+    assert r.srandmember("s") in (b"2", b"3") and len(r.srandmember("s", -5)) == 5
+    assert r.spop("none") is None and r.spop("s") in (b"2", b"3") and len(r.spop("s", 5)) == 1 and not r.exists("s")
+    many = {b"member:%d" % i for i in range(3000)}
+    assert r.sadd("big", *many) == 3000
+    assert set(r.sscan_iter("big", count=100)) == many
+    half = set(r.spop("big", 1500))
+    assert len(half) == 1500 and half | r.smembers("big") == many
+    assert list(r.sort("t")) == [b"1", b"2", b"3", b"4"]
 
 
 # --- generic ---------------------------------------------------------------------------------------------------------
