@@ -70,7 +70,7 @@ static void end_entry(void) {
     ks_set_applied(ks, (struct ks_applied){.index = ++entry, .term = 1, .clock_ms = 1});
 }
 
-static void store_all(const struct model *m) {
+__attribute__((unused)) static void store_all(const struct model *m) {
     struct kv_error error = {""};
     EXPECT_NOTE(ks_store_all(ks, &error) == RC_OK, "%s", error.text);
     as_stored[0] = *m;
@@ -120,7 +120,7 @@ __attribute__((unused)) static void something_else(struct rng *rng, struct model
 }
 
 /* Every third item spells an integer; one in fifty is longer than a listpack takes, when there may be any. */
-static struct slice item_text(uint32_t id, bool may_be_long, char *out) {
+__attribute__((unused)) static struct slice item_text(uint32_t id, bool may_be_long, char *out) {
     int n;
     if (id % 3 == 0)
         n = snprintf(out, ITEM_LEN_MAX, "%" PRId64, (int64_t)id * (id % 7 == 0 ? 100000007 : 1) - 100);
@@ -131,7 +131,7 @@ static struct slice item_text(uint32_t id, bool may_be_long, char *out) {
     return slice_make(out, (size_t)n);
 }
 
-static void model_put(struct model *m, uint32_t id, uint32_t value) {
+__attribute__((unused)) static void model_put(struct model *m, uint32_t id, uint32_t value) {
     struct model_item *i = &m->items[id];
     if (!i->there) {
         i->there = true;
@@ -141,7 +141,7 @@ static void model_put(struct model *m, uint32_t id, uint32_t value) {
     i->value = value;
 }
 
-static bool model_remove(struct model *m, uint32_t id) {
+__attribute__((unused)) static bool model_remove(struct model *m, uint32_t id) {
     if (!m->items[id].there) return false;
     m->items[id].there = false;
     m->count--;
