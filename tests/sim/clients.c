@@ -25,8 +25,9 @@ struct slot {
 
 struct session_op {
     size_t op;
-    int slot;
+    int slot; /* -1: a filler, which the history does not tell of */
     enum op_kind kind;
+    char sort;
 };
 
 struct client {
@@ -78,14 +79,27 @@ static const char *const words[OP_KINDS] = {
     [OP_APPEND] = "APPEND", [OP_RPUSH] = "RPUSH",   [OP_LPOP] = "LPOP",     [OP_LRANGE] = "LRANGE",
 };
 
-/* Keys are of three sorts: texts, numbers that are only counted, and lists. */
+/* What is done to a field of the hash that all clients share, and to a member of their set: in the history each is a key of its
+ * own, a member one that holds "1" while it is there. */
+static const char *const field_words[OP_KINDS] = {
+    [OP_GET] = "HGET",     [OP_STRLEN] = "HSTRLEN", [OP_SET] = "HSET",
+    [OP_SETNX] = "HSETNX", [OP_DEL] = "HDEL",       [OP_INCRBY] = "HINCRBY",
+};
+static const char *const member_words[OP_KINDS] = {
+    [OP_STRLEN] = "SISMEMBER", [OP_SETNX] = "SADD", [OP_DEL] = "SREM"};
+
+/* Keys are of these sorts: texts, numbers that are only counted, lists, fields, members. */
 static enum op_kind choose(char sort) {
     static const enum op_kind texts[] = {OP_GET,    OP_GET,    OP_GET,    OP_SET,    OP_SET,
                                          OP_SET,    OP_APPEND, OP_APPEND, OP_GETSET, OP_DEL,
                                          OP_GETDEL, OP_SETNX,  OP_STRLEN};
     static const enum op_kind numbers[] = {OP_INCRBY, OP_INCRBY, OP_GET};
     static const enum op_kind lists[] = {OP_RPUSH, OP_RPUSH, OP_RPUSH, OP_LPOP, OP_LPOP, OP_LRANGE};
+    static const enum op_kind fields[] = {OP_GET, OP_GET, OP_SET, OP_SET, OP_SETNX, OP_DEL, OP_STRLEN};
+    static const enum op_kind members[] = {OP_STRLEN, OP_SETNX, OP_DEL};
     switch (sort) {
+    case 'h': return fields[sim_below(sizeof fields / sizeof *fields)];
+    case 'm': return members[sim_below(sizeof members / sizeof *members)];
     case 'n': return numbers[sim_below(sizeof numbers / sizeof *numbers)];
     case 'l': return lists[sim_below(sizeof lists / sizeof *lists)];
     default: return texts[sim_below(sizeof texts / sizeof *texts)];
@@ -103,10 +117,56 @@ static void add_pop(struct client *c, struct buf *out, struct slice key) {
     add_command(out, waits ? 3 : 2, argv);
 }
 
+static void add_member_operation(struct buf *out, char sort, enum op_kind kind, struct slice key,
+                                 struct slice arg) {
+    struct slice argv[4] = {slice_of((sort == 'h' ? field_words : member_words)[kind]),
+                            sort == 'h' ? SLICE("H") : SLICE("S"), key, arg};
+    add_command(out, sort == 'h' && arg.len > 0 ? 4 : 3, argv);
+}
+
+/* Keeps the shared hash and set big, and makes others of them: whether nodes agree about those, digests say. */
+static void add_filler(struct client *c, struct buf *out) {
+    enum { UNIVERSE = 1500, MANY_MAX = 60, WORDS_MAX = 2 + 2 * MANY_MAX };
+    static const char *const whole[][4] = {{"SPOP", "T", "30", NULL},      {"SPOP", "U", NULL, NULL},
+                                           {"SUNIONSTORE", "U", "T", "S"}, {"SDIFFSTORE", "T", "S", "U"},
+                                           {"COPY", "H", "G", "REPLACE"},  {"DEL", "G", NULL, NULL},
+                                           {"PEXPIRE", "U", "700", NULL}};
+    static const char *const many[][2] = {
+        {"HSET", "H"}, {"HDEL", "H"}, {"SADD", "S"}, {"SREM", "S"}, {"SADD", "T"}};
+    static char texts[2 * MANY_MAX][24];
+    struct slice argv[WORDS_MAX];
+    int argc = 0;
+    if (sim_chance(0.3)) {
+        const char *const *words_of = whole[sim_below(sizeof whole / sizeof *whole)];
+        while (argc < 4 && words_of[argc] != NULL) {
+            argv[argc] = slice_of(words_of[argc]);
+            argc++;
+        }
+    } else {
+        const char *const *command = many[sim_below(sizeof many / sizeof *many)];
+        int first = (int)sim_below(UNIVERSE), count = (int)sim_between(1, MANY_MAX);
+        argv[argc++] = slice_of(command[0]);
+        argv[argc++] = slice_of(command[1]);
+        for (int i = 0; i < count; i++) {
+            snprintf(texts[2 * i], sizeof *texts, "filler%d", first + i);
+            argv[argc++] = slice_of(texts[2 * i]);
+            if (strcmp(command[0], "HSET") != 0) continue;
+            snprintf(texts[2 * i + 1], sizeof *texts, "%llu", (unsigned long long)sim_below(UINT64_MAX));
+            argv[argc++] = slice_of(texts[2 * i + 1]);
+        }
+    }
+    add_command(out, argc, argv);
+    c->batch[c->batch_count++] = (struct session_op){.slot = -1};
+}
+
 static void add_operation(struct client *c, struct buf *out) {
+    if (sim_chance(clients.options.fillers)) {
+        add_filler(c, out);
+        return;
+    }
     char key[40], arg[32] = "";
     uint64_t k = sim_below((uint64_t)clients.options.keys);
-    char sort = "tlntln"[k % 6];
+    char sort = "tlnhmtlnhm"[k % 10];
     enum op_kind kind = choose(sort);
     struct slot *slot = &clients.slots[k];
     bool is_old = world_now_us() - slot->since_us > clients.options.key_life_us;
@@ -118,10 +178,14 @@ static void add_operation(struct client *c, struct buf *out) {
                    kind == OP_INCRBY || kind == OP_RPUSH;
     if (kind == OP_INCRBY)
         snprintf(arg, sizeof arg, "%d", (int)sim_between(1, 1 << 30));
+    else if (sort == 'm' && has_arg)
+        snprintf(arg, sizeof arg, "1");
     else if (has_arg)
         snprintf(arg, sizeof arg, "v%llu.", (unsigned long long)++clients.next_value);
     struct slice argv[4] = {slice_of(words[kind]), slice_of(key), slice_of(arg), SLICE("-1")};
-    if (kind == OP_LPOP) {
+    if (sort == 'h' || sort == 'm') {
+        add_member_operation(out, sort, kind, argv[1], argv[2]);
+    } else if (kind == OP_LPOP) {
         add_pop(c, out, argv[1]);
     } else if (kind == OP_LRANGE) {
         argv[2] = SLICE("0");
@@ -132,6 +196,7 @@ static void add_operation(struct client *c, struct buf *out) {
     }
     struct session_op *o = &c->batch[c->batch_count++];
     o->kind = kind;
+    o->sort = sort;
     o->slot = (int)k;
     o->op = history_start(clients.history, c->number, kind, argv[1], argv[2], world_now_us());
     clients.stats.started++;
@@ -154,9 +219,10 @@ static void begin_batch(struct client *c) {
 
 static void lose(struct client *c, uint64_t pause_us) {
     for (int i = c->batch_done; c->state == WAITING && i < c->batch_count; i++) {
+        c->is_wary = true;
+        if (c->batch[i].slot < 0) continue;
         clients.stats.unknown++;
         clients.slots[c->batch[i].slot].unknowns++;
-        c->is_wary = true;
     }
     if (c->socket != NULL) {
         if (sim_chance(0.5))
@@ -193,6 +259,15 @@ static struct result result_of(const struct resp_value *v, enum op_kind kind, st
 
 static void record(struct client *c, const struct session_op *o, const struct resp_value *v) {
     uint64_t now = world_now_us();
+    if (o->slot < 0) {
+        if (v->type == '-') {
+            follow(c, v->text);
+        } else {
+            c->served_us = c->batch_began_us;
+            c->is_wary = false;
+        }
+        return;
+    }
     if (v->type == '-') {
         clients.stats.refused++;
         snprintf(clients.stats.last_refusal, sizeof clients.stats.last_refusal, "%.*s", (int)v->text.len,
@@ -205,7 +280,9 @@ static void record(struct client *c, const struct session_op *o, const struct re
     c->served_us = c->batch_began_us;
     c->is_wary = false;
     struct buf list = {0};
-    history_end(clients.history, o->op, now, result_of(v, o->kind, &list));
+    bool tells_if_new = o->sort == 'h' && o->kind == OP_SET; /* HSET does, where SET answers OK */
+    history_end(clients.history, o->op, now,
+                tells_if_new ? result_text(SLICE("OK")) : result_of(v, o->kind, &list));
     buf_free(&list);
 }
 

@@ -284,12 +284,16 @@ size_t socket_write(struct socket *s, const char *data, size_t len) {
     SIM_HEAP;
     CHECK(!s->closed);
     if (s->error != 0) return len;
+    bool by_frames = s->is_peer_link && s->from_initiator;
     size_t room = s->sent_bytes < SEND_BUFFER ? SEND_BUFFER - s->sent_bytes : 0;
+    /* What arrives makes room, and tells. When nothing is on its way and nothing will be, because what is taken is part of a frame
+     * or is dropped, nobody would ever tell: so all of it is taken. */
+    if (by_frames && s->sent_bytes == 0) room = len;
     if (len > room) {
         s->blocked = true;
         len = room;
     }
-    if (len > 0 && s->is_peer_link && s->from_initiator)
+    if (len > 0 && by_frames)
         send_frames(s, data, len);
     else if (len > 0)
         send_segment(s, data, len);

@@ -153,12 +153,13 @@ static void live(const struct run_options *options, struct history *h, struct ru
     struct clients_options clients = {
         .count = (int)sim_between(2, 8),
         .first_host = CLIENT_HOSTS_FROM,
-        .keys = (int)sim_between(2, 9),
+        .keys = (int)sim_between(2, 10),
         .key_life_us = sim_between(3, 15) * SIM_SECOND,
         .think_us = (sim_chance(0.3) ? sim_between(3, 20) : sim_between(20, 300)) * SIM_MS,
         .pipeline_max = sim_chance(0.5) ? 1 : 6,
         .patience_us = sim_between(1000, 8000) * SIM_MS,
-        .moves = sim_chance(0.5) ? 0 : 0.05};
+        .moves = sim_chance(0.5) ? 0 : 0.05,
+        .fillers = sim_chance(0.3) ? 0 : 0.15};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();
