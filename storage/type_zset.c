@@ -227,10 +227,33 @@ uint64_t zset_count_below(const struct object *o, double score, bool or_equal) {
     return count_before(o, &place);
 }
 
+/* When scores differ, members are taken to ascend all the same, as Redis takes them. */
+static uint64_t search_member(const struct object *o, const struct place *place) {
+    uint64_t low = 0, high = zset_count(o);
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        struct zset_pos p = zset_at(o, middle);
+        if (compare_member(place, p.pack, p.at) > 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint64_t count_leading_members(struct slice pack, const struct place *place) {
+    uint64_t count = 0;
+    for (size_t at = pack_first(pack); at != 0 && compare_member(place, pack, at) > 0; count++)
+        at = pack_next(pack, pack_next(pack, at));
+    return count;
+}
+
 uint64_t zset_count_below_lex(const struct object *o, struct slice member, bool or_equal) {
-    struct place place = {
-        .score = zset_score(zset_at(o, 0)), .member = member, .what = or_equal ? BEHIND_MEMBER : OF_ITEM};
-    return count_before(o, &place);
+    struct place place = {.member = member, .what = or_equal ? BEHIND_MEMBER : OF_ITEM};
+    if (!object_is_big(o)) return count_leading_members(packed_slice(o), &place);
+    place.score = zset_score(zset_at(o, 0));
+    bool is_one_score = place.score == zset_score(zset_at(o, zset_count(o) - 1));
+    return is_one_score ? count_before(o, &place) : search_member(o, &place);
 }
 
 /* --- scanning --- */

@@ -40,8 +40,8 @@ struct slice zset_member(struct zset_pos p, char *scratch);
 
 /* How many items have a score below this one, or (`or_equal`) not above it. */
 uint64_t zset_count_below(const struct object *o, double score, bool or_equal);
-/* How many members sort before this one, or not behind it, when all scores are equal; else nothing in
- * particular. */
+/* How many members sort before this one, or not behind it; the scores are all equal, or ascend as the members
+ * do. Else it is how many leading members do, or in a big set nothing in particular. */
 uint64_t zset_count_below_lex(const struct object *o, struct slice member, bool or_equal);
 
 /* Visits about `want` items from the cursor on, in no particular order, and returns the next cursor, 0 at

@@ -85,6 +85,14 @@ static uint64_t lex_rank(const struct object *o, const struct range_end *end, bo
     return zset_count_below_lex(o, end->member, is_max != end->exclusive);
 }
 
+/* In a set whose scores differ there may be others before it that are not, and Redis looks no further. */
+static bool last_is_below(const struct object *o, const struct range_end *min) {
+    char scratch[NUM_I64_MAX_LEN];
+    if (min->infinite != 0) return min->infinite > 0;
+    int c = slice_cmp(zset_member(zset_at(o, zset_count(o) - 1), scratch), min->member);
+    return min->exclusive ? c <= 0 : c < 0;
+}
+
 static struct span rank_span(const struct object *o, const struct range *range) {
     int64_t count = (int64_t)zset_count(o), first = range->min.rank, last = range->max.rank;
     if (first < 0) first += count;
@@ -104,7 +112,7 @@ static struct span span_of(const struct object *o, const struct range *range) {
         end = zset_count_below(o, range->max.score, !range->max.exclusive);
     } else {
         first = lex_rank(o, &range->min, false);
-        end = lex_rank(o, &range->max, true);
+        end = last_is_below(o, &range->min) ? 0 : lex_rank(o, &range->max, true);
     }
     return end > first ? (struct span){first, end - first} : (struct span){0};
 }

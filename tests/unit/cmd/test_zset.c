@@ -128,6 +128,24 @@ TEST(ranges_by_member) {
     desk_close();
 }
 
+TEST(ranges_by_member_where_scores_ascend_too) {
+    desk_open();
+    check("zadd z 1 a 2 b 3 c 4 d", ":4");
+    check("zrange z [b (d bylex", "*2 $1 b $1 c");
+    check("zlexcount z - [b", ":2");
+    char line[64];
+    for (int i = 0; i < 500; i++) {
+        snprintf(line, sizeof line, "zadd big %d m%03d", i, i);
+        check(line, ":1");
+    }
+    check("zlexcount big [m100 (m200", ":100");
+    check("zrangebylex big (m100 + limit 0 1", "*1 $4 m101");
+    check("zadd small 1 b 2 a", ":2");
+    check("zrangebylex small [b +", "*0"); /* as in Redis: the last one is below */
+    check("zrangebylex small [a +", "*2 $1 b $1 a");
+    desk_close();
+}
+
 TEST(storing_ranges) {
     desk_open();
     check("zadd z 1 a 2 b 3 c", ":3");
