@@ -22,6 +22,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import powercut  # noqa: E402
 from collections_model import AnyOrder, CollectionLoad, CollectionModel  # noqa: E402
+from zset_model import ZsetLoad, ZsetModel  # noqa: E402
 
 TTL_SLACK_MS = 200      # a key this close to its deadline may be seen or not
 START_SECONDS = 60
@@ -269,7 +270,7 @@ class OneOf(tuple):
     """Any of these replies is right."""
 
 
-class Model(CollectionModel):
+class Model(CollectionModel, ZsetModel):
     """Databases of values with deadlines. apply() gives the reply that Redis gives, and notes what was touched."""
 
     def __init__(self, dbs=()):
@@ -472,6 +473,8 @@ class Actor:
         self.shared_last = 0
         self.acks = 0
         self.closed = True
+
+    read_more = ()      # what stands behind the key in ...
 
     def read_command(self, k):
         """How a key's value is read after a crash, when it is no string."""
@@ -798,6 +801,10 @@ class CollectionActor(CollectionLoad, Actor):
         return now_ms() + 10 ** 9 + self.rng.randrange(10 ** 6)
 
 
+class ZsetActor(ZsetLoad, CollectionActor):
+    """Sorted sets, small and big."""
+
+
 class Counter:
     """The counter that all actors increment."""
 
@@ -808,7 +815,7 @@ class Counter:
 
 def make_actors(seed, scale=1.0):
     kinds = (KeysActor, KeysActor, KeysActor, CountActor, CountActor, FlushActor, SwapActor, TtlActor, BallastActor,
-             CollectionActor, CollectionActor)
+             CollectionActor, CollectionActor, ZsetActor)
     return [kind(i, seed, scale) for i, kind in enumerate(kinds)]
 
 
@@ -903,7 +910,8 @@ def verify_all(port, actors, counter, rng, everything):
             for (a, k), v in zip(part, values):
                 actual[a][n, k] = (v, None)
         others = [(a, k, a.read_command(k)) for a, k in plan if a.read_command(k) is not None]
-        for (a, k, command), reply in zip(others, client.pipeline([(command, k) for _, k, command in others])):
+        for (a, k, command), reply in zip(others, client.pipeline(
+                [(command, k) + a.read_more for a, k, command in others])):
             if isinstance(reply, RespError):
                 raise Failure(f'{command} {k!r}: {reply}')
             actual[a][n, k] = (a.read_value(command, reply), None)
