@@ -1,4 +1,4 @@
-/* Time as the node sees it. The three clocks of the machine are asked here and nowhere else in this room, so that a
+/* Time as the node sees it. The clocks of the machine are asked here and nowhere else in this room, so that a
  * simulator can give each node a time of its own. */
 #include "node_internal.h"
 
@@ -16,6 +16,10 @@ uint64_t mono_us(void) {
 
 uint64_t boot_us(void) {
     return clock_us(CLOCK_BOOTTIME);
+}
+
+uint64_t thread_cpu_us(void) {
+    return clock_us(CLOCK_THREAD_CPUTIME_ID);
 }
 
 int64_t wall_us(void) {

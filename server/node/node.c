@@ -270,6 +270,7 @@ static void attend(struct node *n) {
 void node_turn(struct node *n) {
     n->lease_now_known = false;
     if (!change_lives(n)) return;
+    side_work_turn(n);
     if (n->open && n->role != RAFT_LEADER && node_write_log(n, true)) peer_net_flush(n->peers);
     if (n->open && n->wake_seen) {
         n->wake_seen = false;
@@ -282,7 +283,7 @@ void node_turn(struct node *n) {
         if (n->failed) return;
         care_for_storage(n);
         bool applies = n->applied_index < n->apply_index;
-        bool sends = n->later.first < n->later.end;
+        bool sends = n->later.first < n->later.end || !side_work_is_due(n);
         loop_keep_awake(n, ks_has_work(n->ks) || n->warming || applies || sends);
     } else {
         net_flush(&n->net);

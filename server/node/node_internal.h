@@ -96,6 +96,12 @@ struct append_queue {
     size_t first, end, cap;
 };
 
+/* side_work.c's: of a turn. */
+struct side_work {
+    uint64_t spent_us, budget_us;
+    uint64_t cpu_us; /* of the loop's thread when the turn began; 0: there was nothing to measure */
+};
+
 /* libuv's handles; touched by loop.c only. */
 struct node_loop {
     uv_loop_t loop;
@@ -155,7 +161,7 @@ struct node {
     struct proposal *filling; /* takes what arrives; never NULL once the node is open */
     struct tail tail;
     struct append_queue later;
-    uint64_t read_back_us;  /* spent in this turn on reading entries for others */
+    struct side_work side_work;
     struct proposal *spare; /* for reuse */
     struct store_job *spare_jobs;
     size_t spare_count;
@@ -244,6 +250,12 @@ void append_queue_free(struct append_queue *q);
 void node_members_changed(struct node *n, const struct raft_members *before); /* whom to keep links to */
 void node_end_parting(struct node *n);
 
+/* side_work.c: what is done for who is far behind */
+void side_work_turn(struct node *n); /* a new turn begins */
+bool side_work_is_due(const struct node *n);
+uint64_t side_work_begin(void);
+void side_work_end(struct node *n, uint64_t began_us);
+
 /* snapshot.c */
 void node_snapshot_wanted(struct node *n, uint64_t peer);
 void node_receive_snapshot(struct node *n, struct peer_stream *stream, const struct peer_hello *hello);
@@ -281,7 +293,8 @@ uint64_t mono_us(void);
 static inline uint64_t mono_now_ms(void) {
     return mono_us() / 1000;
 }
-uint64_t boot_us(void); /* goes on while the machine sleeps */
+uint64_t boot_us(void);
+uint64_t thread_cpu_us(void); /* goes on while the machine sleeps */
 int64_t wall_us(void);
 
 /* node.c */

@@ -29,9 +29,12 @@ static bool add_entries(struct node *n, struct peer_append *append, uint64_t fir
     struct sending sending = {n, append};
     struct kv_error error;
     uint64_t in_memory = n->tail.first_index > last ? last + 1 : n->tail.first_index;
-    if (first < in_memory &&
-        raft_log_read(n->log, first, in_memory - 1, add_logged, &sending, &error) != RC_OK)
-        return false;
+    if (first < in_memory) {
+        enum rc rc = raft_log_read(n->log, first, in_memory - 1, add_logged, &sending, &error);
+        if (rc == RC_CORRUPT) /* it would be asked for again and again, and somebody else may have it */
+            node_fail(n, "the log cannot be read at entry %llu: %s", (unsigned long long)first, error.text);
+        if (rc != RC_OK) return false;
+    }
     for (uint64_t i = first > in_memory ? first : in_memory; i <= last; i++) {
         const struct proposal *p = tail_at(&n->tail, i);
         if (p == NULL) return false;
@@ -63,9 +66,7 @@ static void send_now(struct node *n, const struct raft_message *m) {
 
 /* --- appends that wait for their turn --- */
 
-/* Reading the log for somebody who is far behind must not keep this node from answering the others, or from being heard
- * in time: this much in a turn, and at least one append. */
-enum { READ_BACK_US = 10000, LATER_MAX = 1024 };
+enum { LATER_MAX = 1024 };
 
 static bool is_read_back(const struct node *n, const struct raft_message *m) {
     return m->entry_count > 0 && m->prev_index + 1 < n->tail.first_index;
@@ -76,7 +77,7 @@ static bool has_to_wait(const struct node *n, const struct raft_message *m) {
     const struct append_queue *q = &n->later;
     for (size_t i = q->first; i < q->end; i++)
         if (q->items[i].to == m->to) return true;
-    return is_read_back(n, m) && n->read_back_us >= READ_BACK_US;
+    return is_read_back(n, m) && !side_work_is_due(n);
 }
 
 /* What finds no room is as good as lost on the way: the core asks again. */
@@ -96,9 +97,9 @@ static void send_later(struct append_queue *q, const struct raft_message *m) {
 
 static void send_timed(struct node *n, const struct raft_message *m) {
     bool timed = m->kind == RAFT_APPEND && is_read_back(n, m);
-    uint64_t began = timed ? mono_us() : 0;
+    uint64_t began_us = timed ? side_work_begin() : 0;
     send_now(n, m);
-    if (timed) n->read_back_us += mono_us() - began;
+    if (timed) side_work_end(n, began_us);
 }
 
 void node_send(struct node *n, const struct raft_message *m) {
@@ -110,8 +111,7 @@ void node_send(struct node *n, const struct raft_message *m) {
 
 void node_send_later(struct node *n) {
     struct append_queue *q = &n->later;
-    n->read_back_us = 0;
-    while (q->first < q->end && n->read_back_us < READ_BACK_US) {
+    for (bool first = true; q->first < q->end && (first || side_work_is_due(n)); first = false) {
         struct raft_message m = q->items[q->first++];
         if (n->role == RAFT_LEADER && m.term == n->term) send_timed(n, &m);
     }

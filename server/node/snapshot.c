@@ -139,12 +139,13 @@ static void tell_core(struct snapshot_sending *s, uint64_t index) {
     node_step(n, &event);
 }
 
-static void send_chunks(struct snapshot_sending *s) {
+static void send_some(struct snapshot_sending *s) {
     struct kv_error error;
     struct peer_frame header = peer_stream_header(s->stream, s->node->term);
     bool limited = s->node->server.config.snapshot_rate > 0;
-    while (peer_stream_writable(s->stream) && (!limited || s->allowance > 0)) {
+    while (peer_stream_writable(s->stream) && (!limited || s->allowance > 0) && side_work_is_due(s->node)) {
         struct snapshot_chunk chunk;
+        uint64_t began_us = side_work_begin();
         enum rc rc = snapshot_source_next(s->source, &chunk, &error);
         if (rc == RC_NOT_FOUND) {
             peer_write_snapshot_end(peer_stream_out(s->stream), &header);
@@ -159,11 +160,15 @@ static void send_chunks(struct snapshot_sending *s) {
             rest(s, error.text);
             return;
         }
-        if (chunk.bytes.len == 0) continue;
+        if (chunk.bytes.len == 0) {
+            side_work_end(s->node, began_us);
+            continue;
+        }
         struct peer_snapshot_chunk frame = {.file = chunk.file, .offset = chunk.offset, .bytes = chunk.bytes};
         peer_write_snapshot_chunk(peer_stream_out(s->stream), &header, &frame);
         peer_stream_flush(s->stream);
         s->allowance -= (int64_t)chunk.bytes.len;
+        side_work_end(s->node, began_us);
     }
 }
 
@@ -206,7 +211,7 @@ static void sender_frame_cb(void *arg, const struct peer_frame *frame) {
             return;
         }
         s->begun = true;
-        send_chunks(s);
+        send_some(s);
         return;
     case PEER_SNAPSHOT_DONE: taken(s); return;
     case PEER_SNAPSHOT_FAILED:
@@ -221,7 +226,7 @@ static void sender_frame_cb(void *arg, const struct peer_frame *frame) {
 static void sender_writable_cb(void *arg) {
     struct stream_end *end = arg;
     if (end->sending != NULL && end->sending->phase == SENDING && end->sending->begun)
-        send_chunks(end->sending);
+        send_some(end->sending);
 }
 
 static void sender_closed_cb(void *arg, const char *why) {
@@ -307,7 +312,7 @@ static void tend_sending(struct snapshot_sending *s) {
                 s->allowance = rate / 4 + SNAPSHOT_CHUNK_BYTES;
             s->since_ms = mono_now_ms();
         }
-        if (s->begun) send_chunks(s);
+        if (s->begun) send_some(s);
         break;
     }
     case AWAITING:
