@@ -3,6 +3,7 @@
 
 #include "mem.h"
 #include "observe.h"
+#include "raft_message.h"
 #include "sim_uv.h"
 
 #include <signal.h>
@@ -15,15 +16,20 @@ int server_main(int argc, char **argv);
 
 static struct {
     struct cluster_options options;
+    int size;
     struct machine machines[MACHINES_MAX];
 } cluster;
 
 int cluster_size(void) {
+    return cluster.size;
+}
+
+int cluster_founders(void) {
     return cluster.options.machines;
 }
 
 struct machine *cluster_machine(int i) {
-    CHECK(i >= 0 && i < cluster.options.machines);
+    CHECK(i >= 0 && i < cluster.size);
     return &cluster.machines[i];
 }
 
@@ -68,7 +74,7 @@ void machine_jump(struct machine *m, int64_t us) {
 struct start {
     int argc;
     char *argv[48];
-    char port[16], dir[16], bind[32];
+    char port[16], dir[16], bind[32], nodes[300];
 };
 
 static int run_server(void *arg) {
@@ -77,6 +83,13 @@ static int run_server(void *arg) {
 }
 
 static struct start starts[MACHINES_MAX];
+
+static void list_addresses(char *out, size_t cap, int machines) {
+    size_t at = 0;
+    for (int i = 0; i < machines; i++)
+        at += (size_t)snprintf(out + at, cap - at, "%s10.0.0.%d:%d", i ? "," : "", i + 1, CLIENT_PORT);
+    CHECK(at < cap);
+}
 
 static void arguments(struct machine *m, struct start *s) {
     snprintf(s->port, sizeof s->port, "%d", CLIENT_PORT);
@@ -88,9 +101,10 @@ static void arguments(struct machine *m, struct start *s) {
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) s->argv[s->argc++] = (char *)(size_t)own[i];
     for (size_t i = 0; cluster.options.args[i] != NULL; i++)
         s->argv[s->argc++] = (char *)(size_t)cluster.options.args[i];
-    if (cluster.options.nodes != NULL) {
+    if (m->joins || cluster_founders() > 1) {
+        list_addresses(s->nodes, sizeof s->nodes, m->joins ? cluster_size() : cluster_founders());
         s->argv[s->argc++] = (char *)(size_t)(m->joins ? "--join" : "--cluster-nodes");
-        s->argv[s->argc++] = (char *)(size_t)cluster.options.nodes;
+        s->argv[s->argc++] = s->nodes;
     }
     s->argv[s->argc] = NULL;
 }
@@ -165,6 +179,7 @@ void machine_wipe(struct machine *m) {
     machine_power_cut(m);
     sim_log("%s: a new disk", m->name);
     disk_wipe(m->disk);
+    m->rotten = false;
     observe_wiped(m);
 }
 
@@ -182,24 +197,34 @@ void machine_resume(struct machine *m) {
 
 /* --- all of them --- */
 
+static struct machine *add_machine(void) {
+    struct machine *m = &cluster.machines[cluster.size];
+    m->host = cluster.size++;
+    snprintf(m->name, sizeof m->name, "n%d", m->host + 1);
+    m->disk = disk_new();
+    m->powered = m->restarts = true;
+    m->rate = 1;
+    m->anchor_mono_us = sim_between(1, 1000) * SIM_SECOND;
+    m->anchor_world_us = world_now_us();
+    m->wall_offset_us = WALL_BASE_US + (int64_t)world_now_us() - (int64_t)m->anchor_mono_us;
+    return m;
+}
+
 void cluster_begin(const struct cluster_options *options) {
     CHECK(options->machines <= MACHINES_MAX);
     memset(&cluster, 0, sizeof cluster);
     cluster.options = *options;
-    for (int i = 0; i < options->machines; i++) {
-        struct machine *m = &cluster.machines[i];
-        m->host = i;
-        snprintf(m->name, sizeof m->name, "n%d", i + 1);
-        m->disk = disk_new();
-        m->powered = m->restarts = true;
-        m->rate = 1;
-        m->anchor_mono_us = sim_between(1, 1000) * SIM_SECOND;
-        m->wall_offset_us = WALL_BASE_US - (int64_t)m->anchor_mono_us;
-    }
+    while (cluster.size < options->machines) (void)add_machine();
+}
+
+struct machine *cluster_grow(void) {
+    enum { MORE_MAX = 2 };
+    if (cluster.size == RAFT_VOTERS_MAX || cluster.size == cluster_founders() + MORE_MAX) return NULL;
+    return add_machine();
 }
 
 void cluster_end(void) {
-    for (int i = 0; i < cluster.options.machines; i++) {
+    for (int i = 0; i < cluster.size; i++) {
         struct machine *m = &cluster.machines[i];
         m->restarts = false;
         sim_timer_cancel(&m->restart);

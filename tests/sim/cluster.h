@@ -14,6 +14,7 @@ struct machine {
     struct disk *disk;
     struct process *process; /* NULL: none runs */
     bool joins;              /* as a new node, to the cluster that is there */
+    bool rotten;             /* its disk has lost bits; until it gets a new one */
     bool powered, restarts;  /* restarts: a supervisor starts the process again when it ends */
     struct sim_timer restart;
     uint64_t starts, failures; /* processes that ended by themselves with an error */
@@ -30,14 +31,15 @@ struct machine {
 };
 
 struct cluster_options {
-    int machines;
+    int machines;         /* that found it; more may come */
     const char *args[24]; /* of every server, besides where it lives and listens; NULL-terminated */
-    const char *nodes;    /* the addresses of all; NULL: there is only one */
 };
 
 void cluster_begin(const struct cluster_options *options);
 void cluster_end(void);
 int cluster_size(void);
+int cluster_founders(void);
+struct machine *cluster_grow(void); /* one more, without a process; NULL: there are enough */
 struct machine *cluster_machine(int i);
 
 void machine_start(struct machine *m);     /* a server, if none runs and there is power */

@@ -1,5 +1,7 @@
-/* See operator.h. A replacement's life; at each step the operator asks again until it is done:
+/* See operator.h. A replacement's life; at each step the operator asks again until it is done (a machine that is added
+ * begins with JOINING, one whose disk rots with ROTTING):
  *
+ *   ROTTING --some time--> REMOVING
  *   REMOVING --the configuration has forgotten the node--> new disk, --join --> JOINING --the new node is a voter--> idle
  */
 #include "operator.h"
@@ -16,9 +18,9 @@ enum { LOOK_US = 300 * SIM_MS, ASK_AGAIN_US = 2 * SIM_SECOND, JOIN_WITHIN_US = 2
 static struct {
     struct question *transfer, *question;
     struct sim_timer timer;
-    enum { NOTHING, REMOVING, JOINING } state;
+    enum work { NOTHING, ROTTING, REMOVING, JOINING } state;
     int machine;
-    uint64_t old_id, asked_us, joining_since_us, replaced;
+    uint64_t old_id, asked_us, joining_since_us, rotting_until_us, replaced;
 } operator;
 
 int operator_leader(void) {
@@ -68,12 +70,14 @@ static void begin_joining(struct machine *m) {
 
 static void look(struct sim_timer *t) {
     struct machine *m = cluster_machine(operator.machine);
-    if (operator.state == REMOVING && observe_is_member(operator.old_id)) {
+    if (operator.state == ROTTING) {
+        if (world_now_us() >= operator.rotting_until_us) operator.state = REMOVING;
+    } else if (operator.state == REMOVING && observe_is_member(operator.old_id)) {
         ask_for_removal();
     } else if (operator.state == REMOVING) {
         begin_joining(m);
     } else if (m->node_id != operator.old_id && observe_is_voter(m->node_id)) {
-        sim_log("operator: %s is replaced", m->name);
+        sim_log("operator: %s has joined", m->name);
         operator.state = NOTHING;
         operator.replaced++;
         return;
@@ -88,24 +92,51 @@ static void look(struct sim_timer *t) {
     sim_timer_set(t, world_now_us() + LOOK_US, look);
 }
 
-void operator_replace(int machine, bool lost_first) {
-    struct machine *m = cluster_machine(machine);
-    if (operator.state != NOTHING || cluster_size() < 3 || m->node_id == 0 || !observe_is_voter(m->node_id))
-        return;
-    sim_log("operator: replaces %s, %016" PRIx64 "%s", m->name, m->node_id,
-            lost_first ? ", whose disk is lost" : "");
-    operator.state = REMOVING;
-    operator.machine = machine;
+static bool is_replaceable(const struct machine *m) {
+    return operator.state == NOTHING && cluster_size() >= 3 && m->node_id != 0 &&
+           observe_is_voter(m->node_id);
+}
+
+static void begin(enum work state, const struct machine *m) {
+    operator.state = state;
+    operator.machine = m->host;
     operator.old_id = m->node_id;
     operator.asked_us = 0;
-    if (lost_first) machine_wipe(m);
     sim_timer_set(&operator.timer, world_now_us() + LOOK_US, look);
+}
+
+void operator_replace(int machine, bool lost_first) {
+    struct machine *m = cluster_machine(machine);
+    if (!is_replaceable(m)) return;
+    sim_log("operator: replaces %s, %016" PRIx64 "%s", m->name, m->node_id,
+            lost_first ? ", whose disk is lost" : "");
+    begin(REMOVING, m);
+    if (lost_first) machine_wipe(m);
+}
+
+void operator_grow(void) {
+    if (operator.state != NOTHING) return;
+    struct machine *m = cluster_grow();
+    if (m == NULL) return;
+    sim_log("operator: %s is new", m->name);
+    begin(JOINING, m);
+    begin_joining(m);
+}
+
+void operator_rot(int machine) {
+    struct machine *m = cluster_machine(machine);
+    char what[200];
+    if (!is_replaceable(m) || !disk_rot(m->disk, what, sizeof what)) return;
+    sim_log("operator: %s, %016" PRIx64 ", has a bad disk: %s", m->name, m->node_id, what);
+    m->rotten = true;
+    begin(ROTTING, m);
+    operator.rotting_until_us = world_now_us() + sim_around(8 * SIM_SECOND);
 }
 
 bool operator_is_idle(char *why, unsigned long cap) {
     if (operator.state == NOTHING) return true;
     snprintf(why, cap, "%s is still %s",
-             cluster_machine(operator.machine)->name, operator.state == REMOVING ? "a member" : "not let in");
+             cluster_machine(operator.machine)->name, operator.state == JOINING ? "not let in" : "a member");
     return false;
 }
 

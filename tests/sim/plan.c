@@ -6,9 +6,10 @@
 #include <stdio.h>
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",      "stop",      "power",      "power-all",   "power-sync", "pause",     "cut",
-    "one-way",   "ring",      "clog",       "loss",        "frames",     "disk-slow", "disk-stall",
-    "disk-sync", "disk-full", "clock-jump", "clock-drift", "transfer",   "replace",   "lost"};
+    "kill",      "stop",       "power",     "power-all", "power-sync", "pause",
+    "cut",       "one-way",    "ring",      "clog",      "loss",       "frames",
+    "disk-slow", "disk-stall", "disk-sync", "disk-full", "clock-jump", "clock-drift",
+    "transfer",  "replace",    "lost",      "grow",      "rot"};
 
 const char *fault_name(enum fault f) {
     return names[f];
@@ -168,6 +169,8 @@ static void undo_one(enum fault f, int machine) {
     case FAULT_TRANSFER:
     case FAULT_REPLACE:
     case FAULT_LOST:
+    case FAULT_GROW:
+    case FAULT_ROT:
     case FAULT_KINDS: break;
     }
 }
@@ -248,6 +251,8 @@ static void do_fault(enum fault f) {
     case FAULT_TRANSFER: operator_transfer(); return;
     case FAULT_REPLACE:
     case FAULT_LOST: operator_replace(who, f == FAULT_LOST); return;
+    case FAULT_GROW: operator_grow(); return;
+    case FAULT_ROT: operator_rot(who); return;
     case FAULT_KINDS: break;
     }
     undo_after(f, who, lasts);
@@ -295,7 +300,7 @@ void plan_repair(void) {
         machine_resume(m);
         /* RocksDB takes no further file after a failed one until it is opened again (storage/kv.c). A member of a cluster
          * ends by itself then, so that it is; one that is alone goes on serving reads until somebody restarts it. */
-        if (m->disk->ingest_failed && cluster_size() == 1) machine_kill(m);
+        if (m->disk->ingest_failed && cluster_founders() == 1) machine_kill(m);
         if (operator_works_at(i)) continue;
         machine_power_on(m);
         machine_start(m);

@@ -27,6 +27,8 @@ enum fault {
     FAULT_TRANSFER, /* leadership is moved */
     FAULT_REPLACE,  /* a node is taken out, and its machine joins as a new one */
     FAULT_LOST,     /* a disk is lost, and its machine replaced */
+    FAULT_GROW,     /* a machine more joins */
+    FAULT_ROT,      /* a bit or a row of a disk rots; after a while its machine is replaced */
     FAULT_KINDS
 };
 

@@ -59,13 +59,7 @@ static const char *one_of(const char *a, const char *b, const char *c) {
 
 /* Small bounds, so that what happens once an hour in the world happens every second here. */
 static void choose_options(struct cluster_options *o, int machines) {
-    static char list[300];
-    int at = 0;
-    list[0] = '\0';
-    for (int i = 0; i < machines; i++)
-        at +=
-            snprintf(list + at, sizeof list - (size_t)at, "%s10.0.0.%d:%d", i ? "," : "", i + 1, CLIENT_PORT);
-    *o = (struct cluster_options){.machines = machines, .nodes = machines > 1 ? list : NULL};
+    *o = (struct cluster_options){.machines = machines};
     set(o, "--writeback-seconds", one_of("1", "3", "30"));
     set(o, "--writeback-dirty-bytes", one_of("1kb", "100kb", "64mb"));
     set(o, "--maxmemory", one_of("0", "0", "3mb"));
