@@ -265,8 +265,11 @@ static bool finds_nothing(struct node *n, const struct conn *c, const struct com
     if (writes_are_under_way && cmd_may_wait(cmd, argc, argv)) return false;
     int count = command_keys(cmd, argc, argv, keys, KEYS_MAX);
     if (count < 1 || count > KEYS_MAX) return false;
-    for (int i = 0; i < count && keys[i].spec == &cmd->key_specs[0]; i++)
-        if (ks_peek(n->ks, c->session.db, argv[keys[i].at], INT64_MIN) != NULL) return false;
+    for (int i = 0; i < count; i++) {
+        const struct object *o = ks_peek(n->ks, c->session.db, argv[keys[i].at], INT64_MIN);
+        /* SMOVE's other set may stay, but not be deleted here for being over. */
+        if (o != NULL && (keys[i].spec == &cmd->key_specs[0] || object_deadline(o) >= 0)) return false;
+    }
     bool is_known = ks_fault(n->ks) == NULL;
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by the entry */
     return is_known;

@@ -300,7 +300,7 @@ def client_unblock(run):
 
 def nothing_to_take(run):
     """What finds nothing is not written to the log; what finds something is, also behind a write of its own that is on its way."""
-    s = run.server()
+    s = run.server('--enable-debug-command', 'yes')
 
     def applied():
         return s.info('raft').get('raft_last_applied_index')
@@ -323,6 +323,14 @@ def nothing_to_take(run):
         expect(c.replies(5), [None, 1, b'a', None, 1])
         expect(c.call('SET', 'gone', 'x', 'PX', 1), 'OK')
         wait_until(lambda: c.call('GETDEL', 'gone') is None, 'its time is over')
+        # A key whose time is over is deleted by whoever meets it: by an entry, or the nodes would differ.
+        c.ok('DEBUG', 'SET-ACTIVE-EXPIRE', 0)
+        expect(c.call('SADD', 'over', 'm'), 1)
+        expect(c.call('PEXPIRE', 'over', 1), 1)
+        wait_until(lambda: c.call('EXISTS', 'over') == 0, 'its time is over')
+        before = applied()
+        expect(c.call('SMOVE', 'nothing', 'over', 'm'), 0)
+        expect_that(applied() != before, 'deleting a key whose time is over is in the log')
 
 
 def many_who_wait(run):
