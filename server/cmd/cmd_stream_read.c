@@ -267,3 +267,31 @@ void cmd_xread(struct cmd_ctx *c) {
 void cmd_xreadgroup(struct cmd_ctx *c) {
     read_streams(c, true);
 }
+
+/* --- what changes nothing --- */
+
+bool cmd_is_group_read(const struct command *cmd) {
+    return cmd->fn == cmd_xreadgroup;
+}
+
+/* One that expires is another matter: reading it deletes it. */
+static bool has_nothing_new(struct keyspace *ks, int db, struct slice key, struct slice group) {
+    struct object *o = ks_peek(ks, db, key, INT64_MIN);
+    if (o == NULL || o->type != OBJECT_STREAM || object_deadline(o) >= 0) return false;
+    struct stream_read r = {.for_group = true};
+    struct stream_want w = {.o = o, .g = stream_group_find(o, group), .is_new = true};
+    return w.g != NULL && !has_something(&r, &w);
+}
+
+bool cmd_group_read_finds_nothing(struct keyspace *ks, int db, int argc, const struct slice *argv) {
+    struct reply nowhere;
+    reply_init(&nowhere, NULL, 2);
+    struct cmd_ctx c = {.ks = ks, .db = db, .argc = argc, .argv = argv, .reply = &nowhere};
+    struct stream_read r = {.for_group = true, .timeout_ms = -1};
+    if (!parse_read(&c, &r)) return false;
+    for (int i = r.first_key; i < r.first_key + r.key_count; i++) {
+        if (!slice_eq(argv[i + r.key_count], SLICE(">")) || !has_nothing_new(ks, db, argv[i], r.group))
+            return false;
+    }
+    return true;
+}

@@ -253,26 +253,35 @@ static bool must_confirm(struct node *n, const struct conn *c, const struct comm
     return !node_may_read(n, c);
 }
 
-/* Whether nothing is there for a command that takes. Clients ask empty queues all the time; that need not be written down. A key
- * whose deadline is over is there still: deleting it is a change. Who would wait for something goes behind the writes that
- * are on their way: one of them may bring it, and an entry of its own afterwards would be a sync later. */
-static bool finds_nothing(struct node *n, const struct conn *c, const struct command *cmd, int argc,
+static bool none_is_there(struct node *n, int db, const struct command *cmd, int argc,
                           const struct slice *argv) {
     enum { KEYS_MAX = 16 };
     struct key_position keys[KEYS_MAX];
-    if (!(cmd->flags & CMD_TAKES)) return false;
-    bool writes_are_under_way = n->tail.last_index > n->applied_index || n->filling->write_count > 0;
-    if (writes_are_under_way && cmd_may_wait(cmd, argc, argv)) return false;
     int count = command_keys(cmd, argc, argv, keys, KEYS_MAX);
     if (count < 1 || count > KEYS_MAX) return false;
     for (int i = 0; i < count; i++) {
-        const struct object *o = ks_peek(n->ks, c->session.db, argv[keys[i].at], INT64_MIN);
+        const struct object *o = ks_peek(n->ks, db, argv[keys[i].at], INT64_MIN);
         /* SMOVE's other set may stay, but not be deleted here for being over. */
         if (o != NULL && (keys[i].spec == &cmd->key_specs[0] || object_deadline(o) >= 0)) return false;
     }
+    return true;
+}
+
+/* Whether nothing is there for a command that takes, or reads for a group. Clients ask empty queues all the time; that need not be
+ * written down. A key whose deadline is over is there still: deleting it is a change. Who would wait for something goes behind
+ * the writes that are on their way: one of them may bring it, and an entry of its own afterwards would be a sync later. */
+static bool finds_nothing(struct node *n, const struct conn *c, const struct command *cmd, int argc,
+                          const struct slice *argv) {
+    bool reads_group = cmd_is_group_read(cmd);
+    if (!(cmd->flags & CMD_TAKES) && !reads_group) return false;
+    bool writes_are_under_way = n->tail.last_index > n->applied_index || n->filling->write_count > 0;
+    if (writes_are_under_way && cmd_may_wait(cmd, argc, argv)) return false;
+    int db = c->session.db;
+    bool nothing = reads_group ? cmd_group_read_finds_nothing(n->ks, db, argc, argv)
+                               : none_is_there(n, db, cmd, argc, argv);
     bool is_known = ks_fault(n->ks) == NULL;
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by the entry */
-    return is_known;
+    return nothing && is_known;
 }
 
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
