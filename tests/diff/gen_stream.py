@@ -212,12 +212,21 @@ class StreamGen:
             a += [self.word("maxdeletedid"), self.stream_id()]
         return a
 
-    def stream_copies(self):
-        x = self.r.random()
-        if x < 0.5:
-            return [b"COPY", self.pick(STREAMS), self.pick(STREAMS), b"REPLACE"]
-        return [self.pick([b"RENAME", b"RENAMENX"]), self.pick(STREAMS), self.pick(STREAMS)] if x < 0.8 else [
-            b"DEL", self.pick(STREAMS)]
+    def stream_as_key(self):
+        """What any key goes through, but for DUMP: a stream's payload has times in it."""
+        k = self.pick(STREAMS)
+        return self.pick([
+            lambda: [b"COPY", k, self.pick(STREAMS), b"REPLACE"],
+            lambda: [b"COPY", k, k, b"DB", self.db(), b"REPLACE"],
+            lambda: [self.pick([b"RENAME", b"RENAMENX"]), k, self.pick(STREAMS)],
+            lambda: [b"MOVE", k, self.db()],
+            lambda: [b"DEL", k],
+            lambda: [b"PEXPIREAT", k, self.when(True)],
+            lambda: [b"PERSIST", k],
+            lambda: [b"TYPE", k],
+            lambda: [b"OBJECT", b"ENCODING", k],
+            lambda: [b"SET", k, b"text"],
+        ])()
 
     def stream_table(self):
         """(weight, name, generator), as Gen.table()."""
@@ -237,5 +246,5 @@ class StreamGen:
             (24, "xgroup", self.xgroup),
             (24, "xinfo", self.xinfo),
             (3, "xsetid", self.xsetid),
-            (3, "copy", self.stream_copies),
+            (6, "copy", self.stream_as_key),
         ]
