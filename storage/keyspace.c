@@ -191,6 +191,16 @@ void ks_signal(struct keyspace *ks, int db, struct slice key) {
     if (ks->listener != NULL) ks->listener(ks->listener_arg, db, key);
 }
 
+void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg) {
+    ks->watcher = fn;
+    ks->watcher_arg = arg;
+}
+
+static inline void tell_watcher(struct keyspace *ks, enum ks_change change, int db, int with,
+                                struct slice key) {
+    if (ks->watcher != NULL) ks->watcher(ks->watcher_arg, change, db, with, key);
+}
+
 static void dirty_add(struct keyspace *ks, struct db *db, struct object *o) {
     struct dirty_list *l = &ks->dirty;
     if (l->count == l->cap) {
@@ -201,13 +211,18 @@ static void dirty_add(struct keyspace *ks, struct db *db, struct object *o) {
     o->dirty = ks->epoch;
 }
 
-void ks_edit(struct keyspace *ks, int db_index, struct object *o) {
+static void edit(struct keyspace *ks, int db_index, struct object *o) {
     struct db *db = ks_db(ks, db_index);
     ks->stats.changes++;
     if (o->dirty == ks->epoch) return;
     if (o->dirty != 0 && !(o->flags & OBJECT_PACKED)) writeback_pack_now(ks, o, db);
     dirty_add(ks, db, o);
     ks->stats.dirty_bytes += (size_t)o->key_len + o->len + sizeof *o;
+}
+
+void ks_edit(struct keyspace *ks, int db_index, struct object *o) {
+    tell_watcher(ks, KS_CHANGE_KEY, db_index, -1, object_key(o));
+    edit(ks, db_index, o);
 }
 
 struct object *ks_create(struct keyspace *ks, int db_index, uint64_t place, struct slice key, size_t room) {
@@ -229,7 +244,8 @@ void ks_delete(struct keyspace *ks, int db_index, struct object *o) {
     struct db *db = ks_db(ks, db_index);
     CHECK(o->type != OBJECT_NONE);
     if (o->type == OBJECT_STREAM) ks_signal(ks, db_index, object_key(o));
-    ks_edit(ks, db_index, o);
+    tell_watcher(ks, KS_CHANGE_GONE, db_index, -1, object_key(o));
+    edit(ks, db_index, o);
     expiry_set(ks, db, o, -1);
     object_drop_value(ks, o);
     CHECK(db->keys > 0);
@@ -260,6 +276,7 @@ void ks_flush(struct keyspace *ks, int db_index) {
     struct db *old = ks_db(ks, db_index);
     ks->stats.changes += old->keys;
     if (old->keys == 0) return; /* not a question of memory: every node must give out the same numbers */
+    tell_watcher(ks, KS_CHANGE_DATABASE, db_index, -1, (struct slice){0});
     ks->stats.flush_dropped += old->keys;
     ks->stats.flush_pending += old->keys;
     old->next_dropped = ks->dropped;
@@ -273,6 +290,8 @@ void ks_flush(struct keyspace *ks, int db_index) {
 
 void ks_swap(struct keyspace *ks, int a, int b) {
     struct db *x = ks_db(ks, a), *y = ks_db(ks, b);
+    tell_watcher(ks, KS_CHANGE_DATABASE, a, b, (struct slice){0});
+    tell_watcher(ks, KS_CHANGE_DATABASE, b, a, (struct slice){0});
     ks->dbs[a] = y;
     ks->dbs[b] = x;
     ks->stats.changes++;

@@ -54,6 +54,14 @@ typedef void ks_signal_fn(void *arg, int db, struct slice key);
 void ks_listen(struct keyspace *ks, ks_signal_fn *fn, void *arg);
 void ks_signal(struct keyspace *ks, int db, struct slice key);
 
+/* Told before each change of what is under a key, for whoever watches keys: it is about to be changed or replaced
+ * (KS_CHANGE_KEY), to go (KS_CHANGE_GONE; it may come again at once), or the whole database is about to become what `with`
+ * is, or empty when that is negative (KS_CHANGE_DATABASE, without a key). While nobody listens it costs nothing. `fn` may
+ * look at keys with ks_peek and changes nothing. */
+enum ks_change { KS_CHANGE_KEY, KS_CHANGE_GONE, KS_CHANGE_DATABASE };
+typedef void ks_watch_fn(void *arg, enum ks_change change, int db, int with, struct slice key);
+void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg);
+
 /* When values change the way they are kept (and what OBJECT ENCODING calls them). Every node must do that at the same entry,
  * so the limits are part of the state, not of a node's configuration: a leader whose configuration says otherwise proposes
  * them. Numbers as the settings of the same names mean them. */

@@ -104,6 +104,8 @@ struct keyspace {
     bool mid_entry; /* an entry is being applied: the state is that of no index */
     ks_signal_fn *listener;
     void *listener_arg;
+    ks_watch_fn *watcher;
+    void *watcher_arg;
     struct buf members; /* the cluster's configuration, opaque, of the entry members_index */
     uint64_t members_index;
     bool members_changed; /* since the last write-back began */

@@ -37,18 +37,21 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     int n = 0;
     if (s->is_blocked) flags[n++] = 'b';
     if (s->close_after_reply) flags[n++] = 'c';
+    if (s->transaction.is_open) flags[n++] = 'x';
+    if (s->transaction.is_dirty) flags[n++] = 'd';
     if (s->unix_socket) flags[n++] = 'U';
     if (s->no_evict) flags[n++] = 'e';
     if (n == 0) flags[n++] = 'N';
     flags[n] = '\0';
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d", (unsigned long long)s->id, s->peer, s->local, s->fd);
     add_word(out, "name", &s->name);
-    buf_printf(out, " age=%lld idle=%lld flags=%s db=%d sub=0 psub=0 ssub=0 multi=-1",
+    buf_printf(out, " age=%lld idle=%lld flags=%s db=%d sub=0 psub=0 ssub=0 multi=%lld",
                (long long)(c->now_ms - s->created_ms) / 1000,
-               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db);
-    buf_printf(out, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=0 rbs=%zu rbp=%zu obl=%zu oll=0 omem=0",
-               u.query_buffer, u.query_buffer_free, u.argv_mem, u.output_buffer, u.output_buffer,
-               u.output_pending);
+               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db,
+               s->transaction.is_open ? (long long)s->transaction.count : -1LL);
+    buf_printf(out, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=0",
+               u.query_buffer, u.query_buffer_free, u.argv_mem, s->transaction.queue.cap, u.output_buffer,
+               u.output_buffer, u.output_pending);
     buf_printf(out, " tot-mem=%zu events=r cmd=%s", u.total, cmd);
     add_word(out, "user", &s->user);
     buf_printf(out, " redir=-1 resp=%d", s->resp);

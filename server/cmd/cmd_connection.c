@@ -128,6 +128,9 @@ void cmd_quit(struct cmd_ctx *c) {
 
 void cmd_reset(struct cmd_ctx *c) {
     struct session *s = c->session;
+    transaction_discard(c->server, &s->transaction);
+    s->is_stale_there = s->multi_there || s->watch_there;
+    s->multi_there = s->watch_there = false;
     s->db = 0;
     s->resp = c->reply->resp = 2;
     s->authenticated = c->server->config.requirepass[0] == '\0';

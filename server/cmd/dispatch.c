@@ -1,6 +1,7 @@
 /* See dispatch.h. */
 #include "dispatch.h"
 
+#include "handlers.h"
 #include "hash.h"
 #include "mem.h"
 #include "server.h"
@@ -73,9 +74,26 @@ static bool debug_is_allowed(const struct server *server, const struct session *
     return guard == GUARD_YES || (guard == GUARD_LOCAL && is_local(session));
 }
 
-static bool is_held(const struct server *server, const struct command *cmd, int64_t now_ms) {
+static bool is_held(const struct server *server, uint32_t flags, int64_t now_ms) {
     if (server->pause_until_ms <= now_ms) return false;
-    return !server->pause_writes_only || (cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0;
+    return !server->pause_writes_only || (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0;
+}
+
+static bool is_exec(const struct command *cmd) {
+    return cmd->fn == cmd_exec;
+}
+
+/* An EXEC that is refused takes its transaction with it, whatever it was refused for. */
+static enum gate refuse(struct server *server, struct session *session, const struct command *cmd,
+                        struct reply *reply, const char *error) {
+    if (is_exec(cmd)) {
+        transaction_discard(server, &session->transaction);
+        const char *text = strncmp(error, "ERR ", 4) == 0 ? error + 4 : error;
+        reply_errorf(reply, "EXECABORT Transaction discarded because of: %s", text);
+    } else {
+        reply_error(reply, error);
+    }
+    return refused(server, cmd, reply);
 }
 
 /* Where a cluster client finds the leader, which has all slots. Others are told nothing: they are forwarded. */
@@ -105,8 +123,18 @@ static enum gate away_from_leader(struct server *server, const struct command *c
     return GATE_FORWARD;
 }
 
-enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
-                   int64_t now_ms, struct reply *reply, const struct command **found) {
+/* What its transaction needs is what EXEC needs. */
+static uint32_t flags_of(const struct session *session, const struct command *cmd) {
+    return is_exec(cmd) ? cmd->flags | session->transaction.flags : cmd->flags;
+}
+
+static bool is_of_transactions(const struct command *cmd) {
+    return cmd->categories & ACL_TRANSACTION;
+}
+
+static enum gate pass_gates(struct server *server, struct session *session, int argc,
+                            const struct slice *argv, int64_t now_ms, struct reply *reply,
+                            const struct command **found) {
     const struct command *cmd = command_lookup(argc, argv);
     if (cmd == NULL && (slice_is(argv[0], "post") || slice_is(argv[0], "host:")))
         return cut_off(server, session, now_ms);
@@ -118,10 +146,10 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
     session->last_command = cmd;
 
     if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) {
-        char name[COMMAND_NAME_CAP];
+        char name[COMMAND_NAME_CAP], error[COMMAND_NAME_CAP + 64];
         command_full_name(cmd, name, sizeof name);
-        reply_errorf(reply, "ERR wrong number of arguments for '%s' command", name);
-        return refused(server, cmd, reply);
+        snprintf(error, sizeof error, "ERR wrong number of arguments for '%s' command", name);
+        return refuse(server, session, cmd, reply, error);
     }
     if (cmd->flags & CMD_GUARDED && !debug_is_allowed(server, session)) {
         reply_error(
@@ -135,18 +163,86 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
         reply_error(reply, ERR_NOAUTH);
         return refused(server, cmd, reply);
     }
-    if (is_held(server, cmd, now_ms)) return GATE_HOLD;
-    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE)
+    if (session->transaction.is_open && cmd->flags & CMD_NO_MULTI)
+        return refuse(server, session, cmd, reply, "ERR Command not allowed inside a transaction");
+    uint32_t flags = flags_of(session, cmd);
+    if (is_held(server, flags, now_ms)) return GATE_HOLD;
+    bool is_kept_here = is_of_transactions(cmd) && server->config.cluster_enabled && cmd->key_spec_count == 0;
+    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE && !is_kept_here)
         return away_from_leader(server, cmd, argc, argv, reply);
-    if (cmd->flags & CMD_WRITE) {
-        if (server->refuse_writes) {
-            reply_errorf(reply, "MISCONF writes are refused: %s", server->refuse_reason);
-            return refused(server, cmd, reply);
-        }
-        return GATE_PROPOSE;
+    if (flags & CMD_WRITE && server->refuse_writes) {
+        char error[sizeof server->refuse_reason + 64];
+        snprintf(error, sizeof error, "MISCONF writes are refused: %s", server->refuse_reason);
+        return refuse(server, session, cmd, reply, error);
     }
+    if (is_exec(cmd) && session->transaction.is_open && !session->transaction.is_doomed) return GATE_EXEC;
+    if (cmd->flags & CMD_WRITE) return GATE_PROPOSE;
     if (cmd->flags & CMD_ALONE) return GATE_RUN_ALONE;
     return cmd->flags & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
+}
+
+/* Commands about the cluster wait for it, and some others need the state between two entries. */
+static bool cannot_be_queued(const struct command *cmd) {
+    if (!(cmd->flags & CMD_ALONE)) return false;
+    const char *name = cmd->parent != NULL ? cmd->parent->name : cmd->name;
+    return strcmp(name, "cluster") == 0 || strncmp(name, "raft.", 5) == 0 || strcmp(name, "sentinel") == 0;
+}
+
+/* In a transaction: what passed the gates is queued, what did not dooms it. */
+static enum gate queue(struct server *server, struct session *session, int argc, const struct slice *argv,
+                       struct reply *reply, const struct command *cmd, enum gate gate) {
+    struct transaction *t = &session->transaction;
+    if (gate == GATE_FORWARD) {
+        reply_error(reply, "ERR this command cannot be part of a transaction on a node that does not lead");
+        gate = refused(server, cmd, reply);
+    } else if (gate != GATE_REFUSED && cmd != NULL && cannot_be_queued(cmd)) {
+        reply_error(reply, "ERR Command not allowed inside a transaction");
+        gate = refused(server, cmd, reply);
+    }
+    if (gate == GATE_REFUSED) t->is_doomed = true;
+    if (gate == GATE_REFUSED || gate == GATE_HOLD || gate == GATE_NO_LEADER || gate == GATE_EXEC) return gate;
+    if (is_of_transactions(cmd) && cmd->fn != cmd_unwatch) return gate;
+    if (cmd->fn == cmd_quit || cmd->fn == cmd_reset) return gate;
+    transaction_queue(server, t, cmd, argc, argv);
+    reply_simple(reply, "QUEUED");
+    return GATE_REFUSED;
+}
+
+/* What of a session is at a leader elsewhere is there for better or worse. */
+static bool belongs_there(const struct session *session, const struct command *cmd) {
+    if (cmd != NULL && (cmd->fn == cmd_quit || cmd->fn == cmd_reset)) return false;
+    if (session->multi_there) return true;
+    return session->watch_there && cmd != NULL && cmd->flags & CMD_NEEDS_LEADER;
+}
+
+void cmd_forwarded(struct session *session, const struct command *cmd, int argc) {
+    if (cmd == NULL) return;
+    bool fits = cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
+    if (cmd->fn == cmd_exec || (cmd->fn == cmd_discard && fits))
+        session->multi_there = session->watch_there = false;
+    else if (cmd->fn == cmd_multi && fits)
+        session->multi_there = true;
+    else if (cmd->fn == cmd_watch && fits)
+        session->watch_there = true;
+}
+
+enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
+                   int64_t now_ms, struct reply *reply, const struct command **found) {
+    *found = NULL;
+    if (session->multi_there || session->watch_there) {
+        const struct command *cmd = command_lookup(argc, argv);
+        if (cmd != NULL && cmd->flags & CMD_INTERNAL) cmd = NULL;
+        if (belongs_there(session, cmd)) {
+            *found = cmd;
+            session->last_command = cmd;
+            session->last_command_ms = now_ms;
+            return GATE_FORWARD;
+        }
+    }
+    bool was_open = session->transaction.is_open;
+    enum gate gate = pass_gates(server, session, argc, argv, now_ms, reply, found);
+    return was_open && session->transaction.is_open ? queue(server, session, argc, argv, reply, *found, gate)
+                                                    : gate;
 }
 
 void cmd_run(struct cmd_ctx *c) {

@@ -6,19 +6,26 @@
 #include "cmd.h"
 
 enum gate {
-    GATE_REFUSED,   /* the reply has been written */
+    GATE_REFUSED,   /* the reply has been written: an error, or QUEUED */
     GATE_PROPOSE,   /* a write: encode it into the log */
     GATE_RUN,       /* run after the connection's earlier writes */
     GATE_RUN_ALONE, /* run when the connection has no unanswered commands, between two entries */
     GATE_RUN_NOW,   /* touches no data: run at once, its reply in order */
+    GATE_EXEC,      /* EXEC of session->transaction: it is the node's to execute, and to be discarded */
     GATE_HOLD,      /* CLIENT PAUSE: ask again later */
     GATE_FORWARD,   /* for the leader, who is another node */
     GATE_NO_LEADER, /* for the leader, and nobody knows one: ask again later, but only so long (forward-wait-ms),
                      * then answer ERR_NO_LEADER */
 };
 
+/* On a node that does not lead, what follows a MULTI or WATCH that went to the leader goes there, too, whatever it is: the
+ * transaction is in a session there, and `cmd` may be NULL. Such a session is never moved to another leader. In cluster mode,
+ * where nothing with a key goes there, transactions are kept here. */
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
                    int64_t now_ms, struct reply *reply, const struct command **cmd);
+
+/* It was sent to the leader, who is elsewhere (GATE_FORWARD). */
+void cmd_forwarded(struct session *session, const struct command *cmd, int argc);
 
 /* Runs one command that passed the gates (or was read from the log) and keeps its statistics except the
  * time. */

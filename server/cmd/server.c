@@ -24,6 +24,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
 
 void server_free(struct server *s) {
     CHECK(list_empty(&s->sessions));
+    watch_table_free(&s->watches);
     stats_free(&s->stats);
     config_free(&s->config);
 }

@@ -8,6 +8,7 @@
 #include "host.h"
 #include "session.h"
 #include "stats.h"
+#include "watch.h"
 
 /* The Redis whose behaviour this server has; clients decide by it what they may send. */
 #define REDIS_COMPATIBLE_VERSION "7.0.15"
@@ -30,6 +31,8 @@ struct server {
     struct list sessions; /* of struct session.link, oldest first */
     uint64_t session_count, next_session_id;
     uint64_t blocked_count; /* sessions that are blocked */
+    struct watch_table watches;
+    uint64_t last_serial; /* of what was proposed so far (watch.h); kept up to date by the node */
     char run_id[41];
     int64_t start_ms;   /* wall clock */
     bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */

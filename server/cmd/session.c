@@ -7,6 +7,7 @@ void session_open(struct server *s, struct session *session, int64_t now_ms) {
     session->resp = 2;
     session->authenticated = s->config.requirepass[0] == '\0';
     session->reply_mode = SESSION_REPLY_ON;
+    transaction_init(&session->transaction);
     session->created_ms = session->last_command_ms = now_ms;
     session->last_command = NULL;
     buf_clear(&session->user);
@@ -19,6 +20,7 @@ void session_close(struct server *s, struct session *session) {
     CHECK(s->session_count > 0);
     list_unlink(&session->link);
     s->session_count--;
+    transaction_free(s, &session->transaction);
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);

@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "list.h"
+#include "transaction.h"
 
 struct command;
 
@@ -25,6 +26,10 @@ struct session {
     struct buf name, lib_name, lib_version, user; /* user: "default" */
     char peer[64], local[64];                     /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
     int fd;
+    struct transaction transaction;
+    /* On a node that does not lead: what of this client's is at the leader, and would die with it (dispatch.h). */
+    bool multi_there, watch_there;
+    bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */
     bool unix_socket;
     bool forwarded; /* through another node: `peer` is its address there */
 };

@@ -56,14 +56,24 @@ static bool serve_is_known(const struct command *cmd, const struct entry_reader 
     return !node_is_serve(cmd) || (r->argc > 2 && command_lookup(r->argc - 2, r->argv + 2) != NULL);
 }
 
+/* In a transaction that is being applied, where only its entry's clock counts. */
+static int64_t clock_of_read(struct node *n, const struct command *cmd, bool in_exec) {
+    if (in_exec) return n->reader.header.clock_ms;
+    return cmd->flags & CMD_READONLY ? node_read_clock_ms(n) : node_clock_ms(n);
+}
+
+/* `in_exec`: in a transaction, where nothing waits. */
 static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
-                      bool is_write) {
+                      bool is_write, bool in_exec) {
     static const struct op nobody = {0};
     if (op == NULL) op = &nobody;
     struct conn *c = op->conn;
     struct reply reply;
     struct session *session = c != NULL && !c->closing ? &c->session : NULL;
-    reply_init(&reply, session && !op->silent ? &c->out : NULL, op->resp ? op->resp : 2);
+    reply_init(&reply, session && !op->silent ? &c->out : NULL,
+               op->resp != 0     ? op->resp
+               : session != NULL ? session->resp
+                                 : 2);
     const struct command *cmd = op->cmd ? op->cmd : command_lookup(r->argc, r->argv);
     if (cmd == NULL ||
         !serve_is_known(cmd,
@@ -79,9 +89,7 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .server = &n->server,
                           .session = session,
                           .db = r->db,
-                          .now_ms = is_write                      ? r->header.clock_ms
-                                    : (cmd->flags & CMD_READONLY) ? node_read_clock_ms(n)
-                                                                  : node_clock_ms(n),
+                          .now_ms = is_write ? r->header.clock_ms : clock_of_read(n, cmd, in_exec),
                           .now_us = n->now_us,
                           .rng = is_write ? rng : &n->rng,
                           .arena = &n->arena};
@@ -107,10 +115,83 @@ static int next_write(struct node *n) {
     return entry_next(r);
 }
 
+/* --- transactions --- */
+
+/* What an entry's operations are in the middle of. */
+struct execution {
+    const struct op *head; /* NULL: no transaction */
+    uint32_t left;         /* operations */
+    bool is_over;          /* nothing of it is to happen */
+};
+
+/* A head that makes no sense was written by a newer version. */
+static bool open_head(struct node *n, uint32_t *writes, bool *is_over) {
+    if (node_exec_head(&n->reader, writes, is_over)) return true;
+    node_fail(n, "the head of a transaction in the log is malformed");
+    return false;
+}
+
+static void end_execution(struct node *n, struct execution *e) {
+    struct conn *c = e->head->conn;
+    bool waits = e->head->waits;
+    e->head = NULL;
+    node_serve_readers(n);
+    if (c->closing) return;
+    node_exec_ended(n, c, command_by_name(SLICE("exec")));
+    if (waits) node_unblocked(n, c);
+}
+
+static void begin_execution(struct node *n, struct execution *e, const struct op *op) {
+    uint32_t writes;
+    CHECK(next_write(n) == 1);
+    CHECK(node_is_exec(&n->reader));
+    if (!open_head(n, &writes, &e->is_over)) return;
+    e->head = op;
+    e->left = op->len;
+    struct reply reply;
+    reply_init(&reply, op->conn->closing || op->silent ? NULL : &op->conn->out, op->resp);
+    if (e->is_over)
+        reply_null_array(&reply);
+    else
+        reply_array(&reply, op->len);
+}
+
+/* One operation of it. What only reads is of no use to who is gone, and what is about the session has none. */
+static void execute_op(struct node *n, struct execution *e, const struct op *op, struct entry_reader *r,
+                       struct rng *rng) {
+    bool is_write = op->kind == OP_WRITE;
+    if (e->is_over || (!is_write && op->conn->closing)) return;
+    if (!is_write && op->cmd->flags & CMD_GUARDED) {
+        struct reply reply;
+        reply_init(&reply, op->silent ? NULL : &op->conn->out, 2);
+        reply_error(&reply, "ERR DEBUG cannot be part of a transaction that writes");
+        return;
+    }
+    apply_one(n, op, r, rng, is_write, true);
+}
+
+/* An entry that nobody here waits for: a transaction's head says whether what follows it happens. */
+static void apply_unwatched(struct node *n, struct rng *rng) {
+    int more;
+    while (!n->failed && (more = next_write(n)) == 1) {
+        uint32_t writes = 0;
+        bool is_over = false;
+        if (!node_is_exec(&n->reader)) {
+            apply_one(n, NULL, &n->reader, rng, true, false);
+            continue;
+        }
+        if (!open_head(n, &writes, &is_over)) return;
+        while (is_over && writes-- > 0)
+            if (next_write(n) != 1) break;
+    }
+    if (!n->failed && more < 0) node_fail(n, "an entry is malformed");
+}
+
 /* Operations in their order, each taking its command from the payload, from the local commands, or ready made. */
 static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
     struct entry_reader *locals = &n->local_reader;
     size_t bytes_at = 0;
+    struct execution e = {0};
     if (p->local_count > 0) {
         entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
         CHECK(entry_open(locals, buf_slice(&p->local)));
@@ -118,16 +199,24 @@ static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
     for (size_t i = 0; i < p->op_count && !n->failed; i++) {
         struct op *op = &p->ops[i];
         struct conn *c = op->conn;
+        bool in_exec = e.head != NULL;
         switch (op->kind) {
         case OP_WRITE:
             CHECK(next_write(n) == 1);
-            apply_one(n, op, &n->reader, rng, true);
+            if (in_exec)
+                execute_op(n, &e, op, &n->reader, rng);
+            else
+                apply_one(n, op, &n->reader, rng, true, false);
             if (c != NULL) c->session.write_index = p->index;
-            node_serve_readers(n);
+            if (!in_exec) node_serve_readers(n);
             break;
+        case OP_EXEC: begin_execution(n, &e, op); break;
         case OP_RUN:
             CHECK(entry_next(locals) == 1);
-            apply_one(n, op, locals, rng, false);
+            if (in_exec)
+                execute_op(n, &e, op, locals, rng);
+            else
+                apply_one(n, op, locals, rng, false, false);
             c->pending_reads--;
             break;
         case OP_BYTES:
@@ -135,6 +224,7 @@ static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
             bytes_at += op->len;
             break;
         }
+        if (in_exec && --e.left == 0) end_execution(n, &e);
         if (c == NULL) continue;
         if (!c->closing) conn_touch(c);
         conn_let_go(c);
@@ -150,13 +240,12 @@ static void apply_payload(struct node *n, struct slice payload, uint64_t index, 
     node_clock_seen(n, n->reader.header.clock_ms);
     struct rng rng = {n->reader.header.seed};
     ks_begin_entry(n->ks);
-    if (p != NULL && p->op_count > 0) {
+    n->in_entry = true;
+    if (p != NULL && p->op_count > 0)
         apply_ops(n, p, &rng);
-    } else {
-        int more;
-        while (!n->failed && (more = next_write(n)) == 1) apply_one(n, NULL, &n->reader, &rng, true);
-        if (!n->failed && more < 0) node_fail(n, "entry %llu is malformed", (unsigned long long)index);
-    }
+    else
+        apply_unwatched(n, &rng);
+    n->in_entry = false;
     if (!n->failed)
         ks_set_applied(
             n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->reader.header.clock_ms});
@@ -186,6 +275,7 @@ static void apply_entry(struct node *n, enum raft_entry_kind kind, struct slice 
 static void finish(struct node *n, struct proposal *p) {
     bool had_expiry = p->has_expiry;
     n->unapplied_bytes -= p->payload.len;
+    if (p->serial > 0) n->applied_serial = p->serial;
     proposal_answered(p);
     if (!had_expiry) return;
     n->expiry_in_flight = false;

@@ -30,7 +30,8 @@ struct expected {
     } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
     size_t
         len; /* LITERAL: so many bytes of `literals`; FOR_CLIENT, when it only reads: of `reads`; otherwise 0 */
-    bool waits; /* for what may never come (BLPOP) */
+    bool waits;   /* for what may never come (BLPOP) */
+    bool is_exec; /* of a transaction that changes the session: SELECT, HELLO */
 };
 
 struct forward {
@@ -47,7 +48,11 @@ struct forward {
     struct buf literals;
     struct buf reads; /* the requests of unanswered reads, to be asked again, from reads_at on */
     size_t reads_at;
-    size_t others;  /* what is expected beside those: it cannot be asked again */
+    size_t others; /* what is expected beside those: it cannot be asked again */
+    /* The session as a transaction that is being queued there will leave it, if it does; `executes`: it does. */
+    bool changes_session, executes;
+    int exec_db;
+    uint8_t exec_resp;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
 };
 
@@ -75,7 +80,9 @@ static void add_request(struct buf *out, int argc, const struct slice *argv) {
  * them cannot be: a reply made here stands between them. */
 static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes,
                     struct entry_reader *locals, struct buf *out) {
+    const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
     bool whole = true;
+    uint32_t of_exec = 0;
     CHECK(entry_open(writes, buf_slice(&p->payload)));
     if (p->local_count > 0) CHECK(entry_open(locals, buf_slice(&p->local)));
     for (size_t i = 0; i < p->op_count; i++) {
@@ -85,8 +92,16 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
         if (op->conn != c || node_is_serve(op->cmd)) continue;
         if (op->kind == OP_BYTES || op->silent || r->db != c->session.db)
             whole = false;
+        else if (op->kind == OP_EXEC)
+            add_request(out, 1, &multi);
         else
             add_request(out, r->argc, r->argv);
+        if (op->kind == OP_EXEC) {
+            of_exec = op->len;
+            whole = whole && !op->watched && of_exec > 0;
+        } else if (of_exec > 0 && --of_exec == 0) {
+            add_request(out, 1, &exec);
+        }
     }
     return whole;
 }
@@ -96,7 +111,7 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
 void node_give_back(struct node *n) {
     struct proposal *p = n->filling;
     if (n->server.leadership == LEADERSHIP_HERE || (p->op_count == 0 && p->write_count == 0)) return;
-    n->filling = proposal_new(n);
+    node_begin_filling(n);
     entry_finish(&p->payload, &(struct entry_header){.count = p->write_count});
     if (p->local_count > 0) entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
     struct entry_reader writes, locals;
@@ -149,9 +164,13 @@ void node_leadership_moved(struct node *n, bool was_readable) {
     } else {
         s->leadership = LEADERSHIP_NOBODY;
     }
-    if (was_readable && !n->readable) n->deposed_at_ms = mono_now_ms();
+    if (was_readable && !n->readable) {
+        n->deposed_at_ms = mono_now_ms();
+        node_drop_transactions(n);
+    }
     if (n->role == RAFT_LEADER && n->readable && !was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
+        n->server.last_serial = n->applied_serial = n->filling->serial - 1;
         node_begin_limits(n);
     }
 }
@@ -221,14 +240,34 @@ static void forget_read(struct forward *f, size_t len) {
     f->reads_at = 0;
 }
 
+/* The reply to such an EXEC begins: an array says that it was executed, an error or a null that it was not. */
+static void see_exec(struct forward *f, struct slice bytes) {
+    f->executes = bytes.data[0] == '*' && bytes.len > 1 && bytes.data[1] != '-';
+    if (bytes.len == 1) conn_drain(f->conn); /* a single byte came: who can tell */
+}
+
+static void exec_ended(struct forward *f) {
+    struct session *s = &f->conn->session;
+    f->conn->blocked = false;
+    if (!f->executes) return;
+    s->db = f->db = f->exec_db;
+    s->resp = f->resp = f->exec_resp;
+}
+
 static void reply_ended(struct forward *f) {
     struct expected e = *oldest(f);
     pop(f);
+    if (e.is_exec) exec_ended(f);
     f->waiting -= e.waits;
     f->conn->closes_at_eof = f->waiting > 0;
     forget_read(f, e.len);
     if (e.kind != OURS) answered(f);
     write_literals(f);
+}
+
+/* Something of it is at a leader, and would be lost with the way there. */
+static bool is_pinned(const struct conn *c) {
+    return c->session.multi_there || c->session.watch_there;
 }
 
 /* Reads that nobody has begun to answer are asked again, of whoever leads then. Anything else may have been done or not,
@@ -237,8 +276,12 @@ static void broken(struct forward *f) {
     struct conn *c = f->conn;
     upstream_close(f->upstream);
     f->upstream = NULL;
-    if (c->forwarded == 0) return;
-    bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining;
+    bool pinned = is_pinned(c);
+    if (c->forwarded == 0) {
+        if (pinned) conn_drain(c);
+        return;
+    }
+    bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining && !pinned;
     c->pending -= c->forwarded;
     c->forwarded = 0;
     f->count = f->first = f->others = f->waiting = 0;
@@ -259,8 +302,9 @@ static void replies_cb(void *arg, struct slice bytes, size_t replies, size_t pus
     (void)pushes;
     while (bytes.len > 0) {
         size_t consumed = 0;
-        enum resp_skim_status status = resp_skim(&f->skim, bytes, &consumed);
         const struct expected *e = oldest(f);
+        if (e != NULL && e->is_exec && resp_skim_is_between(&f->skim)) see_exec(f, bytes);
+        enum resp_skim_status status = resp_skim(&f->skim, bytes, &consumed);
         if (status == RESP_SKIM_ERROR || (e == NULL && status == RESP_SKIM_REPLY)) {
             broken(f);
             return;
@@ -349,22 +393,59 @@ static bool is_ready(struct node *n, struct forward *f) {
            upstream_unsent(f->upstream) < UPSTREAM_QUEUE && f->literals.len < LITERALS_MAX;
 }
 
+/* What a command that is queued there will have changed. */
+static void follow_session(const struct node *n, struct forward *f, const struct command *cmd, int argc,
+                           const struct slice *argv) {
+    int64_t number = 0;
+    if (!f->changes_session) {
+        f->exec_db = f->conn->session.db;
+        f->exec_resp = f->conn->session.resp;
+    }
+    if (cmd == NULL || argc < 2 || !parse_i64(argv[1], &number)) return;
+    if (strcmp(cmd->name, "select") == 0 && number >= 0 && number < n->server.config.databases) {
+        f->exec_db = (int)number;
+        f->changes_session = true;
+    } else if (strcmp(cmd->name, "hello") == 0 && (number == 2 || number == 3)) {
+        f->exec_resp = (uint8_t)number;
+        f->changes_session = true;
+    }
+}
+
 enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
                                const struct slice *argv) {
     if (c->pending > c->forwarded)
         return CONN_HOLD; /* something still waits for the log of this node, once leader */
-    if (members_find(&n->members, n->leader_id) == NULL) return CONN_HOLD;
     struct forward *f = forward_of(n, c);
+    if (is_pinned(c) && (f->upstream == NULL || (n->leader_id != 0 && n->leader_id != f->leader_id))) {
+        if (c->forwarded > 0 && f->upstream != NULL) return CONN_HOLD;
+        conn_drain(c); /* what it has begun was with another leader */
+        return CONN_NEXT;
+    }
+    if (members_find(&n->members, n->leader_id) == NULL || n->leader_id == n->node_id) return CONN_HOLD;
+    if (c->session.is_stale_there) {
+        if (c->forwarded > 0) return CONN_HOLD;
+        if (f->upstream != NULL) upstream_close(f->upstream);
+        f->upstream = NULL;
+        c->session.is_stale_there = false;
+    }
     if (!is_ready(n, f)) return CONN_HOLD;
     struct buf *out = upstream_out(f->upstream);
     tell_session(f, out);
     size_t told = out->len;
     add_request(out, argc, argv);
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
-    e.waits = cmd_may_wait(cmd, argc, argv);
+    bool in_multi = c->session.multi_there;
+    cmd_forwarded(&c->session, cmd, argc);
+    if (in_multi && c->session.multi_there) follow_session(n, f, cmd, argc, argv);
+    if (in_multi && !c->session.multi_there) {
+        e.is_exec = f->changes_session && strcmp(cmd->name, "exec") == 0;
+        if (e.is_exec) c->blocked = true; /* what follows depends on it */
+        f->changes_session = false;
+    }
+    e.waits = !in_multi && cmd_may_wait(cmd, argc, argv);
     f->waiting += e.waits;
     c->closes_at_eof = f->waiting > 0;
-    if (e.kind == FOR_CLIENT && (cmd->flags & CMD_READONLY) && !e.waits) {
+    if (e.kind == FOR_CLIENT && !in_multi && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
         buf_add(&f->reads, out->data + told, e.len);
     }

@@ -366,6 +366,10 @@ static enum rc host_reload(struct host *h) {
 static enum rc host_save(struct host *h, bool wait) {
     struct node *n = node_of(h);
     struct kv_error error;
+    if (n->in_entry) {
+        n->wants_writeback = true;
+        return RC_OK;
+    }
     if (wait) return ks_store_all(n->ks, &error);
     ks_writeback_begin(n->ks);
     return RC_OK;

@@ -22,6 +22,7 @@ enum {
     TICK_MS = 100,             /* of a node by itself; in a cluster a third of raft-heartbeat-interval */
     PROPOSALS_IN_FLIGHT = 2,   /* one being synced, one waiting: the rest gathers in the entry being filled */
     ENTRY_BYTES_MAX = 4 << 20, /* an entry of this size is closed at once */
+    COMMAND_BYTES_MAX = INT32_MAX,     /* a row of the log has room for less than 4 GB */
     UNCOMMITTED_BYTES_MAX = 256 << 20, /* beyond it, writing connections wait */
     READS_IN_LINE_MAX = 512, /* behind unanswered writes of one connection: their replies come all at once */
     EXPIRE_KEYS_MAX = 256,   /* keys removed by one tick entry */
@@ -43,15 +44,18 @@ enum {
 struct op {
     enum {
         OP_WRITE,
+        OP_EXEC,
         OP_RUN,
         OP_BYTES
-    } kind;            /* from the payload; from `local`; a reply made before, in `bytes` */
+    } kind; /* from the payload; likewise, the head of a transaction; from `local`; a reply made before, in `bytes` */
     struct conn *conn; /* NULL: nobody waits */
     const struct command *cmd;
-    uint32_t len; /* OP_BYTES */
-    uint8_t resp;
-    bool silent; /* CLIENT REPLY OFF or SKIP when it was parsed */
-    bool waits;  /* it may find nothing and wait: nothing of its connection is behind it */
+    uint32_t len; /* OP_BYTES; OP_EXEC: so many operations behind it are the transaction */
+    bool watched; /* OP_EXEC: its session watched keys */
+    uint8_t resp; /* 0: the session's when it runs */
+    bool silent;  /* CLIENT REPLY OFF or SKIP when it was parsed */
+    bool
+        waits; /* it may find nothing and wait (OP_EXEC: it changes the session): nothing of its connection is behind it */
 };
 
 /* A request of the core on its way through the log writer. */
@@ -71,6 +75,7 @@ struct proposal {
     enum raft_entry_kind kind;
     uint8_t holders;
     uint64_t index, term;
+    uint64_t serial;    /* counts what was proposed here; 0: it came from elsewhere */
     int64_t clock_ms;   /* what a COMMANDS entry proposed here carries */
     struct buf payload; /* proto/entry.h, or raft_members.h */
     struct buf local;   /* the same format: commands that run here only */
@@ -158,7 +163,8 @@ struct node {
     struct snapshot_taking *taking;    /* from a leader */
     struct snapshot_install *installing;
 
-    struct proposal *filling; /* takes what arrives; never NULL once the node is open */
+    struct proposal *filling;         /* takes what arrives; never NULL once the node is open */
+    uint64_t serials, applied_serial; /* the last one given, and applied */
     struct tail tail;
     struct append_queue later;
     struct side_work side_work;
@@ -196,7 +202,8 @@ struct node {
     struct buf scratch; /* a reply that has to wait for its turn */
 
     bool readable, serving, stopping, failed, disk_is_full;
-    struct ks_limits limits_told; /* a leader's: what the log says last about them */
+    struct ks_limits limits_told;   /* a leader's: what the log says last about them */
+    bool in_entry, wants_writeback; /* one is being applied; and a write-back when it is done */
     bool wake_seen, expiry_in_flight, expiry_again;
     bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
@@ -380,6 +387,24 @@ void proposal_disappoint(struct node *n, struct proposal *p);
 /* CLIENT REPLY: whether the command just parsed is to stay unanswered. Counts. */
 bool session_take_silence(struct session *s);
 bool node_is_overloaded(const struct node *n);
+
+struct op *proposal_add_op(struct proposal *p, struct conn *c, const struct command *cmd);
+void proposal_wrote(struct node *n, struct proposal *p); /* one more write stands in its payload */
+void node_begin_filling(struct node *n);
+bool node_is_too_much(struct node *n, size_t size); /* for the disk */
+void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                  const struct slice *argv, struct reply *reply, struct cmd_wait *wait);
+
+/* exec.c: transactions */
+enum conn_verdict node_exec(struct node *n, struct conn *c, const struct command *exec);
+void node_exec_ended(struct node *n, struct conn *c, const struct command *exec); /* accounts for it */
+bool node_is_exec(const struct entry_reader *r);                                  /* the head of one */
+/* What it says: so many of the writes behind it are its own; it is over before it began. False when it makes no sense. */
+bool node_exec_head(const struct entry_reader *r, uint32_t *writes, bool *is_over);
+/* A write goes into the entry being filled: those who watch its keys wait for it. */
+void node_watch_written(struct node *n, const struct command *cmd, int argc, const struct slice *argv);
+/* This node leads no more: what its sessions queued and watch means nothing elsewhere. They are closed. */
+void node_drop_transactions(struct node *n);
 
 /* reads.c: reads of a leader that is not alone wait until a majority has confirmed it. */
 bool node_may_read(struct node *n, const struct conn *c);

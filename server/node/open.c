@@ -215,7 +215,7 @@ bool node_open_group(struct node *n) {
     n->server.ks = n->ks;
     n->writer = log_writer_start(n->log, SYNC_HERE_US_MAX, node_wake, n);
     n->sweeper = sweeper_start(n->group_dir);
-    n->filling = proposal_new(n);
+    node_begin_filling(n);
     n->writeback_at_ms = (int64_t)mono_now_ms();
     n->role = RAFT_FOLLOWER;
     n->removed = n->readable = false;
@@ -252,7 +252,7 @@ int node_close_group(struct node *n) {
     sweeper_stop(n->sweeper);
     ks_close(n->ks);
     raft_log_close(n->log);
-    n->ks = NULL;
+    n->ks = n->server.ks = NULL;
     return code;
 }
 

@@ -10,8 +10,7 @@
 enum {
     SPARE_MAX = 8,
     SPARE_BUFFER_MAX = 1 << 20,
-    COMMAND_BYTES_MAX = INT32_MAX, /* a row of the log has room for less than 4 GB */
-    IN_LINE_BYTES_MAX = 16 << 20,  /* beyond it, the connection waits for its writes to be answered */
+    IN_LINE_BYTES_MAX = 16 << 20, /* beyond it, the connection waits for its writes to be answered */
 };
 
 struct proposal *proposal_new(struct node *n) {
@@ -24,9 +23,20 @@ struct proposal *proposal_new(struct node *n) {
     }
     p->next_spare = NULL;
     p->kind = RAFT_ENTRY_COMMANDS;
+    p->serial = 0;
     p->holders = 1;
     entry_begin(&p->payload);
     return p;
+}
+
+void node_begin_filling(struct node *n) {
+    n->filling = proposal_new(n);
+    n->filling->serial = ++n->serials;
+}
+
+void proposal_wrote(struct node *n, struct proposal *p) {
+    p->write_count++;
+    n->server.last_serial = p->serial;
 }
 
 static void buf_recycle(struct buf *b) {
@@ -96,7 +106,7 @@ void proposal_disappoint(struct node *n, struct proposal *p) {
 
 /* --- adding operations --- */
 
-static struct op *add_op(struct proposal *p, struct conn *c, const struct command *cmd) {
+struct op *proposal_add_op(struct proposal *p, struct conn *c, const struct command *cmd) {
     if (p->op_count == p->op_cap) {
         p->op_cap = p->op_cap ? p->op_cap * 2 : 64;
         p->ops = mem_realloc(p->ops, p->op_cap * sizeof *p->ops);
@@ -125,11 +135,15 @@ bool session_take_silence(struct session *s) {
 }
 
 /* The clock's ticks are too far apart for who sends large values. */
-static bool is_too_much_for_disk(struct node *n, int argc, const struct slice *argv) {
-    size_t size = 0;
-    for (int i = 0; i < argc; i++) size += argv[i].len;
+bool node_is_too_much(struct node *n, size_t size) {
     n->disk_unseen_bytes += size;
     return n->disk_unseen_bytes >= DISK_LOOK_BYTES && !node_disk_takes(n, size);
+}
+
+static size_t size_of(int argc, const struct slice *argv) {
+    size_t size = 0;
+    for (int i = 0; i < argc; i++) size += argv[i].len;
+    return size;
 }
 
 /* False when it is too large for the log, whatever the limits of the parser are set to. */
@@ -142,10 +156,11 @@ static bool add_write(struct node *n, struct conn *c, const struct command *cmd,
         p->payload.len = before;
         return false;
     }
-    struct op *op = add_op(p, c, cmd);
+    struct op *op = proposal_add_op(p, c, cmd);
     op->silent = session_take_silence(&c->session);
     op->waits = c->blocked = cmd_may_wait(cmd, argc, argv);
-    p->write_count++;
+    proposal_wrote(n, p);
+    node_watch_written(n, cmd, argc, argv);
     node_serve_written(n, cmd, c->session.db, argc, argv);
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
     return true;
@@ -155,16 +170,17 @@ void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, i
                     const struct slice *argv, bool silent) {
     struct proposal *p = n->filling;
     entry_add(&p->payload, (uint8_t)db, argc, argv);
-    struct op *op = add_op(p, c, cmd);
+    struct op *op = proposal_add_op(p, c, cmd);
     op->silent = silent;
     op->waits = true;
-    p->write_count++;
+    proposal_wrote(n, p);
+    node_watch_written(n, cmd, argc, argv);
 }
 
 /* Behind the writes of its connection that are still unanswered, the last of which is in last_proposal. */
 static void add_local(struct conn *c, const struct command *cmd, int argc, const struct slice *argv) {
     struct proposal *p = c->last_proposal;
-    struct op *op = add_op(p, c, cmd);
+    struct op *op = proposal_add_op(p, c, cmd);
     op->kind = OP_RUN;
     c->pending_reads++;
     op->silent = session_take_silence(&c->session);
@@ -175,7 +191,7 @@ static void add_local(struct conn *c, const struct command *cmd, int argc, const
 
 static void add_bytes(struct conn *c, struct slice reply) {
     struct proposal *p = c->last_proposal;
-    struct op *op = add_op(p, c, NULL);
+    struct op *op = proposal_add_op(p, c, NULL);
     op->kind = OP_BYTES;
     op->len = (uint32_t)reply.len;
     buf_add_slice(&p->bytes, reply);
@@ -183,8 +199,8 @@ static void add_bytes(struct conn *c, struct slice reply) {
 
 /* --- running at once --- */
 
-static void run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
-                    const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
+void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                  const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
     int64_t now_ms = node_clock_ms(n);
     if (cmd->flags & CMD_READONLY) now_ms = node_read_clock_ms(n);
     struct cmd_ctx ctx = {.cmd = cmd,
@@ -235,7 +251,7 @@ static enum conn_verdict wait_for_leader(struct node *n, struct conn *c, struct 
 static enum gate take_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
                             const struct slice *argv, struct reply *reply) {
     if (n->stopping || node_is_overloaded(n)) return GATE_HOLD;
-    if (is_too_much_for_disk(n, argc, argv))
+    if (node_is_too_much(n, size_of(argc, argv)))
         reply_error(reply, "MISCONF the disk is too full for this write");
     else if (add_write(n, c, cmd, argc, argv))
         return GATE_PROPOSE;
@@ -305,9 +321,11 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_HOLD: return CONN_HOLD;
     case GATE_NO_LEADER:
         if (wait_for_leader(n, c, &reply) == CONN_HOLD) return CONN_HOLD;
+        c->session.transaction.is_doomed = c->session.transaction.is_open;
         gate = GATE_REFUSED;
         break;
     case GATE_FORWARD: return node_forward(n, c, cmd, argc, argv);
+    case GATE_EXEC: return node_exec(n, c, cmd);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
         if (!in_line && finds_nothing(n, c, cmd, argc, argv)) {
@@ -338,7 +356,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_REFUSED: break;
     }
     struct cmd_wait wait = {0};
-    if (gate != GATE_REFUSED) run_now(n, c, cmd, argc, argv, &reply, &wait);
+    if (gate != GATE_REFUSED) node_run_now(n, c, cmd, argc, argv, &reply, &wait);
     bool silent = session_take_silence(&c->session);
     if (wait.waits) {
         CHECK(!in_line);
@@ -372,7 +390,7 @@ void node_propose_filled(struct node *n) {
         &(struct entry_header){.clock_ms = p->clock_ms, .seed = rng_next(&n->rng), .count = p->write_count});
     /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
     if (!node_submit(n, p)) return;
-    n->filling = proposal_new(n);
+    node_begin_filling(n);
     n->commands_between = n->server.stats.commands_processed - n->commands_proposed;
     n->commands_proposed = n->server.stats.commands_processed;
 }
@@ -394,9 +412,9 @@ void node_propose_limits(struct node *n) {
     const int64_t *values = (const int64_t *)(const void *)&limits;
     for (size_t i = 0; i < COUNT; i++) argv[1 + i] = slice_make(texts[i], format_i64(texts[i], values[i]));
     struct proposal *p = n->filling;
-    add_op(p, NULL, NULL);
+    proposal_add_op(p, NULL, NULL);
     entry_add(&p->payload, 0, 1 + COUNT, argv);
-    p->write_count++;
+    proposal_wrote(n, p);
 }
 
 /* --- expiry: the leader finds what is due, everybody deletes it by the entry --- */
@@ -405,9 +423,10 @@ static void propose_due(void *arg, int db, struct slice key) {
     struct node *n = arg;
     struct slice argv[2] = {SLICE("_expire"), key};
     struct proposal *p = n->filling;
-    add_op(p, NULL, NULL);
+    proposal_add_op(p, NULL, NULL);
     entry_add(&p->payload, (uint8_t)db, 2, argv);
-    p->write_count++;
+    proposal_wrote(n, p);
+    watch_suspect(&n->server.watches, key.data != NULL ? key : SLICE(""), p->serial);
     p->has_expiry = true;
 }
 

@@ -185,6 +185,7 @@ __attribute__((unused)) static void server_close(void) {
         world_session_close(&world.host, container_of(desk.server.sessions.next, struct session, link),
                             false);
     }
+    watch_table_free(&desk.server.watches);
     stats_free(&desk.server.stats);
     desk_close();
 }
@@ -208,7 +209,14 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
     EXPECT_NOTE(resp_split_line(slice_of(line), &desk.line, &desk.argv, &desk.argv_cap, &argc), "%s", line);
     reply_init(&reply, &desk.out, s->resp);
     world.gate = cmd_gate(&desk.server, s, argc, desk.argv, desk.now_ms, &reply, &cmd);
-    if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD) {
+    if (world.gate == GATE_EXEC) { /* the shell would execute it */
+        const struct transaction *t = &s->transaction;
+        char text[80];
+        snprintf(text, sizeof text, "%s %u commands, %u write, %u read, db %d",
+                 t->is_dirty ? "dirty" : "clean", t->count, t->writes, t->reads, t->db);
+        reply_simple(&reply, text);
+        transaction_discard(&desk.server, &s->transaction);
+    } else if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD && world.gate != GATE_FORWARD) {
         struct cmd_ctx c = {.cmd = cmd,
                             .argc = argc,
                             .argv = desk.argv,
