@@ -2,7 +2,8 @@
 #include "hashed.h"
 
 uint64_t hashed_head(const struct tree *t, struct slice pack, size_t at) {
-    /* The seed is no secret of one node, but one of all clients: none of them can make all fields share a leaf. */
+    /* The seed is the same on all nodes, so that their leaves are. Items of one hash share a leaf however many they are, so
+     * it must be as hard to guess as that of keys, which it is. */
     char scratch[NUM_I64_MAX_LEN];
     return hash64_seeded(t->hash_seed, pack_get_text(pack, at, scratch));
 }

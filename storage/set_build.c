@@ -26,7 +26,7 @@ static struct build_item item_of(const struct set_build *b, const struct pack_va
     } else {
         i.as.text = member->text;
     }
-    /* Of secret seed, so that nobody can make the members of a set collide. */
+    /* With the seed of places, so that a set's members are as hard to make collide as keys. */
     i.hash = (uint32_t)hash64_seeded(b->ks->place_seed, bytes);
     return i;
 }
