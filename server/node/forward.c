@@ -254,12 +254,23 @@ static void exec_ended(struct forward *f) {
     s->resp = f->resp = f->exec_resp;
 }
 
+/* Whether what it asked waits already is known there only: here it counts as waiting from the first. */
+static void expect_waiting(struct forward *f, size_t waiting) {
+    bool waited = f->waiting > 0, waits = waiting > 0;
+    f->waiting = waiting;
+    if (waits == waited) return;
+    f->conn->closes_at_eof = f->conn->session.is_blocked = waits;
+    if (waits)
+        f->node->server.blocked_count++;
+    else
+        f->node->server.blocked_count--;
+}
+
 static void reply_ended(struct forward *f) {
     struct expected e = *oldest(f);
     pop(f);
     if (e.is_exec) exec_ended(f);
-    f->waiting -= e.waits;
-    f->conn->closes_at_eof = f->waiting > 0;
+    if (e.waits) expect_waiting(f, f->waiting - 1);
     forget_read(f, e.len);
     if (e.kind != OURS) answered(f);
     write_literals(f);
@@ -284,8 +295,8 @@ static void broken(struct forward *f) {
     bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining && !pinned;
     c->pending -= c->forwarded;
     c->forwarded = 0;
-    f->count = f->first = f->others = f->waiting = 0;
-    c->closes_at_eof = false;
+    f->count = f->first = f->others = 0;
+    expect_waiting(f, 0);
     buf_clear(&f->literals);
     if (again)
         conn_unread(c, slice_make(f->reads.data + f->reads_at, f->reads.len - f->reads_at));
@@ -443,8 +454,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
         f->changes_session = false;
     }
     e.waits = !in_multi && cmd_may_wait(cmd, argc, argv);
-    f->waiting += e.waits;
-    c->closes_at_eof = f->waiting > 0;
+    if (e.waits) expect_waiting(f, f->waiting + 1);
     if (e.kind == FOR_CLIENT && !in_multi && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
         buf_add(&f->reads, out->data + told, e.len);
@@ -482,6 +492,7 @@ void forward_close(struct conn *c) {
     struct forward *f = c->forward;
     if (f == NULL) return;
     if (f->upstream != NULL) upstream_close(f->upstream);
+    expect_waiting(f, 0);
     list_unlink(&f->link);
     c->forward = NULL;
     uint32_t owed = c->forwarded;

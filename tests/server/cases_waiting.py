@@ -405,14 +405,17 @@ def through_a_follower(run):
         w = Wire(follower)
         w.command('BLPOP', 'k', 0)
         node_waiters(t, leader, 1)
+        node_waiters(t, follower, 1)
         expect(c.call('RPUSH', 'k', 'v'), 1)
         expect(w.reply(), [b'k', b'v'])
+        node_waiters(t, follower, 0)
         expect(w.call('BLPOP', 'k', 0.05), None)
         for leave in ('close', 'reset', 'end_of_output'):
             w.send(encode('BLPOP', 'k', 0) + encode('PING'))
             node_waiters(t, leader, 1)
             getattr(w, leave)()
             node_waiters(t, leader, 0)
+            node_waiters(t, follower, 0)
             if leave == 'end_of_output':
                 w.expect_end()
             w = Wire(follower)
