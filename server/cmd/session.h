@@ -31,7 +31,8 @@ struct session {
     bool multi_there, watch_there;
     bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */
     bool unix_socket;
-    bool forwarded; /* through another node: `peer` is its address there */
+    bool forwarded;                /* through another node: `peer` is its address there */
+    uint64_t there_node, there_id; /* of a forwarded one: that node, and its id there */
 };
 
 #endif

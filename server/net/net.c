@@ -151,6 +151,7 @@ static void take_over_session(struct session *s, const struct peer_client *clien
     struct buf *texts[] = {&s->name, &s->lib_name, &s->lib_version, &s->user};
     const struct slice said[] = {client->name, client->lib_name, client->lib_version, client->user};
     s->authenticated = true;
+    s->there_id = client->id;
     s->db = (int)client->db;
     s->resp = client->resp;
     s->no_evict = client->no_evict;

@@ -284,6 +284,10 @@ void blocked_end(struct node *n, struct blocked *b, enum block_end how) {
 bool node_unblock(struct node *n, struct session *s, bool with_error) {
     struct blocked *b = conn_of_session(s)->blocked_in;
     enum block_end how = with_error ? END_CLIENT_UNBLOCK : END_TIMEOUT;
+    if (b == NULL && s->is_blocked) {
+        node_unblock_there(n, s, with_error);
+        return true;
+    }
     if (b == NULL) return false;
     if (b->in_flight)
         b->end = how;

@@ -523,6 +523,37 @@ static void on_lead(struct node *n, struct peer_request *request, const struct p
     answer(request, why == RAFT_TAKEN ? ANSWER_YES : ANSWER_NO, cluster_refusal(why));
 }
 
+/* CLIENT UNBLOCK of a client that waits here through the node it is connected to. */
+static void on_unblock(struct node *n, struct peer_request *request, uint64_t source, struct slice body) {
+    uint64_t id;
+    uint8_t with_error;
+    bool ended = false, is_sound = slice_take_u64le(&body, &id) && slice_take_u8(&body, &with_error);
+    if (is_sound) {
+        LIST_FOR_EACH_SAFE(it, &n->server.sessions) {
+            struct session *s = container_of(it, struct session, link);
+            if (s->forwarded && s->there_node == source && s->there_id == id)
+                ended = node_unblock(n, s, with_error != 0) || ended;
+        }
+    }
+    answer(request, ended ? ANSWER_YES : ANSWER_NO, "");
+}
+
+static void unblock_cb(void *arg, enum rc rc, uint32_t code, const char *text,
+                       const struct peer_control *response, uint64_t responder_id,
+                       const struct peer_origin *responder) {
+    (void)arg, (void)rc, (void)code, (void)text, (void)response, (void)responder_id, (void)responder;
+}
+
+void node_unblock_there(struct node *n, const struct session *s, bool with_error) {
+    const char *leader = cluster_leader_address(n);
+    if (leader == NULL) return;
+    struct buf body = {0};
+    buf_add_u64le(&body, s->id);
+    buf_add_byte(&body, with_error);
+    cluster_ask(n, leader, n->leader_id, CONTROL_UNBLOCK, &body, unblock_cb, NULL);
+    buf_free(&body);
+}
+
 void node_hand_over(struct node *n) {
     if (n->role == RAFT_LEADER && n->members.count > 1) (void)cluster_transfer(n, 0);
 }
@@ -541,6 +572,10 @@ void node_control(struct node *n, struct peer_request *request, const struct pee
     case CONTROL_LEAD:
         if (!n->open || !is_ours) break;
         on_lead(n, request, hello);
+        return;
+    case CONTROL_UNBLOCK:
+        if (!n->open || !is_ours) break;
+        on_unblock(n, request, hello->source, control->body);
         return;
     default: break;
     }

@@ -11,6 +11,7 @@ enum control_kind {
     CONTROL_JOIN = 3,   /* own address, the address it reached us at -> answer with the cluster id in front */
     CONTROL_INVITE = 4, /* addresses to ask -> answer */
     CONTROL_LEAD = 5,   /* the sender wants to lead -> answer */
+    CONTROL_UNBLOCK = 6, /* id of a client of the sender's, with an error or not -> answer */
 };
 
 /* An answer: a byte, 1 for yes, then a text: of what is wrong, or of who is to be asked instead (ELSEWHERE). */

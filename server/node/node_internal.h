@@ -362,6 +362,8 @@ void node_refused(struct node *n, uint64_t id, uint32_t code, const char *text);
 void node_control(struct node *n, struct peer_request *request, const struct peer_hello *hello,
                   const struct peer_control *control);
 void node_membership_moved(struct node *n, bool is_member);
+/* A client connected here waits at the leader: asks it to end that. What comes of it, the client hears. */
+void node_unblock_there(struct node *n, const struct session *s, bool with_error);
 void node_hand_over(struct node *n); /* to whoever is most up to date */
 void node_cluster_do(struct node *n, struct session *s, const struct host_request *request,
                      struct reply *reply);

@@ -257,7 +257,8 @@ static void refused_cb(void *arg, uint64_t id, uint32_t code, const char *text) 
 
 static void forward_cb(void *arg, int fd, struct slice leftover, const struct peer_hello *hello) {
     struct node *n = node_of(arg);
-    (void)net_adopt(&n->net, fd, leftover, &hello->client); /* refused, it has been told */
+    struct conn *c = net_adopt(&n->net, fd, leftover, &hello->client);
+    if (c != NULL) c->session.there_node = hello->source; /* refused, it has been told */
 }
 
 static void control_cb(void *arg, struct peer_request *request, const struct peer_hello *hello,
