@@ -22,6 +22,7 @@ struct zset {
     struct zset_index index;
     size_t index_counted;          /* of the index's bytes */
     const struct slice *inserting; /* the member that is being inserted: in the tree, not yet in the index */
+    bool filling;                  /* all of them are being inserted; the index is built afterwards */
 };
 
 static inline struct zset *zset_of(const struct object *o) {
@@ -107,7 +108,7 @@ static void items_moved(struct tree *t, struct tree_leaf *from, struct tree_leaf
     struct zset *z = t->owner;
     struct slice pack = leaf_pack(to);
     char scratch[NUM_I64_MAX_LEN];
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !z->filling; i++) {
         struct slice member = pack_get_text(pack, at, scratch);
         if (z->inserting == NULL || !slice_eq(*z->inserting, member))
             zset_index_move(&z->index, hash_of(t, member), from, to);
@@ -335,10 +336,30 @@ static bool may_be_packed(const struct object *o, size_t bytes, uint64_t count) 
     return bytes <= PACKED_BYTES_MAX && count <= PACKED_ITEMS_MAX;
 }
 
+static void build_index(struct zset *z) {
+    char scratch[NUM_I64_MAX_LEN];
+    struct zset_index_batch batch;
+    zset_index_batch_begin(&batch, &z->index, z->base.tree.items);
+    for (struct tree_pos p = tree_first(&z->base.tree); !pos_is_end(p); p = tree_next(p)) {
+        struct slice member = pack_get_text(leaf_pack(p.leaf), p.at, scratch);
+        zset_index_batch_add(&batch, hash_of(&z->base.tree, member), p.leaf);
+    }
+    zset_index_batch_end(&batch);
+    count_index(z);
+}
+
+static void append_to_tree(struct zset *z, struct slice member, double score) {
+    struct pack_value entries[2] = {pack_text(member), zset_score_entry(&score, ENCODING_SKIPLIST)};
+    tree_insert(&z->base.tree, (struct tree_pos){0}, entries);
+}
+
 static void fill_from_pack(struct zset *z, struct slice pack) {
     char scratch[NUM_I64_MAX_LEN];
+    z->filling = true;
     for (size_t at = pack_first(pack); at != 0; at = pack_next(pack, pack_next(pack, at)))
-        insert_in_tree(z, (struct tree_pos){0}, pack_get_text(pack, at, scratch), score_at(pack, at));
+        append_to_tree(z, pack_get_text(pack, at, scratch), score_at(pack, at));
+    z->filling = false;
+    build_index(z);
 }
 
 static void grow(struct keyspace *ks, int db, struct object *o) {
@@ -466,8 +487,10 @@ void zset_fit(struct keyspace *ks, int db, struct object *o) {
 }
 
 static void fill_from_items(struct zset *z, const struct zset_item *items, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        insert_in_tree(z, (struct tree_pos){0}, items[i].member, items[i].score);
+    z->filling = true;
+    for (size_t i = 0; i < count; i++) append_to_tree(z, items[i].member, items[i].score);
+    z->filling = false;
+    build_index(z);
 }
 
 struct object *zset_store(struct keyspace *ks, int db, struct slice key, struct zset_item *items,
@@ -500,14 +523,6 @@ static void class_init(struct keyspace *ks, struct collection *c) {
     (void)ks;
     struct zset *z = (struct zset *)(void *)c;
     zset_index_init(&z->index);
-    count_index(z);
-}
-
-static void build_index(struct zset *z) {
-    char scratch[NUM_I64_MAX_LEN];
-    for (struct tree_pos p = tree_first(&z->base.tree); !pos_is_end(p); p = tree_next(p))
-        zset_index_add(&z->index, hash_of(p.leaf->tree, pack_get_text(leaf_pack(p.leaf), p.at, scratch)),
-                       p.leaf);
     count_index(z);
 }
 
@@ -550,8 +565,14 @@ static bool class_loaded(struct keyspace *ks, struct collection *c) {
 
 static void class_copy(struct keyspace *ks, struct collection *to, const struct collection *from) {
     (void)ks;
-    (void)from;
-    build_index((struct zset *)(void *)to);
+    struct zset *z = (struct zset *)(void *)to;
+    zset_index_copy(&z->index, &((const struct zset *)(const void *)from)->index);
+    const struct tree_leaf *was = from->tree.first;
+    for (struct tree_leaf *l = to->tree.first; l != NULL; l = l->next, was = was->next) {
+        l->mark = was->mark;
+        zset_index_rename(&z->index, l);
+    }
+    count_index(z);
 }
 
 static void class_drop(struct collection *c) {

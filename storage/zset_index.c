@@ -197,6 +197,70 @@ void zset_index_add(struct zset_index *ix, uint32_t hash, struct tree_leaf *leaf
     segment_put(segment_with_room(ix, hash), slot_make(hash, leaf_hold(ix, leaf)));
 }
 
+enum { BATCH_ENTRIES = 1 << 17, BATCH_BITS = 10 };
+
+void zset_index_batch_begin(struct zset_index_batch *b, struct zset_index *ix, uint64_t expected) {
+    size_t cap = expected < BATCH_ENTRIES ? (size_t)expected + 1 : BATCH_ENTRIES;
+    *b = (struct zset_index_batch){.index = ix,
+                                   .entries = mem_alloc(cap * sizeof(uint64_t)),
+                                   .sorted = mem_alloc(cap * sizeof(uint64_t)),
+                                   .cap = cap};
+}
+
+/* By the leading bits only: what follows is put into the same few kilobytes. */
+static void batch_flush(struct zset_index_batch *b) {
+    uint32_t ends[(1 << BATCH_BITS) + 1] = {0};
+    const unsigned shift = 64 - BATCH_BITS;
+    for (size_t i = 0; i < b->count; i++) ends[(b->entries[i] >> shift) + 1]++;
+    for (size_t i = 1; i < sizeof ends / sizeof *ends; i++) ends[i] += ends[i - 1];
+    for (size_t i = 0; i < b->count; i++) b->sorted[ends[b->entries[i] >> shift]++] = b->entries[i];
+    for (size_t i = 0; i < b->count; i++)
+        segment_put(segment_with_room(b->index, slot_hash(b->sorted[i])), b->sorted[i]);
+    b->count = 0;
+}
+
+void zset_index_batch_add(struct zset_index_batch *b, uint32_t hash, struct tree_leaf *leaf) {
+    if (b->count == b->cap) batch_flush(b);
+    b->entries[b->count++] = slot_make(hash, leaf_hold(b->index, leaf));
+}
+
+void zset_index_batch_end(struct zset_index_batch *b) {
+    batch_flush(b);
+    mem_free(b->entries);
+    mem_free(b->sorted);
+    *b = (struct zset_index_batch){0};
+}
+
+static struct zset_segment *segment_copy(struct zset_index *ix, const struct zset_segment *from) {
+    struct zset_segment *s = segment_new(ix, from->bits, from->depth);
+    memcpy(s->slots, from->slots, sizeof(uint64_t) << from->bits);
+    s->count = from->count;
+    return s;
+}
+
+void zset_index_copy(struct zset_index *to, const struct zset_index *from) {
+    zset_index_free(to);
+    *to = (struct zset_index){.leaf_count = from->leaf_count,
+                              .leaf_cap = from->leaf_count,
+                              .leaf_free = from->leaf_free,
+                              .depth = from->depth};
+    size_t count = (size_t)1 << from->depth;
+    to->segments = mem_alloc(count * sizeof *to->segments);
+    to->leaves = mem_alloc(to->leaf_cap * sizeof *to->leaves);
+    memcpy(to->leaves, from->leaves, from->leaf_count * sizeof *to->leaves);
+    for (size_t i = 0; i < count; i++)
+        to->segments[i] = i > 0 && from->segments[i] == from->segments[i - 1]
+                              ? to->segments[i - 1]
+                              : segment_copy(to, from->segments[i]);
+    to->bytes += mem_size(to->segments) + mem_size(to->leaves);
+}
+
+void zset_index_rename(struct zset_index *ix, struct tree_leaf *leaf) {
+    CHECK(leaf->mark > 0);
+    CHECK(leaf->mark < ix->leaf_count);
+    ix->leaves[leaf->mark].leaf = leaf;
+}
+
 void zset_index_remove(struct zset_index *ix, uint32_t hash, struct tree_leaf *leaf) {
     struct zset_segment *s = segment_of(ix, hash);
     uint32_t mask = segment_mask(s), at = segment_find(s, slot_make(hash, leaf->mark));

@@ -40,6 +40,24 @@ void zset_index_add(struct zset_index *ix, uint32_t hash, struct tree_leaf *leaf
 void zset_index_remove(struct zset_index *ix, uint32_t hash, struct tree_leaf *leaf);
 void zset_index_move(struct zset_index *ix, uint32_t hash, struct tree_leaf *from, struct tree_leaf *to);
 
+/* Many entries at once, as when a set is loaded: in the order of their hashes, some thousands at a time,
+ * because each alone would wait for memory. Others must not change the index meanwhile; entries are there
+ * after zset_index_batch_end. */
+struct zset_index_batch {
+    struct zset_index *index;
+    uint64_t *entries, *sorted;
+    size_t count, cap;
+};
+void zset_index_batch_begin(struct zset_index_batch *b, struct zset_index *ix, uint64_t expected);
+void zset_index_batch_add(struct zset_index_batch *b, uint32_t hash, struct tree_leaf *leaf);
+void zset_index_batch_end(struct zset_index_batch *b);
+
+/* Makes `to`, which is empty, the same entries as `from`, for other leaves: each leaf of `from` has been
+ * given its number (`mark`) by the caller to the leaf that takes its place, which zset_index_rename then
+ * tells. */
+void zset_index_copy(struct zset_index *to, const struct zset_index *from);
+void zset_index_rename(struct zset_index *ix, struct tree_leaf *leaf);
+
 /* The leaves that hold members of this hash, one for each call; NULL when there are no more. Begin with
  * `steps` 0. */
 struct zset_probe {

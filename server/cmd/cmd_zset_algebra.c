@@ -205,9 +205,10 @@ static void subtract(struct cmd_ctx *c, const struct combine *m, struct zset_ite
     }
 }
 
-/* Which item has a member: open addressing, index + 1, at most half full. */
+/* Which item has a member: open addressing, at most half full. A slot is half of a hash, and index + 1 of
+ * the item. */
 struct member_table {
-    uint32_t *slots;
+    uint64_t *slots;
     size_t mask;
     uint64_t seed;
 };
@@ -215,20 +216,22 @@ struct member_table {
 static struct member_table table_for(uint64_t members, uint64_t seed) {
     size_t size = 16;
     while (size < 2 * members) size *= 2;
-    return (struct member_table){mem_calloc(size, sizeof(uint32_t)), size - 1, seed};
+    return (struct member_table){mem_calloc(size, sizeof(uint64_t)), size - 1, seed};
 }
 
 /* The item of this member, added with `score` 0 if it is not there yet (*is_new). */
 static struct zset_item *table_item(struct cmd_ctx *c, struct member_table *t, struct zset_items *list,
                                     struct slice member, bool *is_new) {
-    size_t at = hash64_seeded(t->seed, member) & t->mask;
+    uint64_t hash = hash64_seeded(t->seed, member);
+    size_t at = hash & t->mask;
     for (; t->slots[at] != 0; at = (at + 1) & t->mask) {
-        struct zset_item *item = &list->items[t->slots[at] - 1];
+        if (t->slots[at] >> 32 != hash >> 32) continue;
+        struct zset_item *item = &list->items[(uint32_t)t->slots[at] - 1];
         *is_new = false;
         if (slice_eq(item->member, member)) return item;
     }
     zset_items_add(c, list, member, 0);
-    t->slots[at] = (uint32_t)list->count;
+    t->slots[at] = hash >> 32 << 32 | list->count;
     *is_new = true;
     return &list->items[list->count - 1];
 }
@@ -236,6 +239,7 @@ static struct zset_item *table_item(struct cmd_ctx *c, struct member_table *t, s
 static void unite(struct cmd_ctx *c, const struct combine *m, struct zset_items *out) {
     uint64_t members = 0;
     for (int i = 0; i < m->source_count; i++) members += source_len(&m->sources[i]);
+    CHECK(members < UINT32_MAX);
     /* A seed that clients cannot know; the result does not depend on it. */
     struct member_table table = table_for(members, rng_next(c->rng));
     for (int i = 0; i < m->source_count; i++) {

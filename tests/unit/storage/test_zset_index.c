@@ -92,6 +92,46 @@ TEST(entries_come_go_and_move) {
     }
 }
 
+TEST(many_at_once_are_the_same_as_one_by_one) {
+    struct rng rng = {6};
+    for (uint32_t n = 1; n <= ENTRIES; n = n * 7 + 3) {
+        begin(&rng, false);
+        struct zset_index_batch batch;
+        zset_index_batch_begin(&batch, &ix, n / 5); /* fewer than come */
+        for (uint32_t i = 0; i < n; i++) {
+            entries[i].leaf = (uint32_t)rng_below(&rng, LEAVES);
+            entries[i].there = true;
+            zset_index_batch_add(&batch, entries[i].hash, &leaves[entries[i].leaf]);
+        }
+        zset_index_batch_end(&batch);
+        check_all(n);
+        zset_index_free(&ix);
+    }
+}
+
+TEST(a_copy_is_of_its_own_leaves) {
+    struct rng rng = {7};
+    static struct tree_leaf others[LEAVES];
+    struct zset_index copy;
+    begin(&rng, false);
+    memset(others, 0, sizeof others);
+    for (uint32_t i = 0; i < ENTRIES / 2; i++) add(&rng, &entries[i]);
+    for (uint32_t i = 0; i < 100; i++) drop(&entries[i]);
+    zset_index_init(&copy);
+    zset_index_copy(&copy, &ix);
+    for (uint32_t i = 0; i < LEAVES; i++) {
+        others[i].mark = leaves[i].mark;
+        if (others[i].mark != 0) zset_index_rename(&copy, &others[i]);
+    }
+    zset_index_check(&copy);
+    for (uint32_t i = 100; i < ENTRIES / 2; i++)
+        zset_index_remove(&copy, entries[i].hash, &others[entries[i].leaf]);
+    zset_index_check(&copy);
+    check_all(ENTRIES / 2);
+    zset_index_free(&copy);
+    zset_index_free(&ix);
+}
+
 TEST(an_entry_takes_few_bytes) {
     struct rng rng = {5};
     begin(&rng, false);
