@@ -161,6 +161,30 @@ def groups_of_streams(run):
         wait_for_waiters(s, 0)
 
 
+def transactions(run):
+    """Who waits is served when all of a transaction is done, before anything else; inside of one nothing waits."""
+    s = run.server()
+    with s.connect() as c:
+        def transaction(*commands, behind=()):
+            c.send(b''.join(encode(*x) for x in [('MULTI',), *commands, ('EXEC',), *behind]))
+            return c.replies(len(commands) + 2 + len(behind))[len(commands) + 1:]
+        first, second = waiter(s, 'BLPOP', 'k', 0), waiter(s, 'BLPOP', 'other', 'k', 0)
+        expect(transaction(('RPUSH', 'k', 'a'), ('LLEN', 'k'), ('DEL', 'k')), [[1, 1, 1]])
+        expect(transaction(('RPUSH', 'k', 'a'), ('LPUSH', 'k', 'b'), behind=[('LRANGE', 'k', 0, -1)]), [[1, 2], []])
+        expect([first.reply(), second.reply()], [[b'k', b'b'], [b'k', b'a']])
+        expect(transaction(('BLPOP', 'k', 0), ('BLMOVE', 'k', 'l', 'LEFT', 'LEFT', 0), ('RPUSH', 'k', 'v'), ('BRPOP', 'k', 0)),
+               [[None, None, 1, [b'k', b'v']]])
+        mover, taker = waiter(s, 'BRPOPLPUSH', 'k', 'l', 0), waiter(s, 'BLPOP', 'l', 0)
+        with s.connect() as watcher:
+            watcher.ok('WATCH', 'l')
+            expect(transaction(('SET', 'x', 1), ('RPUSH', 'k', 'v'), behind=[('EXISTS', 'k', 'l')]), [['OK', 1], 0])
+            watcher.ok('MULTI')
+            watcher.command('PING')
+            watcher.command('EXEC')
+            expect(watcher.replies(2), ['QUEUED', None])
+        expect([mover.reply(), taker.reply()], [b'v', [b'l', b'v']])
+
+
 def other_databases(run):
     """A key of another database is another key."""
     s = run.server()
@@ -506,6 +530,6 @@ def a_leader_that_dies(run):
 
 
 CASES = [in_order_of_arrival, the_key_that_is_ready, nothing_comes_between, a_destination_of_another_type, ways_of_coming_into_being,
-         sorted_sets, readers_of_streams, groups_of_streams, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind,
+         sorted_sets, readers_of_streams, groups_of_streams, transactions, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind,
          what_is_gone_takes_nothing, client_unblock, nothing_to_take,
          many_who_wait, stopping, through_a_follower, waiting_for_nodes, a_leader_that_hands_over, a_leader_that_dies]
