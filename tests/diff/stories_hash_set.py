@@ -154,7 +154,7 @@ def conversions(t):
         for k in ("h", "s", "t", "d", "c"):
             t.ask("a", "OBJECT", "ENCODING", key + k)
     t.ask("a", "DEL", *(key + k for k in "hstdc"))
-    for name, value in zip((n for n, _ in limits), (128, 64, 512)):
+    for name, value in zip((n for n, _ in limits), (512, 64, 512)):
         t.ask("a", "CONFIG", "SET", name, value)
 
 
