@@ -1,20 +1,62 @@
-/* Rows of big hashes that are not what was stored: refused with a fault, or as good as others, never a crash. */
+/* Rows of big hashes and sorted sets that are not what was stored: refused with a fault, or as good as others, never a crash. */
 #include "type_hash.h"
+#include "type_zset.h"
 
 #include "unit/storage/item_model.h"
 
 #include "kv.h"
 
-static const struct slice key = SLICE("a hash");
-enum { FIELDS = 1500, ROWS_MAX = 400 };
+static const struct slice key = SLICE("a big one");
+enum { ITEMS = 1500, ROWS_MAX = 400 };
+
+/* What the rows are of. */
+struct subject {
+    void (*put)(struct object **o, struct slice item, uint32_t id);
+    void (*check)(struct object *o);
+};
+static const struct subject *subject;
+
+static void put_in_hash(struct object **o, struct slice item, uint32_t id) {
+    (void)id;
+    struct slice pair[2] = {item, item};
+    hash_set(ks, 0, o, key, pair, 1);
+}
+
+static void check_hash(struct object *o) {
+    struct hash_cursor c = {.object = o};
+    struct pack_value field, value;
+    size_t count = 0;
+    while (hash_next(&c, &field, &value)) count++;
+    EXPECT_EQ_INT(count, hash_len(o));
+}
+
+static void put_in_zset(struct object **o, struct slice item, uint32_t id) {
+    if (*o == NULL) *o = zset_create(ks, 0, key, item.len);
+    zset_insert(ks, 0, *o, item, id % 3 == 0 ? id % 100 : (double)id / 7);
+}
+
+/* Everything is found that is there, and can be taken away again. */
+static void check_zset(struct object *o) {
+    char scratch[NUM_I64_MAX_LEN];
+    begin_entry();
+    for (uint64_t left = zset_count(o); left > 0; left--) {
+        struct zset_pos first = zset_at(o, 0), p = zset_find(o, zset_member(first, scratch));
+        EXPECT(!zset_pos_is_end(p));
+        zset_remove(ks, 0, o, p);
+    }
+    EXPECT_EQ_INT(zset_count(o), 0);
+    ks_delete(ks, 0, o);
+    end_entry();
+}
+
+static const struct subject hash_rows = {put_in_hash, check_hash}, zset_rows = {put_in_zset, check_zset};
 
 static void fill(void) {
     struct object *o = NULL;
     begin_entry();
-    for (uint32_t id = 0; id < FIELDS; id++) {
+    for (uint32_t id = 0; id < ITEMS; id++) {
         char text[ITEM_LEN_MAX];
-        struct slice field = item_text(id, true, text), pair[2] = {field, field};
-        hash_set(ks, 0, &o, key, pair, 1);
+        subject->put(&o, item_text(id, true, text), id);
     }
     end_entry();
     struct kv_error error = {""};
@@ -64,26 +106,21 @@ static void write_row(struct slice row_key, struct slice value) {
     kv_close(kv);
 }
 
-/* Opens, loads the hash and walks it; whether it could be loaded. */
+/* Opens, loads it and looks at all of it; whether it could be loaded. */
 static bool can_be_read(void) {
     open_again();
     struct object *o = ks_read(ks, 0, key, 0);
     bool is_whole = o != NULL;
     EXPECT(is_whole == (ks_fault(ks) == NULL));
-    if (is_whole) {
-        struct hash_cursor c = {.object = o};
-        struct pack_value field, value;
-        size_t count = 0;
-        while (hash_next(&c, &field, &value)) count++;
-        EXPECT_EQ_INT(count, hash_len(o));
-    }
+    if (is_whole) subject->check(o);
     ks_clear_fault(ks);
     ks_close(ks);
     ks = NULL;
     return is_whole;
 }
 
-static void open_filled(void) {
+static void open_filled(const struct subject *of) {
+    subject = of;
     open_keyspace();
     fill();
     ks_close(ks);
@@ -101,8 +138,8 @@ static void done(void) {
     }
 }
 
-TEST(items_in_another_leaf_are_not_believed) {
-    open_filled();
+static void check_other_leaf(const struct subject *of) {
+    open_filled(of);
     EXPECT(can_be_read());
     write_row(buf_slice(&rows[3].key), buf_slice(&rows[7].value));
     EXPECT(!can_be_read());
@@ -111,8 +148,8 @@ TEST(items_in_another_leaf_are_not_believed) {
     done();
 }
 
-TEST(a_row_that_is_cut_off_is_not_believed) {
-    open_filled();
+static void check_cut_off(const struct subject *of) {
+    open_filled(of);
     const struct row *r = &rows[5];
     for (size_t len = 0; len < r->value.len; len += 1 + len / 3) {
         write_row(buf_slice(&r->key), slice_make(r->value.data, len));
@@ -121,8 +158,8 @@ TEST(a_row_that_is_cut_off_is_not_believed) {
     done();
 }
 
-TEST(a_byte_that_changed_crashes_nothing) {
-    open_filled();
+static void check_changed_byte(const struct subject *of) {
+    open_filled(of);
     struct rng rng = {.state = test_seed()};
     int refused = 0;
     for (int i = 0; i < 40; i++) {
@@ -138,6 +175,21 @@ TEST(a_byte_that_changed_crashes_nothing) {
     EXPECT(refused > 5); /* half of the bytes are values', which may be anything */
     EXPECT(can_be_read());
     done();
+}
+
+TEST(items_in_another_leaf_are_not_believed) {
+    check_other_leaf(&hash_rows);
+    check_other_leaf(&zset_rows);
+}
+
+TEST(a_row_that_is_cut_off_is_not_believed) {
+    check_cut_off(&hash_rows);
+    check_cut_off(&zset_rows);
+}
+
+TEST(a_byte_that_changed_crashes_nothing) {
+    check_changed_byte(&hash_rows);
+    check_changed_byte(&zset_rows);
 }
 
 TEST_MAIN
