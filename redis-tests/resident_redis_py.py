@@ -1,7 +1,7 @@
 """redis-py as Debian ships it, unmodified: each method of its string, hash, set, generic, connection and server
 commands that is in scope, through the parsers and callbacks that its users rely on, asserting on values.
 
-The plain client first, then pipelines, pools, decoding and asyncio. Commands of other types, transactions and
+The plain client first, then pipelines, pools, decoding and asyncio. Commands of other types, scripts and
 pub/sub are not in scope yet.
 """
 import asyncio
@@ -506,6 +506,65 @@ def test_pipeline(server):
         assert p.execute() == [b"%d" % i for i in range(10000)]
 
 
+def test_transactions(server):
+    r = client(server)
+    with r.pipeline() as p:
+        assert p.set("a", 1).incr("a").get("a").hset("h", "f", 1).lrange("none", 0, -1).execute() == [True, 2, b"2", 1, []]
+        p.set("s", "text").incr("s").get("s")
+        got = p.execute(raise_on_error=False)
+        assert got[0] is True and isinstance(got[1], redis.ResponseError) and got[2] == b"text"
+        p.incr("s").incr("a")
+        raises(redis.ResponseError, "Command # 1 (INCRBY s 1) of pipeline caused error: value is not an integer", p.execute)
+        assert r.get("a") == b"3"
+        p.set("a", 9).execute_command("NOSUCH")
+        raises(redis.ResponseError, "Command # 2 (NOSUCH) of pipeline caused error: unknown command 'NOSUCH'", p.execute)
+        assert r.get("a") == b"3"
+        for i in range(10000):
+            p.set("key:%d" % i, i)
+        assert p.execute() == [True] * 10000
+        p.watch("a")
+        assert p.get("a") == b"3"
+        r.set("a", 4)
+        p.multi()
+        p.set("a", 5)
+        raises(redis.WatchError, "", p.execute)
+        p.watch("a")
+        p.multi()
+        assert p.set("a", 5).execute() == [True]
+
+
+def test_optimistic_locking(server):
+    """Redis.transaction() tries again until nothing has come between its reading and its writing."""
+    errors = []
+
+    def add(p):
+        n = int(p.get("sum") or 0)
+        p.multi()
+        p.set("sum", n + 1)
+
+    def work():
+        try:
+            r = client(server)
+            for _ in range(25):
+                assert r.transaction(add, "sum") == [True]
+        except Exception as e:
+            errors.append(e)
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert errors == [] and client(server).get("sum") == b"100"
+
+
+def test_lock_is_taken_once(server):
+    """Giving it back takes a script."""
+    lock, other = (client(server).lock("lock", timeout=100) for _ in range(2))
+    assert lock.acquire(blocking=False) is True
+    assert other.acquire(blocking=False) is False and lock.locked() and lock.owned() and not other.owned()
+    assert 0 < client(server).ttl("lock") <= 100
+
+
 def test_connection_pool(server):
     pool = redis.ConnectionPool(host=server.host, port=server.port, max_connections=4)
     r = redis.Redis(connection_pool=pool)
@@ -579,6 +638,11 @@ def test_asyncio(server):
         assert sorted(await asyncio.gather(*[r.incr("n") for _ in range(50)])) == list(range(1, 51))
         async with r.pipeline(transaction=False) as p:
             assert await p.set("a", 1).incr("a").get("none").execute() == [True, 2, None]
+        async with r.pipeline() as p:
+            await p.watch("a")
+            assert await p.get("a") == b"2"
+            p.multi()
+            assert await p.incr("a").get("a").execute() == [3, b"3"]
         assert {k async for k in r.scan_iter(match="[kna]", count=10)} == {b"k", b"n", b"a"}
         try:
             await r.execute_command("NOSUCH")
