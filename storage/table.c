@@ -68,8 +68,8 @@ void ks_prefetch(const struct keyspace *ks, const struct ks_hint *hints, size_t 
         const char *next = NULL;
         if (o->place != places[i])
             next = (const char *)o->chain;
-        else if (o->type == OBJECT_STRING && o->encoding != ENCODING_INT)
-            next = o->as.bytes;
+        else if (o->type != OBJECT_NONE && o->encoding != ENCODING_INT)
+            next = o->as.bytes; /* or the container of a big collection */
         if (next == NULL) continue;
         __builtin_prefetch(next, 1);
         __builtin_prefetch(next + 64, 1);
