@@ -1,5 +1,5 @@
-"""Collections beside Redis's: what they weigh in memory, small and big (`memory`), and what commands cost that have to find
-their way in one of a million items (`big`), or that hand elements from one client to another (`queues`)."""
+"""Collections beside Redis's: what they weigh in memory, small and big (`memory`); what commands cost in many small ones
+(`small`) and in one of a million items (`big`); and elements handed from client to client (`queues`)."""
 import os
 import random
 import statistics
@@ -17,7 +17,7 @@ KINDS = {
     "set of integers": (b"SADD", lambda i: (b"%d" % (i * 2654435761 % (1 << 32)),)),
     "hash": (b"HSET", lambda i: (b"field:%012d" % i, b"value:%014d" % (i * 7919))),
     "sorted set": (b"ZADD", lambda i: (b"%d" % (i * 2654435761 % 1000003), b"member:%012d" % i)),
-    "sorted set, fractions": (b"ZADD", lambda i: (b"%.6f" % (i * 2654435761 % 1000003 / 1024), b"member:%012d" % i)),
+    "sorted set of fractions": (b"ZADD", lambda i: (b"%.6f" % (i * 2654435761 % 1000003 / 1024), b"member:%012d" % i)),
 }
 # (items of each key, keys)
 SIZES = ((5, 20000), (50, 2000), (100, 1000), (100000, 1), (1000000, 1))
@@ -33,13 +33,8 @@ def pair(folder):
     return both
 
 
-def is_served(system, kind):
-    """Whether the system has the commands of this kind."""
-    name, item = KINDS[kind]
-    with Wire(system.port) as wire:
-        answer = wire.call(name, b"probe", *item(0))
-        wire.call(b"DEL", b"probe")
-    return isinstance(answer, int)
+def compared(options):
+    return ["ours", *(["other"] if options.other else []), "always"]
 
 
 def fill(system, kind, key_of, items, keys):
@@ -101,9 +96,7 @@ def memory(options):
         print("Bytes of memory for each item\n")
         print("| kind | items | ours | Redis | ours / Redis | MEMORY USAGE: ours | Redis | ours / Redis |")
         print("|---|--:|--:|--:|--:|--:|--:|--:|")
-        for kind in KINDS:
-            if not is_served(ours, kind):
-                continue
+        for kind in options.kinds or KINDS:
             for items, keys in sizes:
                 (a, usage_a), (b, usage_b) = (weigh(s, kind, items, keys) for s in (ours, redis))
                 print("| %s | %d | %.1f | %.1f | %.2f | %.1f | %.1f | %.2f |" %
@@ -113,10 +106,91 @@ def memory(options):
     return 0
 
 
-# --- big ---
+# --- small and big: what commands cost ---
 
 def any_item(kind, pick):
     return KINDS[kind][1](pick.randrange(BIG_ITEMS))
+
+
+SMALL_KEYS = 20000
+SMALL_ITEMS = 20
+
+
+def small(*words):
+    """A command of many small collections: #key is one of them, #item an item of it, #new one that it may have, #n a number."""
+    def make(pick):
+        key = pick.randrange(SMALL_KEYS)
+        item = key + pick.randrange(SMALL_ITEMS)
+        fresh = key + pick.randrange(SMALL_ITEMS * 2)
+        marks = {"#list": b"list:20:%06d" % key, "#set": b"set:20:%06d" % key, "#hash": b"hash:20:%06d" % key,
+                 "#zset": b"sorted_set:20:%06d" % key, "#integers": b"set_of_integers:20:%06d" % key,
+                 "#other": b"set:20:%06d" % (key // 2), "#field": KINDS["hash"][1](item)[0], "#newfield": KINDS["hash"][1](fresh)[0],
+                 "#member": KINDS["set"][1](item)[0], "#newmember": KINDS["set"][1](fresh)[0],
+                 "#element": KINDS["list"][1](item)[0], "#n": b"%d" % pick.randrange(1000000), "#stream": b"stream:%d" % (key % 1000),
+                 "#counters": b"counters:%d" % key, "#place": b"%d" % pick.randrange(80)}
+        return tuple(marks.get(word) or word.encode() for word in words)
+    return make
+
+
+SMALL_COMMANDS = (
+    ("list", "RPUSH #list #element"), ("list", "LPOP #list"), ("list", "LRANGE #list 0 9"), ("list", "LRANGE #list 0 -1"),
+    ("list", "LINDEX #list 10"), ("list", "LSET #list 5 #element"), ("list", "LMOVE #list #list LEFT RIGHT"),
+    ("list", "LREM #list 1 #element"), ("list", "LPUSH #list #element"), ("list", "LTRIM #list 0 19"), ("list", "LPOS #list #element"),
+    ("set", "SADD #set #newmember"), ("set", "SISMEMBER #set #newmember"), ("set", "SREM #set #newmember"), ("set", "SMEMBERS #set"),
+    ("set", "SRANDMEMBER #set"), ("set", "SRANDMEMBER #set 5"), ("set", "SPOP #set"), ("set", "SCARD #set"),
+    ("set", "SINTER #set #other"), ("set", "SUNION #set #other"), ("set", "SDIFFSTORE result #set #other"),
+    ("set of integers", "SADD #integers #n"), ("set of integers", "SISMEMBER #integers #n"), ("set of integers", "SMEMBERS #integers"),
+    ("hash", "HGET #hash #field"), ("hash", "HSET #hash #field value:#n"), ("hash", "HSET #hash #newfield value:#n"),
+    ("hash", "HDEL #hash #newfield"), ("hash", "HGETALL #hash"), ("hash", "HMGET #hash #field #field #newfield"),
+    ("hash", "HINCRBY #counters hits 1"), ("hash", "HRANDFIELD #hash"), ("hash", "HLEN #hash"), ("hash", "HEXISTS #hash #newfield"),
+    ("hash", "HSCAN #hash 0"),
+    ("sorted set", "ZADD #zset #n #newmember"), ("sorted set", "ZINCRBY #zset 1 #member"), ("sorted set", "ZSCORE #zset #member"),
+    ("sorted set", "ZRANK #zset #member"), ("sorted set", "ZRANGE #zset 0 9"), ("sorted set", "ZRANGE #zset 0 -1 WITHSCORES"),
+    ("sorted set", "ZRANGEBYSCORE #zset #n +inf LIMIT 0 5"), ("sorted set", "ZCOUNT #zset #n +inf"), ("sorted set", "ZPOPMIN #zset"),
+    ("sorted set", "ZREM #zset #newmember"), ("sorted set", "ZUNIONSTORE result 2 #zset #zset"),
+    ("stream", "XADD #stream * field #n"), ("stream", "XADD #stream MAXLEN ~ 100 * field #n"), ("stream", "XLEN #stream"),
+    ("stream", "XRANGE #stream - + COUNT 10"), ("stream", "XREVRANGE #stream + - COUNT 1"),
+    ("string", "SETBIT bits #n 1"), ("string", "GETBIT bits #n"), ("string", "PFADD uniques #n"), ("string", "PFCOUNT uniques"),
+    ("string", "GEOADD places #place #place #member"), ("string", "GEOSEARCH places FROMLONLAT #place #place BYRADIUS 200 km"),
+    ("string", "SORT #integers LIMIT 0 5"), ("string", "COPY #hash #counters REPLACE"), ("string", "DUMP #hash"),
+)
+
+
+def costs(options, title, both, rows):
+    """Prints a row for each (kind, what, a function that makes such a command, how many), measured in interleaved rounds."""
+    rounds = options.rounds or (1 if options.quick else 5)
+    order = random.Random(options.seed)
+    print("%s, one client, 100 commands at a time, medians of %d rounds: CPU us/command\n" % (title, rounds))
+    print("| kind | command | %s | ours / Redis |\n|---|---|%s" % (" | ".join(NAMES[kind] for kind in compared(options)),
+                                                               "--:|" * (len(both) + 1)))
+    for kind, what, make, count in rows:
+        took = {s.kind: [] for s in both}
+        for number in range(rounds):
+            order.shuffle(both)
+            for s in both:
+                s.resume()
+                took[s.kind].append(cost(s, make, count, options.seed + number))
+                s.pause()
+        us = {name: statistics.median(took[name]) for name in compared(options)}
+        print("| %s | %s | %s | %.2f |" % (kind, what, " | ".join("%.2f" % us[name] for name in compared(options)),
+                                           us["ours"] / us["always"]), flush=True)
+
+
+def small_ones(options):
+    with Folder(options) as folder:
+        both = [folder.system(kind) for kind in compared(options)]
+        for s in both:
+            s.start()
+            for kind in KINDS:
+                name = kind.replace(" ", "_").replace(",", "").encode()
+                fill(s, kind, lambda number, name=name: b"%s:20:%06d" % (name, number), SMALL_ITEMS, SMALL_KEYS)
+            s.settle()
+            s.pause()
+        rows = [(kind, what, small(*what.split()), 10000) for kind, what in SMALL_COMMANDS if kind in (options.kinds or (kind,))]
+        costs(options, "%d collections of %d items" % (SMALL_KEYS, SMALL_ITEMS), both, rows)
+        for s in both:
+            s.stop()
+    return 0
 
 
 # (kind, what, one such command, commands of a round)
@@ -172,40 +246,17 @@ def cost(system, make, count, seed):
         return (cpu_ns(system) - before) / count / 1000
 
 
-def compared(options):
-    return ["ours", *(["other"] if options.other else []), "always"]
-
-
 def big(options):
-    rounds = options.rounds or (1 if options.quick else 5)
-    order = random.Random(options.seed)
     with Folder(options) as folder:
         both = [folder.system(kind) for kind in compared(options)]
+        rows = [row for row in BIG_COMMANDS if row[0] in (options.kinds or KINDS)]
         for s in both:
             s.start()
-        kinds = [kind for kind in dict.fromkeys(row[0] for row in BIG_COMMANDS) if is_served(both[0], kind)]
-        for s in both:
-            for kind in kinds:
+            for kind in dict.fromkeys(row[0] for row in rows):
                 fill(s, kind, lambda number, kind=kind: kind.encode().replace(b" ", b"_"), BIG_ITEMS, 1)
             s.settle()
             s.pause()
-        print("One collection of %d items, one client, 100 commands at a time, medians of %d rounds: CPU us/command\n"
-              % (BIG_ITEMS, rounds))
-        print("| kind | command | %s | ours / Redis |\n|---|---|%s" % (" | ".join(NAMES[kind] for kind in compared(options)),
-                                                                   "--:|" * (len(both) + 1)))
-        for kind, what, make, count in BIG_COMMANDS:
-            if kind not in kinds:
-                continue
-            took = {s.kind: [] for s in both}
-            for number in range(rounds):
-                order.shuffle(both)
-                for s in both:
-                    s.resume()
-                    took[s.kind].append(cost(s, make, count, options.seed + number))
-                    s.pause()
-            us = {kind_: statistics.median(took[kind_]) for kind_ in compared(options)}
-            print("| %s | %s | %s | %.2f |" % (kind, what, " | ".join("%.2f" % us[k] for k in compared(options)),
-                                               us["ours"] / us["always"]), flush=True)
+        costs(options, "One collection of %d items" % BIG_ITEMS, both, rows)
         for s in both:
             s.stop()
     return 0

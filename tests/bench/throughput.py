@@ -25,6 +25,8 @@ LOADS = {
 # What `--tests types` stands for: redis-benchmark's own, the other types among them.
 TYPES = ("incr", "lpush", "rpush", "lpop", "rpop", "sadd", "hset", "spop", "zadd", "zpopmin", "lrange_100", "lrange_300",
          "lrange_500", "lrange_600", "mset")
+# What takes elements out needs some: test -> the one that puts them in. Nothing is synced for who finds nothing.
+PUTS = {"lpop": "lpush", "rpop": "rpush", "spop": "sadd", "zpopmin": "zadd"}
 NAMES = {"ours": "ours", "other": "ours, other build", "lease": "ours, read-mode lease",
          "other-lease": "other build, read-mode lease", "etcd": "etcd", "wait": "Redis, 2 replicas, WAIT 1", "always": "Redis, appendfsync always",
          "none": "Redis, no persistence", "minirepl": "minirepl (ceiling)", "echo": "echo (ceiling)"}
@@ -42,9 +44,9 @@ GOALS = [
 TRIES_MAX = 3  # of one round whose cluster changed its leader meanwhile
 
 
-def benchmark(system, test, clients, pipeline, requests):
+def benchmark(system, test, clients, pipeline, requests, keys=KEYS):
     """One run of the system's load generator: operations/s, p50 and p99 in milliseconds."""
-    argv = system.load_argv(test, clients, pipeline, requests, KEYS)
+    argv = system.load_argv(test, clients, pipeline, requests, keys)
     out = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=300)
     rows = list(csv.DictReader(io.StringIO(out.stdout.decode(errors="replace"))))
     # LRANGE is measured behind a row about the LPUSH that fills its list.
@@ -54,9 +56,17 @@ def benchmark(system, test, clients, pipeline, requests):
     return float(rows[-1]["rps"]), float(rows[-1]["p50_latency_ms"]), float(rows[-1]["p99_latency_ms"])
 
 
+def put_in(system, test, requests):
+    """What so many requests of the test take out: hardly any member is drawn twice."""
+    if test in PUTS:
+        benchmark(system, PUTS[test], 50, 64, requests, 100 * requests)
+        system.settle()
+
+
 def measure_once(system, test, load, requests):
     """A row of figures, or None when they are those of an election."""
     clients, pipeline, _ = LOADS[load]
+    put_in(system, test, requests)
     leader = system.leader()
     cpu, written, syncs = system.cpu_us(), system.written_bytes(), system.syncs()
     try:
@@ -137,6 +147,7 @@ def run(options):
                         if number == 0:
                             # Also warms the caches of whoever has some.
                             clients, pipeline, probe = LOADS[load]
+                            put_in(s, test, probe // getattr(s, "slowness", 1))
                             ops = benchmark(s, test, clients, pipeline, probe // getattr(s, "slowness", 1))[0]
                             count[s.kind] = max(1000, min(5000000, int(ops * seconds)))
                         else:
