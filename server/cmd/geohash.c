@@ -144,16 +144,29 @@ void geo_text(struct geo_point p, char *out) {
 
 /* --- areas --- */
 
+/* Whether the two are farther apart than this beyond all doubt: by a millimeter and more, which no processor's sine makes
+ * up for. Cheap, so that most of what lies around a shape is never measured exactly. */
+static bool is_surely_beyond(struct geo_point a, struct geo_point b, double reach_m) {
+    double limit = reach_m * (1 + 1e-9) + 1e-3;
+    if (latitude_distance(a.latitude, b.latitude) > limit) return true;
+    double from = RADIANS(a.latitude), to = RADIANS(b.latitude), u = sin((to - from) / 2);
+    double v = sin((RADIANS(b.longitude) - RADIANS(a.longitude)) / 2);
+    return 2.0 * EARTH_RADIUS_M * asin(sqrt(u * u + cos(from) * cos(to) * v * v)) > limit;
+}
+
 bool geo_shape_has(const struct geo_shape *s, struct geo_point p, double *distance) {
     if (s->is_box) {
+        double across = s->width * s->unit_m / 2;
         if (latitude_distance(p.latitude, s->center.latitude) > s->height * s->unit_m / 2) return false;
         struct geo_point beside = {.longitude = s->center.longitude, .latitude = p.latitude};
-        if (geo_distance(p, beside) > s->width * s->unit_m / 2) return false;
+        if (is_surely_beyond(p, beside, across) || geo_distance(p, beside) > across) return false;
         *distance = geo_distance(s->center, p);
         return true;
     }
+    double reach = s->radius * s->unit_m;
+    if (is_surely_beyond(s->center, p, reach)) return false;
     *distance = geo_distance(s->center, p);
-    return *distance <= s->radius * s->unit_m;
+    return *distance <= reach;
 }
 
 /* So coarse that a cell and its neighbours hold a circle, mostly. Towards the poles cells are narrower. */
