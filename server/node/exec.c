@@ -131,7 +131,6 @@ static enum conn_verdict propose(struct node *n, struct conn *c, const struct co
     head->len = t->count;
     head->silent = silent;
     head->waits = blocks;
-    head->watched = transaction_watches(t);
     add_head(n, t, deadline_ms);
     struct buf queue = t->queue;
     t->queue = (struct buf){0};

@@ -77,12 +77,10 @@ static void add_request(struct buf *out, int argc, const struct slice *argv) {
 }
 
 /* One connection's commands of the entry that was being filled, as requests again, in their order. False when some of
- * them cannot be: a reply made here stands between them. */
+ * them cannot be: a reply made here stands between them, or a transaction, whose commands were answered QUEUED already. */
 static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes,
                     struct entry_reader *locals, struct buf *out) {
-    const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
     bool whole = true;
-    uint32_t of_exec = 0;
     CHECK(entry_open(writes, buf_slice(&p->payload)));
     if (p->local_count > 0) CHECK(entry_open(locals, buf_slice(&p->local)));
     for (size_t i = 0; i < p->op_count; i++) {
@@ -90,18 +88,10 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
         struct entry_reader *r = op->kind == OP_RUN ? locals : writes;
         if (op->kind != OP_BYTES) CHECK(entry_next(r) == 1);
         if (op->conn != c || node_is_serve(op->cmd)) continue;
-        if (op->kind == OP_BYTES || op->silent || r->db != c->session.db)
+        if (op->kind == OP_BYTES || op->kind == OP_EXEC || op->silent || r->db != c->session.db)
             whole = false;
-        else if (op->kind == OP_EXEC)
-            add_request(out, 1, &multi);
         else
             add_request(out, r->argc, r->argv);
-        if (op->kind == OP_EXEC) {
-            of_exec = op->len;
-            whole = whole && !op->watched && of_exec > 0;
-        } else if (of_exec > 0 && --of_exec == 0) {
-            add_request(out, 1, &exec);
-        }
     }
     return whole;
 }

@@ -51,7 +51,6 @@ struct op {
     struct conn *conn; /* NULL: nobody waits */
     const struct command *cmd;
     uint32_t len; /* OP_BYTES; OP_EXEC: so many operations behind it are the transaction */
-    bool watched; /* OP_EXEC: its session watched keys */
     uint8_t resp; /* 0: the session's when it runs */
     bool silent;  /* CLIENT REPLY OFF or SKIP when it was parsed */
     bool
