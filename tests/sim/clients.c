@@ -40,6 +40,8 @@ struct client {
     int batch_count, batch_done;
     int go_to;                          /* the machine that MOVED named; -1: any */
     bool batch_waits;                   /* one command of it waits for an element */
+    bool is_transaction, is_refused;    /* MULTI stands before it and EXEC behind; MULTI was refused */
+    int replies;                        /* of a transaction's, MULTI's and EXEC's among them */
     bool is_wary;                       /* nothing was answered since something was not: one at a time */
     uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
 };
@@ -208,7 +210,12 @@ static void begin_batch(struct client *c) {
     c->batch_count = c->batch_done = 0;
     c->batch_waits = false;
     c->batch_began_us = world_now_us();
+    c->is_transaction = sim_chance(clients.options.transactions);
+    c->replies = 0;
+    const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
+    if (c->is_transaction) add_command(&out, 1, &multi);
     for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
+    if (c->is_transaction) add_command(&out, 1, &exec);
     c->state = WAITING;
     later(c, clients.options.patience_us);
     if (socket_write(c->socket, out.data, out.len) < out.len) socket_reset(c->socket);
@@ -286,6 +293,36 @@ static void record(struct client *c, const struct session_op *o, const struct re
     buf_free(&list);
 }
 
+/* All of it was done, or, with an error, nothing. */
+static void record_exec(struct client *c, const struct resp_value *v) {
+    bool is_error = v->type == '-';
+    if (!is_error && (v->is_null || v->count != (size_t)c->batch_count))
+        sim_fail("n%d answers EXEC of %d commands with %s of %zu", c->socket->peer_host + 1, c->batch_count,
+                 v->is_null ? "null" : "an array", v->count);
+    for (int i = 0; i < c->batch_count; i++)
+        record(c, &c->batch[c->batch_done++], is_error ? v : &v->items[i]);
+}
+
+/* When MULTI is refused, what follows is no transaction, and EXEC nothing but an error. */
+static void take_reply(struct client *c, const struct resp_value *v) {
+    if (!c->is_transaction) {
+        record(c, &c->batch[c->batch_done++], v);
+        return;
+    }
+    int at = c->replies++;
+    if (at == 0)
+        c->is_refused = v->type == '-';
+    else if (at > c->batch_count && !c->is_refused)
+        record_exec(c, v);
+    else if (at <= c->batch_count && c->is_refused)
+        record(c, &c->batch[c->batch_done++], v);
+    if (at <= c->batch_count && v->type == '-') follow(c, v->text);
+}
+
+static bool is_answered(const struct client *c) {
+    return c->is_transaction ? c->replies == c->batch_count + 2 : c->batch_done == c->batch_count;
+}
+
 static void readable(struct socket *s) {
     struct client *c = s->owner;
     while (s->in.len > 0) {
@@ -303,10 +340,10 @@ static void readable(struct socket *s) {
             arena_reset(&clients.arena);
             continue;
         }
-        record(c, &c->batch[c->batch_done++], &v);
+        take_reply(c, &v);
         socket_consumed(s, used);
         arena_reset(&clients.arena);
-        if (c->batch_done < c->batch_count) continue;
+        if (!is_answered(c)) continue;
         c->state = THINKING;
         if (c->go_to >= 0) {
             lose(c, 1);

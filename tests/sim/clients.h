@@ -19,6 +19,7 @@ struct clients_options {
     uint64_t patience_us;  /* then an unanswered batch is given up, its outcome unknown */
     double moves;          /* chance to go elsewhere after a batch */
     double fillers;        /* chance of a command that is in no history, but keeps collections big */
+    double transactions;   /* chance that a batch stands between MULTI and EXEC */
 };
 
 void clients_begin(const struct clients_options *options, struct history *history);

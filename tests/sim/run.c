@@ -153,7 +153,8 @@ static void live(const struct run_options *options, struct history *h, struct ru
         .pipeline_max = sim_chance(0.5) ? 1 : 6,
         .patience_us = sim_between(1000, 8000) * SIM_MS,
         .moves = sim_chance(0.5) ? 0 : 0.05,
-        .fillers = sim_chance(0.3) ? 0 : 0.15};
+        .fillers = sim_chance(0.3) ? 0 : 0.15,
+        .transactions = sim_chance(0.4) ? 0 : 0.25};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();
