@@ -109,9 +109,10 @@ def pipelined(t):
             x = t.r.random()
             command = ("MULTI", ) if x < 0.12 else ("EXEC", ) if x < 0.26 else ("DISCARD", ) if x < 0.28 else wrong(t) if x < 0.31 else change(t)
             data += encode([str(w).encode() for w in command])
-        t.until_sentinel("a", b"a pipeline of transactions", data + encode([b"RESET"]))
-        if t.password:
-            t.value("a", "AUTH", t.password)
+        data += encode([b"RESET"])
+        if t.password:  # which RESET forgets, and without which nothing that follows would be answered
+            data += encode([b"AUTH", t.password.encode()])
+        t.until_sentinel("a", b"a pipeline of transactions", data)
         t.ask("a", "SELECT", 2)
     t.ask("a", "FLUSHDB")
 
