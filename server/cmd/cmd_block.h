@@ -34,9 +34,4 @@ void cmd_block_rewrite(struct cmd_ctx *c, int at, struct slice arg);
 /* Whether a command may have to wait, by its words: what its connection sends behind it then waits, too. */
 bool cmd_may_wait(const struct command *cmd, int argc, const struct slice *argv);
 
-/* XREADGROUP (cmd_stream_read.c) is a write that finds nothing new most of the time, where consumers ask. */
-bool cmd_is_group_read(const struct command *cmd);
-/* Whether nothing is new in any of its streams for its group: then it changes nothing. */
-bool cmd_group_read_finds_nothing(struct keyspace *ks, int db, int argc, const struct slice *argv);
-
 #endif

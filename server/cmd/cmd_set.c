@@ -1,5 +1,6 @@
 /* The commands of single sets: options, limits, replies, in the order Redis checks them; how a set is kept is type_set.c's,
  * SINTER and its kin are in cmd_set_algebra.c. */
+#include "cmd_nothing.h"
 #include "cmd_random.h"
 #include "cmd_scan.h"
 #include "cmd_set.h"
@@ -105,6 +106,15 @@ void cmd_sscan(struct cmd_ctx *c) {
 }
 
 /* --- writing --- */
+
+/* All of them are there already. */
+bool cmd_sadd_changes_nothing(struct keyspace *ks, int db, int argc, const struct slice *argv) {
+    const struct object *o = ks_peek(ks, db, argv[1], INT64_MIN);
+    if (o == NULL || o->type != OBJECT_SET || object_deadline(o) >= 0) return false;
+    int i = 2;
+    while (i < argc && has(o, argv[i])) i++;
+    return i == argc;
+}
 
 void cmd_sadd(struct cmd_ctx *c) {
     struct object *o;

@@ -1,5 +1,6 @@
 /* XREAD and XREADGROUP: what is new in several streams, for whoever asks, or for one consumer of a group. Both may wait. */
 #include "cmd_block.h"
+#include "cmd_nothing.h"
 #include "cmd_stream.h"
 #include "handlers.h"
 
@@ -270,10 +271,6 @@ void cmd_xreadgroup(struct cmd_ctx *c) {
 
 /* --- what changes nothing --- */
 
-bool cmd_is_group_read(const struct command *cmd) {
-    return cmd->fn == cmd_xreadgroup;
-}
-
 /* One that expires is another matter: reading it deletes it. */
 static bool has_nothing_new(struct keyspace *ks, int db, struct slice key, struct slice group) {
     struct object *o = ks_peek(ks, db, key, INT64_MIN);
@@ -283,6 +280,7 @@ static bool has_nothing_new(struct keyspace *ks, int db, struct slice key, struc
     return w.g != NULL && !has_something(&r, &w);
 }
 
+/* XREADGROUP is a write that finds nothing new most of the time, where consumers ask. */
 bool cmd_group_read_finds_nothing(struct keyspace *ks, int db, int argc, const struct slice *argv) {
     struct reply nowhere;
     reply_init(&nowhere, NULL, 2);

@@ -2,6 +2,7 @@
  * arrived until it could go; what is no write runs at once, or, behind unanswered writes of its connection, in its
  * place among them. */
 #include "cmd_block.h"
+#include "cmd_nothing.h"
 #include "node_internal.h"
 
 #include "mem.h"
@@ -269,35 +270,13 @@ static bool must_confirm(struct node *n, const struct conn *c, const struct comm
     return !node_may_read(n, c);
 }
 
-static bool none_is_there(struct node *n, int db, const struct command *cmd, int argc,
-                          const struct slice *argv) {
-    enum { KEYS_MAX = 16 };
-    struct key_position keys[KEYS_MAX];
-    int count = command_keys(cmd, argc, argv, keys, KEYS_MAX);
-    if (count < 1 || count > KEYS_MAX) return false;
-    for (int i = 0; i < count; i++) {
-        const struct object *o = ks_peek(n->ks, db, argv[keys[i].at], INT64_MIN);
-        /* SMOVE's other set may stay, but not be deleted here for being over. */
-        if (o != NULL && (keys[i].spec == &cmd->key_specs[0] || object_deadline(o) >= 0)) return false;
-    }
-    return true;
-}
-
-/* Whether nothing is there for a command that takes, or reads for a group. Clients ask empty queues all the time; that need not be
- * written down. A key whose deadline is over is there still: deleting it is a change. Who would wait for something goes behind
- * the writes that are on their way: one of them may bring it, and an entry of its own afterwards would be a sync later. */
-static bool finds_nothing(struct node *n, const struct conn *c, const struct command *cmd, int argc,
-                          const struct slice *argv) {
-    bool reads_group = cmd_is_group_read(cmd);
-    if (!(cmd->flags & CMD_TAKES) && !reads_group) return false;
+/* Whether it need not be written down. Who would wait for something goes behind the writes that are on their way: one of them
+ * may bring it, and an entry of its own afterwards would be a sync later. */
+static bool changes_nothing(struct node *n, const struct conn *c, const struct command *cmd, int argc,
+                            const struct slice *argv) {
     bool writes_are_under_way = n->tail.last_index > n->applied_index || n->filling->write_count > 0;
     if (writes_are_under_way && cmd_may_wait(cmd, argc, argv)) return false;
-    int db = c->session.db;
-    bool nothing = reads_group ? cmd_group_read_finds_nothing(n->ks, db, argc, argv)
-                               : none_is_there(n, db, cmd, argc, argv);
-    bool is_known = ks_fault(n->ks) == NULL;
-    ks_clear_fault(n->ks); /* a row that cannot be read is met again by the entry */
-    return nothing && is_known;
+    return cmd_changes_nothing(cmd, n->ks, c->session.db, argc, argv);
 }
 
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
@@ -328,7 +307,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     case GATE_EXEC: return node_exec(n, c, cmd);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
-        if (!in_line && finds_nothing(n, c, cmd, argc, argv)) {
+        if (!in_line && changes_nothing(n, c, cmd, argc, argv)) {
             if (node_may_read(n, c)) break;
             node_await_read(n, c);
             return CONN_PARK;

@@ -361,6 +361,17 @@ def nothing_to_take(run):
         expect(c.replies(5), [None, 1, b'a', None, 1])
         expect(c.call('SET', 'gone', 'x', 'PX', 1), 'OK')
         wait_until(lambda: c.call('GETDEL', 'gone') is None, 'its time is over')
+        # Nor is what is there already.
+        expect(c.call('SADD', 'members', 'a', 1, 'b'), 3)
+        before = applied()
+        expect(c.call('SADD', 'members', 'b', 'a', 'b'), 0)
+        expect(c.call('SADD', 'members', 1), 0)
+        expect(applied(), before)
+        expect(c.call('SADD', 'members', 'a', 'c'), 1)
+        expect_that(applied() != before, 'a new member is in the log')
+        expect(c.call('SCARD', 'members'), 4)
+        c.send(encode('SADD', 'members', 'd') + encode('SREM', 'members', 'd') + encode('SADD', 'members', 'd'))
+        expect(c.replies(3), [1, 1, 1])
         # A key whose time is over is deleted by whoever meets it: by an entry, or the nodes would differ.
         c.ok('DEBUG', 'SET-ACTIVE-EXPIRE', 0)
         expect(c.call('SADD', 'over', 'm'), 1)
@@ -369,6 +380,7 @@ def nothing_to_take(run):
         before = applied()
         expect(c.call('SMOVE', 'nothing', 'over', 'm'), 0)
         expect_that(applied() != before, 'deleting a key whose time is over is in the log')
+        expect(c.call('SADD', 'over', 'm'), 1)
 
 
 def many_who_wait(run):
