@@ -98,8 +98,9 @@ void expiry_set(struct keyspace *ks, struct db *db, struct object *o, int64_t de
 }
 
 void ks_set_deadline(struct keyspace *ks, int db, struct object *o, int64_t deadline_ms) {
-    if (object_deadline(o) == deadline_ms) return;
-    ks_edit(ks, db, o);
+    if (object_deadline(o) < 0 && deadline_ms < 0) return;
+    ks_edit(ks, db,
+            o); /* also when it is the one there was: whoever watches the key hears of it, as in Redis */
     expiry_set(ks, ks->dbs[db], o, deadline_ms);
 }
 

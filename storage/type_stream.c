@@ -307,18 +307,27 @@ static uint64_t trim_within(struct stream *s, struct tree_leaf *leaf, const stru
     return (uint64_t)marked;
 }
 
+static bool has_to_be_trimmed(const struct stream *s, const struct stream_trim *how) {
+    if (s->state.length == 0) return false;
+    return how->by_length ? s->state.length > how->length_max
+                          : stream_id_cmp(s->state.first, how->id_min) < 0;
+}
+
 uint64_t stream_trim(struct keyspace *ks, int db, struct object *o, const struct stream_trim *how) {
     struct stream *s = stream_of(o);
     uint64_t deleted = 0;
-    ks_edit(ks, db, o);
+    if (!has_to_be_trimmed(s, how)) return 0; /* and was not changed: somebody may watch it */
     while (s->c.tree.first != NULL && !(how->by_length && s->state.length <= how->length_max)) {
         struct tree_leaf *leaf = s->c.tree.first;
         struct stream_node n;
         stream_node_open(&n, leaf_pack(leaf));
         uint64_t count = (uint64_t)n.count;
         if (how->deletes_max > 0 && deleted + count > how->deletes_max) break;
-        if (!whole_node_goes(s, &n, how)) {
-            if (!how->whole_nodes) deleted += trim_within(s, leaf, how);
+        bool goes = whole_node_goes(s, &n, how);
+        if (!goes && how->whole_nodes) break;
+        if (deleted == 0) ks_edit(ks, db, o);
+        if (!goes) {
+            deleted += trim_within(s, leaf, how);
             break;
         }
         tree_remove_leaf(&s->c.tree, leaf);
