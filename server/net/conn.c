@@ -249,7 +249,11 @@ static void start_reading(struct conn *c) {
 }
 
 void conn_resume(struct conn *c) {
-    if (c->draining || c->closing || c->parked || is_full(c)) return;
+    if (c->draining || c->closing || c->parked) return;
+    if (is_full(c)) {
+        stop_reading(c); /* a flush goes on only with those who do not read */
+        return;
+    }
     process_kept(c);
     if (list_empty(&c->held_link) && !is_full(c)) start_reading(c);
 }

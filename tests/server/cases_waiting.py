@@ -383,6 +383,17 @@ def nothing_to_take(run):
         expect(c.call('SADD', 'over', 'm'), 1)
 
 
+def behind_a_large_reply(run):
+    """Whose output is more than is held for a client when its wait ends is heard again once it has left."""
+    s = run.server()
+    big = b'x' * (24 << 20)
+    with s.connect() as c:
+        c.ok('SET', 'big', big)
+        for _ in range(5):
+            c.send(encode('SET', 'k', 1) + encode('GET', 'big') + encode('BLPOP', 'l', '0.001') + encode('SET', 'k', 2) + encode('GET', 'k'))
+            expect(c.replies(5), ['OK', big, None, 'OK', b'2'])
+
+
 def many_who_wait(run):
     """Hundreds, on keys of their own and on one: each gets one, in order, whoever pushes."""
     s = run.server()
@@ -543,5 +554,5 @@ def a_leader_that_dies(run):
 
 CASES = [in_order_of_arrival, the_key_that_is_ready, nothing_comes_between, a_destination_of_another_type, ways_of_coming_into_being,
          sorted_sets, readers_of_streams, groups_of_streams, transactions, other_databases, time_outs, time_outs_beside_pushes, pipelines_behind,
-         what_is_gone_takes_nothing, client_unblock, nothing_to_take,
+         what_is_gone_takes_nothing, client_unblock, nothing_to_take, behind_a_large_reply,
          many_who_wait, stopping, through_a_follower, waiting_for_nodes, a_leader_that_hands_over, a_leader_that_dies]
