@@ -56,8 +56,8 @@ enum cmd_flag {
     CMD_ALONE = 1 << 29,
     /* Its answer may take as long as somebody else likes: BLOCKING, and WAIT, which Redis does not count among them. */
     CMD_WAITS = 1 << 30,
-    /* Derived: a write that only takes from the keys of its first spec. When none of them exists it changes nothing, whatever
-     * else it names, and is answered like a read. */
+    /* Derived: a write that only takes from the keys of its first spec. When none of them exists it changes nothing, and
+     * is answered like a read (cmd_nothing.h). */
     CMD_TAKES = 1 << 23,
 };
 
