@@ -3,13 +3,9 @@
 #ifndef TESTS_UNIT_STORAGE_ITEM_MODEL_H
 #define TESTS_UNIT_STORAGE_ITEM_MODEL_H
 
-#include "keyspace.h"
 #include "num.h"
-#include "writeback.h"
 
-#include "test.h"
-
-#include "unit/storage/scratch.h"
+#include "unit/storage/one_keyspace.h"
 
 enum { UNIVERSE = 3000, ITEM_LEN_MAX = 400 };
 
@@ -26,48 +22,18 @@ struct model {
     int encoding; /* that Redis would name; once a table, a table until there is nothing left */
 };
 
-static struct scratch folder;
-static struct keyspace *ks;
-static uint64_t entry;
 /* The model as of the last write-backs: [0] has ended, or [1] has while nobody looked. */
 static struct model as_stored[2];
 static uint64_t stored_at[2];
 
-static void wake(void *arg) {
-    (void)arg;
-}
-
-static void open_again(void) {
-    struct scratch state = scratch_in(&folder, "state");
-    struct keyspace_options options = {.block_cache_bytes = 1 << 20, .background_threads = 1, .wake = wake};
-    struct kv_error error = {""};
-    EXPECT_NOTE(ks_open(state.path, &options, &ks, &error) == RC_OK, "%s", error.text);
-}
-
 static void open_keyspace(void) {
-    if (ks != NULL) ks_close(ks); /* of a test that failed */
-    if (folder.path[0] != '\0') scratch_remove(folder.path);
-    folder = scratch_new();
-    entry = 0;
+    open_fresh();
     memset(as_stored, 0, sizeof as_stored);
     memset(stored_at, 0, sizeof stored_at);
-    open_again();
-}
-
-static void close_keyspace(void) {
-    ks_close(ks);
-    ks = NULL;
-    scratch_remove(folder.path);
-    folder.path[0] = '\0';
 }
 
 static void begin_entry(void) {
     ks_begin_entry(ks);
-}
-
-static void end_entry(void) {
-    EXPECT_NOTE(ks_fault(ks) == NULL, "%s", ks_fault(ks));
-    ks_set_applied(ks, (struct ks_applied){.index = ++entry, .term = 1, .clock_ms = 1});
 }
 
 __attribute__((unused)) static void store_all(const struct model *m) {

@@ -5,51 +5,17 @@
 
 #include "test.h"
 
-#include "unit/storage/scratch.h"
+#include "unit/storage/one_keyspace.h"
 
 #include <time.h>
 
-static struct scratch folder;
-static struct keyspace *ks;
-static uint64_t applied_index;
 static const struct slice key = SLICE("key");
-
-static void wake(void *arg) {
-    (void)arg;
-}
-
-static void open_state(void) {
-    struct scratch state = scratch_in(&folder, "state");
-    struct keyspace_options options = {.block_cache_bytes = 1 << 20, .background_threads = 1, .wake = wake};
-    struct kv_error error = {""};
-    EXPECT_NOTE(ks_open(state.path, &options, &ks, &error) == RC_OK, "%s", error.text);
-}
-
-static void open_keyspace(void) {
-    if (ks != NULL) ks_close(ks); /* of a test that failed */
-    if (folder.path[0] != '\0') scratch_remove(folder.path);
-    folder = scratch_new();
-    applied_index = 0;
-    open_state();
-}
-
-static void close_keyspace(void) {
-    ks_close(ks);
-    ks = NULL;
-    scratch_remove(folder.path);
-    folder.path[0] = '\0';
-}
-
-/* What each command is in the log. */
-static void next_entry(void) {
-    ks_set_applied(ks, (struct ks_applied){.index = ++applied_index, .term = 1});
-}
 
 static void reload(void) {
     struct kv_error error = {""};
     EXPECT_NOTE(ks_store_all(ks, &error) == RC_OK, "%s", error.text);
     ks_close(ks);
-    open_state();
+    open_again();
 }
 
 static struct object *find(void) {
@@ -253,11 +219,11 @@ static void step(struct rng *r) {
 static void run_seed(uint64_t seed) {
     enum { STEPS = 1500 };
     struct rng r = {seed};
-    open_keyspace();
+    open_fresh();
     model_clear();
     for (int i = 0; i < STEPS; i++) {
         step(&r);
-        next_entry();
+        end_entry();
         check_same(&r);
     }
     model_clear();
@@ -287,7 +253,7 @@ static struct object *push_texts(struct object *o, size_t count, size_t len) {
 }
 
 TEST(a_list_grows_by_bytes_and_by_elements_and_stays_big) {
-    open_keyspace();
+    open_fresh();
     struct object *o = push_texts(NULL, 128, 1);
     EXPECT(!(o->flags & OBJECT_BIG));
     EXPECT(push_texts(o, 1, 1)->flags & OBJECT_BIG);
@@ -307,7 +273,7 @@ TEST(a_list_grows_by_bytes_and_by_elements_and_stays_big) {
 
 /* One that is taken out and put in again keeps its deadline. */
 TEST(an_empty_list_lives_until_somebody_says_otherwise) {
-    open_keyspace();
+    open_fresh();
     struct object *o = push_texts(NULL, 1, 3);
     struct buf out = {0};
     ks_set_deadline(ks, 0, o, 1000);

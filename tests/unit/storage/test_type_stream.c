@@ -5,7 +5,7 @@
 
 #include "test.h"
 
-#include "unit/storage/scratch.h"
+#include "unit/storage/one_keyspace.h"
 
 enum { ENTRIES = 300, GROUPS = 3, CONSUMERS = 4 };
 
@@ -70,44 +70,14 @@ static void model_find_first(struct model *m) {
 
 /* --- a node's life, as in item_model.h --- */
 
-static struct scratch folder;
-static struct keyspace *ks;
-static uint64_t entry;
 static struct model as_stored[2];
 static uint64_t stored_at[2];
 static const struct slice key = SLICE("stream");
 
-static void wake(void *arg) {
-    (void)arg;
-}
-
-static void open_again(void) {
-    struct scratch state = scratch_in(&folder, "state");
-    struct keyspace_options options = {.block_cache_bytes = 1 << 20, .background_threads = 1, .wake = wake};
-    struct kv_error error = {""};
-    EXPECT_NOTE(ks_open(state.path, &options, &ks, &error) == RC_OK, "%s", error.text);
-}
-
 static void open_keyspace(void) {
-    if (ks != NULL) ks_close(ks); /* of a test that failed */
-    if (folder.path[0] != '\0') scratch_remove(folder.path);
-    folder = scratch_new();
-    entry = 0;
+    open_fresh();
     memset(as_stored, 0, sizeof as_stored);
     memset(stored_at, 0, sizeof stored_at);
-    open_again();
-}
-
-static void close_keyspace(void) {
-    ks_close(ks);
-    ks = NULL;
-    scratch_remove(folder.path);
-    folder.path[0] = '\0';
-}
-
-static void end_entry(void) {
-    EXPECT_NOTE(ks_fault(ks) == NULL, "%s", ks_fault(ks));
-    ks_set_applied(ks, (struct ks_applied){.index = ++entry, .term = 1, .clock_ms = 1});
 }
 
 static void set_limits(int64_t entries_max) {
