@@ -71,4 +71,5 @@ build() {
     quietly "building $folder" flock "$folder" ninja -C "$folder" "$@"
 }
 
-build_packages=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libssl-dev librocksdb-dev libjemalloc-dev libxxhash-dev)
+build_packages=(gcc libc6-dev cmake ninja-build pkg-config libuv1-dev libssl-dev librocksdb-dev libjemalloc-dev libxxhash-dev
+    liblua5.1-0-dev lua-cjson-dev lua-bitop-dev)

@@ -45,14 +45,14 @@ size_t ks_evict(struct keyspace *ks, uint64_t target_bytes, size_t steps) {
     for (; ks->stats.memory_bytes > target_bytes && steps >= STRIDE; steps -= STRIDE)
         if (!table_walk(ks, ks->dbs[ks->hand_db], &ks->hand, STRIDE, evict_bucket)) {
             ks->hand = 0;
-            ks->hand_db = (ks->hand_db + 1) % KS_DB_COUNT;
+            ks->hand_db = (ks->hand_db + 1) % DB_SLOTS;
         }
     return before - ks->stats.memory_bytes;
 }
 
 void ks_forget(struct keyspace *ks) {
     uint64_t evicted = ks->stats.evicted;
-    for (int i = 0; i < KS_DB_COUNT; i++) {
+    for (int i = 0; i < DB_SLOTS; i++) {
         uint64_t hand = 0;
         while (table_walk(ks, ks->dbs[i], &hand, SLOT_COUNT, forget_bucket)) continue;
     }
@@ -78,13 +78,13 @@ static bool warm_row(struct keyspace *ks, struct db *db, struct slice row, struc
 
 /* How far the warm-up has come is the database's own, whatever number it has by now (SWAPDB). */
 static struct db *db_to_warm(struct keyspace *ks) {
-    for (int i = 0; i < KS_DB_COUNT; i++)
+    for (int i = 0; i < DB_SLOTS; i++)
         if (!ks->dbs[i]->complete && !ks->dbs[i]->warm_ended) return ks->dbs[i];
     return NULL;
 }
 
 void ks_warm_again(struct keyspace *ks) {
-    for (int i = 0; i < KS_DB_COUNT; i++) {
+    for (int i = 0; i < DB_SLOTS; i++) {
         ks->dbs[i]->warm_ended = false;
         ks->dbs[i]->warm_place = 0;
     }
@@ -108,7 +108,7 @@ bool ks_warm_step(struct keyspace *ks, uint64_t target_bytes, size_t rows) {
     buf_free(&from);
     buf_free(&upper);
     if (!sound || rc != RC_OK) { /* whoever needs the key will meet the error and say so */
-        for (int i = 0; i < KS_DB_COUNT; i++) ks->dbs[i]->warm_ended = true;
+        for (int i = 0; i < DB_SLOTS; i++) ks->dbs[i]->warm_ended = true;
         return false;
     }
     if (at_end) {

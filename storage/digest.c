@@ -48,7 +48,7 @@ static bool digest_add(void *arg, const struct object *o) {
 
 void ks_digest(struct keyspace *ks, uint8_t out[20]) {
     struct digest d = {0};
-    for (d.db = 0; d.db < KS_DB_COUNT; d.db++) ks_visit_all(ks, d.db, digest_add, &d);
+    for (d.db = 0; d.db < DB_SLOTS; d.db++) ks_visit_all(ks, d.db, digest_add, &d);
     memcpy(out, &d.sum, 8);
     memcpy(out + 8, &d.mix, 8);
     memcpy(out + 16, &d.count, 4);

@@ -10,7 +10,7 @@ enum {
 
 struct db *ks_db(struct keyspace *ks, int db) {
     CHECK(db >= 0);
-    CHECK(db < KS_DB_COUNT);
+    CHECK(db < DB_SLOTS);
     return ks->dbs[db];
 }
 

@@ -67,6 +67,9 @@ size_t table_bucket_bytes(const struct slot_table *t);
 
 /* --- the keyspace --- */
 
+/* The databases that commands see, and behind them the server's own (system.h). */
+enum { SYSTEM_DB = KS_DB_COUNT, DB_SLOTS };
+
 struct dirty_ref {
     struct object *object;
     struct db *db;
@@ -94,7 +97,7 @@ struct stored_deadline { /* a row of the deadline index whose key does not exist
 
 struct keyspace {
     struct kv *kv;
-    struct db *dbs[KS_DB_COUNT];
+    struct db *dbs[DB_SLOTS];
     struct db *dropped;  /* flushed, since the last write-back began */
     struct db *dropping; /* flushed before the running write-back began: freed when it ends */
     uint32_t next_db_id;
@@ -132,6 +135,8 @@ struct keyspace {
     /* eviction hand */
     int hand_db;
     uint64_t hand;
+
+    uint64_t system_generation;
 };
 
 struct db *ks_db(struct keyspace *ks, int db);
@@ -191,7 +196,7 @@ struct meta {
     struct {
         uint32_t id;
         uint64_t keys, expires;
-    } dbs[KS_DB_COUNT];
+    } dbs[DB_SLOTS];
     struct ks_limits limits;
     uint64_t members_index;
     struct slice members; /* borrowed; of the row when decoded */
@@ -207,6 +212,10 @@ void ks_fail(struct keyspace *ks, const char *what, const struct kv_error *error
 
 /* Every key, expired ones too, with its value. */
 void ks_visit_all(struct keyspace *ks, int db, ks_visit_fn *visit, void *arg);
+
+/* --- system.c --- */
+
+void system_opened(struct keyspace *ks); /* a state that was not seen before */
 
 /* --- expiry.c --- */
 

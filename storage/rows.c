@@ -9,7 +9,7 @@ enum {
     ROW_HAS_DEADLINE = 1,
     ROW_BIG = 2,
     META_MAGIC = 0x534b4452 /* "RDKS" */,
-    META_VERSION = 3
+    META_VERSION = 4
 };
 
 void row_db_prefix(struct buf *out, uint8_t tag, uint32_t db_id) {
@@ -151,7 +151,7 @@ void meta_encode(struct buf *out, const struct meta *m) {
     buf_add_u64le(out, (uint64_t)m->applied.clock_ms);
     buf_add_u64le(out, m->place_seed);
     buf_add_u32le(out, m->next_db_id);
-    for (int i = 0; i < KS_DB_COUNT; i++) {
+    for (int i = 0; i < DB_SLOTS; i++) {
         buf_add_u32le(out, m->dbs[i].id);
         buf_add_u64le(out, m->dbs[i].keys);
         buf_add_u64le(out, m->dbs[i].expires);
@@ -173,7 +173,7 @@ static bool take_meta(struct slice body, struct meta *m) {
         !slice_take_u32le(&body, &m->next_db_id))
         return false;
     m->applied.clock_ms = (int64_t)clock;
-    for (int i = 0; i < KS_DB_COUNT; i++)
+    for (int i = 0; i < DB_SLOTS; i++)
         if (!slice_take_u32le(&body, &m->dbs[i].id) || !slice_take_u64le(&body, &m->dbs[i].keys) ||
             !slice_take_u64le(&body, &m->dbs[i].expires))
             return false;

@@ -188,7 +188,7 @@ static void pack_meta(struct keyspace *ks, struct job *job) {
                      .members_index = ks->members_index,
                      .members = buf_slice(&ks->members)};
     ks->members_changed = false;
-    for (int i = 0; i < KS_DB_COUNT; i++) {
+    for (int i = 0; i < DB_SLOTS; i++) {
         m.dbs[i].id = ks->dbs[i]->id;
         m.dbs[i].keys = ks->dbs[i]->keys;
         m.dbs[i].expires = ks->dbs[i]->expires;
@@ -244,7 +244,7 @@ bool ks_writeback_begin(struct keyspace *ks) {
         struct slice key;
         bool parsed = row_parse_deadline(buf_slice(&ks->stale_rows[i]), &id, &deadline_ms, &place, &key);
         bool alive = !parsed;
-        for (int d = 0; parsed && d < KS_DB_COUNT; d++)
+        for (int d = 0; parsed && d < DB_SLOTS; d++)
             if (ks->dbs[d]->id == id)
                 alive = ks_find(ks, d, place, key) != NULL || table_find(ks->dbs[d], place, key) != NULL;
         if (ks->faulty) alive = true; /* it is found again when it can be read */
@@ -571,8 +571,8 @@ static enum rc clean_ingest_dir(const char *dir, struct kv_error *error) {
 }
 
 static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_error *error) {
-    struct meta m = {.place_seed = fresh_seed, .next_db_id = KS_DB_COUNT, .limits = ks_limits_default};
-    for (uint32_t i = 0; i < KS_DB_COUNT; i++) m.dbs[i].id = i;
+    struct meta m = {.place_seed = fresh_seed, .next_db_id = DB_SLOTS, .limits = ks_limits_default};
+    for (uint32_t i = 0; i < DB_SLOTS; i++) m.dbs[i].id = i;
     struct buf row = {0};
     enum rc rc = kv_get(ks->kv, SLICE("M"), &row, error);
     if (rc == RC_OK) rc = meta_decode(buf_slice(&row), &m, error);
@@ -584,7 +584,7 @@ static enum rc read_meta(struct keyspace *ks, uint64_t fresh_seed, struct kv_err
     ks->next_db_id = m.next_db_id;
     ks->place_seed = m.place_seed;
     ks->limits = m.limits;
-    for (int i = 0; i < KS_DB_COUNT; i++) {
+    for (int i = 0; i < DB_SLOTS; i++) {
         struct db *db = mem_calloc(1, sizeof *db);
         db->id = m.dbs[i].id;
         db->keys = m.dbs[i].keys;
@@ -613,6 +613,7 @@ enum rc ks_open(const char *path, const struct keyspace_options *options, struct
     ks->writeback = wb;
     ks->epoch = 1;
     collection_host_init(ks);
+    system_opened(ks);
     ks->rng.state = ks->applied.index;
     wb->kv = ks->kv;
     wb->wake = options->wake;
@@ -678,7 +679,7 @@ void ks_close(struct keyspace *ks) {
         next = c->next_buried;
         collection_free(c);
     }
-    for (int i = 0; i < KS_DB_COUNT; i++) free_db(ks->dbs[i]);
+    for (int i = 0; i < DB_SLOTS; i++) free_db(ks->dbs[i]);
     free_dropped(ks->dropped);
     free_dropped(ks->dropping);
     for (uint32_t i = 0; i < ks->stale_row_count; i++) buf_free(&ks->stale_rows[i]);

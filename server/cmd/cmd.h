@@ -59,6 +59,8 @@ enum cmd_flag {
     /* Derived: a write that only takes from the keys of its first spec. When none of them exists it changes nothing, and
      * is answered like a read (cmd_nothing.h). */
     CMD_TAKES = 1 << 23,
+    /* A write that Redis does not call one (EVAL, SCRIPT LOAD, ACL SETUSER): COMMAND INFO and categories do not either. */
+    CMD_UNSAID = 1 << 22,
 };
 
 /* Only the leader can answer these; they never look at what another node has. */

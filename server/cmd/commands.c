@@ -10,13 +10,17 @@
 /* The words of commands.def. */
 enum {
     WRITE = CMD_WRITE,
+    LOGGED = CMD_WRITE | CMD_UNSAID,
     READONLY = CMD_READONLY,
     DENYOOM = CMD_DENYOOM,
     ADMIN = CMD_ADMIN,
+    PUBSUB = CMD_PUBSUB,
     NOSCRIPT = CMD_NOSCRIPT,
     LOADING = CMD_LOADING,
     STALE = CMD_STALE,
     FAST = CMD_FAST,
+    SKIP_MONITOR = CMD_SKIP_MONITOR,
+    NO_MANDATORY_KEYS = CMD_NO_MANDATORY_KEYS,
     NO_AUTH = CMD_NO_AUTH,
     ALLOW_BUSY = CMD_ALLOW_BUSY,
     NO_ASYNC_LOADING = CMD_NO_ASYNC_LOADING,
@@ -153,7 +157,7 @@ static void derive_taking(struct command *cmd) {
 
 static void derive_categories(struct command *cmd) {
     if (cmd->flags & CMD_INTERNAL) return;
-    if (cmd->flags & CMD_WRITE) cmd->categories |= ACL_WRITE;
+    if ((cmd->flags & CMD_WRITE) && !(cmd->flags & CMD_UNSAID)) cmd->categories |= ACL_WRITE;
     if ((cmd->flags & CMD_READONLY) && !(cmd->categories & ACL_SCRIPTING)) cmd->categories |= ACL_READ;
     if (cmd->flags & CMD_ADMIN) cmd->categories |= ACL_ADMIN | ACL_DANGEROUS;
     if (cmd->flags & CMD_PUBSUB) cmd->categories |= ACL_PUBSUB;
