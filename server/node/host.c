@@ -269,8 +269,7 @@ static void host_cluster(struct host *h, struct cluster_state *out) {
             if (links[k].id == m->id) m->is_connected = links[k].up;
         describe_progress(&s, m);
     }
-    for (size_t i = 0; i < sizeof n->cluster_id; i++)
-        snprintf(out->cluster_id + 2 * i, 3, "%02x", (unsigned char)n->cluster_id[i]);
+    identity_cluster_name(n->cluster_id, out->cluster_id);
 }
 
 static void host_cluster_do(struct host *h, struct session *s, const struct host_request *request,

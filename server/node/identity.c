@@ -4,6 +4,8 @@
 #include "hash.h"
 #include "raft_members.h"
 
+#include <openssl/sha.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAGIC = 0x4e444652, VERSION = 2 };
@@ -57,4 +59,10 @@ enum rc identity_decode(struct slice file, struct identity *out) {
     if (members_decode(members, &i.first) != RC_OK) return RC_CORRUPT;
     *out = i;
     return RC_OK;
+}
+
+void identity_cluster_name(const char cluster[IDENTITY_CLUSTER_SIZE], char out[IDENTITY_NAME_CAP]) {
+    unsigned char digest[SHA256_DIGEST_LENGTH];
+    SHA256((const unsigned char *)cluster, IDENTITY_CLUSTER_SIZE, digest);
+    for (size_t i = 0; i < IDENTITY_CLUSTER_SIZE; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }

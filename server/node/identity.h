@@ -27,4 +27,9 @@ struct identity {
 void identity_encode(const struct identity *identity, struct buf *out);
 MUST_USE enum rc identity_decode(struct slice file, struct identity *out);
 
+/* What clients and people call the cluster by. The id itself is not told to them: it seeds the hashes that place keys, and who
+ * knew it could choose keys that all meet in one place. */
+enum { IDENTITY_NAME_CAP = 2 * IDENTITY_CLUSTER_SIZE + 1 };
+void identity_cluster_name(const char cluster[IDENTITY_CLUSTER_SIZE], char out[IDENTITY_NAME_CAP]);
+
 #endif

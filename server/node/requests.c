@@ -280,9 +280,8 @@ void node_cluster_do(struct node *n, struct session *s, const struct host_reques
     const char *error = NULL;
     switch (request->kind) {
     case HOST_INIT: { /* every node begins as a cluster of its own */
-        char text[48] = "OK ";
-        for (size_t i = 0; i < sizeof n->cluster_id; i++)
-            snprintf(text + 3 + 2 * i, 3, "%02x", (unsigned char)n->cluster_id[i]);
+        char text[3 + IDENTITY_NAME_CAP] = "OK ";
+        identity_cluster_name(n->cluster_id, text + 3);
         if (n->members.count > 1)
             reply_error(reply, "ERR this node belongs to a cluster already");
         else

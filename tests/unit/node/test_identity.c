@@ -70,4 +70,18 @@ TEST(an_id_of_zero_is_nobody) {
     buf_free(&file);
 }
 
+TEST(a_cluster_is_called_by_a_name_that_does_not_give_its_id_away) {
+    char id[IDENTITY_CLUSTER_SIZE], name[IDENTITY_NAME_CAP], other[IDENTITY_NAME_CAP], hex[3];
+    for (size_t i = 0; i < sizeof id; i++) id[i] = (char)(i * 17);
+    identity_cluster_name(id, name);
+    EXPECT_EQ_INT(strlen(name), sizeof name - 1);
+    for (size_t i = 0; i < sizeof id; i++) {
+        snprintf(hex, sizeof hex, "%02x", (unsigned char)id[i]);
+        EXPECT(strncmp(name + 2 * i, hex, 2) != 0);
+    }
+    id[0] ^= 1;
+    identity_cluster_name(id, other);
+    EXPECT(strcmp(name, other) != 0);
+}
+
 TEST_MAIN
