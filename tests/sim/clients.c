@@ -3,6 +3,9 @@
  *   idle --connect--> connecting --ok--> thinking --batch sent--> waiting --all answered--> thinking
  *    ^                    | refused, too long            |
  *    +----- pause --------+------------ closed, too long -+   (unanswered operations end as unknown)
+ *
+ * WATCH takes two batches: WATCH and GET, then, after a thought, MULTI, GETSET and EXEC. If EXEC does it, GETSET must have found
+ * what GET saw; if it answers null, the history takes it as refused: never done.
  */
 #include "clients.h"
 
@@ -38,10 +41,15 @@ struct client {
     enum { IDLE, CONNECTING, THINKING, WAITING } state;
     struct session_op batch[BATCH_MAX];
     int batch_count, batch_done;
-    int go_to;                          /* the machine that MOVED named; -1: any */
-    bool batch_waits;                   /* one command of it waits for an element */
-    bool is_transaction, is_refused;    /* MULTI stands before it and EXEC behind; MULTI was refused */
-    int replies;                        /* of a transaction's, MULTI's and EXEC's among them */
+    int go_to;                       /* the machine that MOVED named; -1: any */
+    bool batch_waits;                /* one command of it waits for an element */
+    bool is_transaction, is_refused; /* MULTI stands before it and EXEC behind; MULTI was refused */
+    int replies;                     /* of a transaction's, MULTI's and EXEC's among them */
+    enum { UNWATCHED, WATCHING, WATCHED } watch; /* the batch, or the one before it, has WATCH and GET */
+    int watched_slot;
+    char watched_key[40];
+    struct buf seen; /* under it */
+    bool seen_is_nil;
     bool is_wary;                       /* nothing was answered since something was not: one at a time */
     uint64_t batch_began_us, served_us; /* served: when the newest operation that was answered had begun */
 };
@@ -161,6 +169,30 @@ static void add_filler(struct client *c, struct buf *out) {
     c->batch[c->batch_count++] = (struct session_op){.slot = -1};
 }
 
+static char sort_of(uint64_t k) {
+    return "tlnhmtlnhm"[k % 10];
+}
+
+/* One more operation is done to it. */
+static void name_key(uint64_t k, char *key, size_t cap) {
+    struct slot *slot = &clients.slots[k];
+    bool is_old = world_now_us() - slot->since_us > clients.options.key_life_us;
+    if (is_old || slot->unknowns >= UNKNOWNS_PER_KEY_MAX || slot->ops >= OPS_PER_KEY_MAX)
+        *slot = (struct slot){.generation = slot->generation + 1, .since_us = world_now_us()};
+    slot->ops++;
+    snprintf(key, cap, "%c%d.%d", sort_of(k), (int)k, slot->generation);
+}
+
+static void note_operation(struct client *c, enum op_kind kind, char sort, int slot, struct slice key,
+                           struct slice arg) {
+    struct session_op *o = &c->batch[c->batch_count++];
+    o->kind = kind;
+    o->sort = sort;
+    o->slot = slot;
+    o->op = history_start(clients.history, c->number, kind, key, arg, world_now_us());
+    clients.stats.started++;
+}
+
 static void add_operation(struct client *c, struct buf *out) {
     if (sim_chance(clients.options.fillers)) {
         add_filler(c, out);
@@ -168,14 +200,9 @@ static void add_operation(struct client *c, struct buf *out) {
     }
     char key[40], arg[32] = "";
     uint64_t k = sim_below((uint64_t)clients.options.keys);
-    char sort = "tlnhmtlnhm"[k % 10];
+    char sort = sort_of(k);
     enum op_kind kind = choose(sort);
-    struct slot *slot = &clients.slots[k];
-    bool is_old = world_now_us() - slot->since_us > clients.options.key_life_us;
-    if (is_old || slot->unknowns >= UNKNOWNS_PER_KEY_MAX || slot->ops >= OPS_PER_KEY_MAX)
-        *slot = (struct slot){.generation = slot->generation + 1, .since_us = world_now_us()};
-    slot->ops++;
-    snprintf(key, sizeof key, "%c%d.%d", sort, (int)k, slot->generation);
+    name_key(k, key, sizeof key);
     bool has_arg = kind == OP_SET || kind == OP_SETNX || kind == OP_GETSET || kind == OP_APPEND ||
                    kind == OP_INCRBY || kind == OP_RPUSH;
     if (kind == OP_INCRBY)
@@ -196,12 +223,29 @@ static void add_operation(struct client *c, struct buf *out) {
     } else {
         add_command(out, has_arg ? 3 : 2, argv);
     }
-    struct session_op *o = &c->batch[c->batch_count++];
-    o->kind = kind;
-    o->sort = sort;
-    o->slot = (int)k;
-    o->op = history_start(clients.history, c->number, kind, argv[1], argv[2], world_now_us());
-    clients.stats.started++;
+    note_operation(c, kind, sort, (int)k, argv[1], argv[2]);
+}
+
+/* A text is watched and looked at. */
+static void add_watch(struct client *c, struct buf *out) {
+    uint64_t k;
+    do k = sim_below((uint64_t)clients.options.keys);
+    while (sort_of(k) != 't');
+    name_key(k, c->watched_key, sizeof c->watched_key);
+    c->watched_slot = (int)k;
+    struct slice key = slice_of(c->watched_key);
+    add_command(out, 2, (struct slice[]){SLICE("WATCH"), key});
+    c->batch[c->batch_count++] = (struct session_op){.slot = -1};
+    add_command(out, 2, (struct slice[]){SLICE("GET"), key});
+    note_operation(c, OP_GET, 't', c->watched_slot, key, SLICE(""));
+}
+
+static void add_watched(struct client *c, struct buf *out) {
+    char value[32];
+    snprintf(value, sizeof value, "v%llu.", (unsigned long long)++clients.next_value);
+    struct slice argv[3] = {SLICE("GETSET"), slice_of(c->watched_key), slice_of(value)};
+    add_command(out, 3, argv);
+    note_operation(c, OP_GETSET, 't', c->watched_slot, argv[1], argv[2]);
 }
 
 static void begin_batch(struct client *c) {
@@ -210,11 +254,18 @@ static void begin_batch(struct client *c) {
     c->batch_count = c->batch_done = 0;
     c->batch_waits = false;
     c->batch_began_us = world_now_us();
-    c->is_transaction = sim_chance(clients.options.transactions);
+    c->watch = c->watch == WATCHING ? WATCHED : sim_chance(clients.options.watches) ? WATCHING : UNWATCHED;
+    c->is_transaction =
+        c->watch == WATCHED || (c->watch == UNWATCHED && sim_chance(clients.options.transactions));
     c->replies = 0;
     const struct slice multi = SLICE("MULTI"), exec = SLICE("EXEC");
     if (c->is_transaction) add_command(&out, 1, &multi);
-    for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
+    if (c->watch == WATCHING)
+        add_watch(c, &out);
+    else if (c->watch == WATCHED)
+        add_watched(c, &out);
+    else
+        for (int i = 0; i < count && i < BATCH_MAX; i++) add_operation(c, &out);
     if (c->is_transaction) add_command(&out, 1, &exec);
     c->state = WAITING;
     later(c, clients.options.patience_us);
@@ -239,6 +290,7 @@ static void lose(struct client *c, uint64_t pause_us) {
     }
     c->socket = NULL;
     c->state = IDLE;
+    c->watch = UNWATCHED;
     c->number = ++clients.next_number;
     later(c, pause_us);
 }
@@ -264,8 +316,23 @@ static struct result result_of(const struct resp_value *v, enum op_kind kind, st
     return v->count == 0 ? result_nil() : result_text(buf_slice(list));
 }
 
+/* The session may watch still, and nobody thinks of it: another one is better. */
+static void give_up_watching(struct client *c) {
+    c->watch = UNWATCHED;
+    if (c->go_to < 0) c->go_to = (int)sim_below((uint64_t)cluster_size());
+}
+
+static void see_watched(struct client *c, const struct session_op *o, const struct resp_value *v) {
+    if (v->type == '-') give_up_watching(c);
+    if (o->slot < 0) return;
+    buf_clear(&c->seen);
+    buf_add_slice(&c->seen, v->text);
+    c->seen_is_nil = v->is_null;
+}
+
 static void record(struct client *c, const struct session_op *o, const struct resp_value *v) {
     uint64_t now = world_now_us();
+    if (c->watch == WATCHING) see_watched(c, o, v);
     if (o->slot < 0) {
         if (v->type == '-') {
             follow(c, v->text);
@@ -293,9 +360,32 @@ static void record(struct client *c, const struct session_op *o, const struct re
     buf_free(&list);
 }
 
+/* A watched key was changed, or it was still what it was when it was looked at. */
+static void record_watched(struct client *c, const struct resp_value *v) {
+    struct session_op *o = &c->batch[c->batch_done++];
+    if (v->is_null) {
+        clients.stats.refused++;
+        history_refuse(clients.history, o->op, world_now_us(), SLICE("a watched key was changed"));
+        return;
+    }
+    bool is_error = v->type == '-';
+    const struct resp_value *was = is_error || v->count != 1 ? v : &v->items[0];
+    if (!is_error && (v->count != 1 || was->is_null != c->seen_is_nil ||
+                      (!was->is_null && !slice_eq(was->text, buf_slice(&c->seen)))))
+        sim_fail("n%d executes a transaction on %s, which was %.*s when it was watched and is %.*s",
+                 c->socket->peer_host + 1, c->watched_key, (int)c->seen.len, c->seen.data, (int)was->text.len,
+                 was->text.data);
+    if (!is_error) clients.stats.watched++;
+    record(c, o, was);
+}
+
 /* All of it was done, or, with an error, nothing. */
 static void record_exec(struct client *c, const struct resp_value *v) {
     bool is_error = v->type == '-';
+    if (c->watch == WATCHED) {
+        record_watched(c, v);
+        return;
+    }
     if (!is_error && (v->is_null || v->count != (size_t)c->batch_count))
         sim_fail("n%d answers EXEC of %d commands with %s of %zu", c->socket->peer_host + 1, c->batch_count,
                  v->is_null ? "null" : "an array", v->count);
@@ -310,12 +400,14 @@ static void take_reply(struct client *c, const struct resp_value *v) {
         return;
     }
     int at = c->replies++;
-    if (at == 0)
+    if (at == 0) {
         c->is_refused = v->type == '-';
-    else if (at > c->batch_count && !c->is_refused)
+        if (c->is_refused && c->watch == WATCHED) give_up_watching(c);
+    } else if (at > c->batch_count && !c->is_refused) {
         record_exec(c, v);
-    else if (at <= c->batch_count && c->is_refused)
+    } else if (at <= c->batch_count && c->is_refused) {
         record(c, &c->batch[c->batch_done++], v);
+    }
     if (at <= c->batch_count && v->type == '-') follow(c, v->text);
 }
 
@@ -423,6 +515,7 @@ void clients_end(void) {
         struct client *c = &clients.items[i];
         if (c->socket != NULL) socket_reset(c->socket);
         sim_timer_cancel(&c->timer);
+        buf_free(&c->seen);
     }
     arena_free(&clients.arena);
 }

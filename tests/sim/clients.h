@@ -20,6 +20,7 @@ struct clients_options {
     double moves;          /* chance to go elsewhere after a batch */
     double fillers;        /* chance of a command that is in no history, but keeps collections big */
     double transactions;   /* chance that a batch stands between MULTI and EXEC */
+    double watches;        /* chance that one begins with WATCH */
 };
 
 void clients_begin(const struct clients_options *options, struct history *history);
@@ -31,7 +32,7 @@ bool clients_are_quiet(void); /* nothing is unanswered */
 bool clients_served_since(uint64_t since, char *who, size_t cap);
 
 struct clients_stats {
-    uint64_t started, answered, refused, unknown, connects, closed_by_server;
+    uint64_t started, answered, refused, unknown, watched, connects, closed_by_server;
     char last_refusal[120];
 };
 struct clients_stats clients_stats(void);

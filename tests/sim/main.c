@@ -65,8 +65,10 @@ static void describe(const struct run_result *r) {
             at += snprintf(faults + at, sizeof faults - (size_t)at, " %s", fault_name((enum fault)f));
     printf("seed %" PRIu64 ": %d machines, %.0f s, digest %016" PRIx64 "\n", options.seed, r->machines,
            (double)r->simulated_us / SIM_SECOND, r->digest);
-    printf("  operations: %" PRIu64 ", answered %" PRIu64 ", refused %" PRIu64 ", unknown %" PRIu64 "%s\n",
-           r->operations, r->answered, r->refused, r->unknown, r->undecided ? "; the checker gave up" : "");
+    printf("  operations: %" PRIu64 ", answered %" PRIu64 ", refused %" PRIu64 ", unknown %" PRIu64
+           ", under WATCH %" PRIu64 "%s\n",
+           r->operations, r->answered, r->refused, r->unknown, r->watched,
+           r->undecided ? "; the checker gave up" : "");
     printf("  entries %" PRIu64 ", terms %" PRIu64 ", snapshots installed %" PRIu64 ", starts %" PRIu64
            ", frames astray %" PRIu64 ", machines replaced %" PRIu64 "\n",
            r->entries, r->terms, r->snapshots, r->starts, r->astray, r->replaced);

@@ -154,7 +154,8 @@ static void live(const struct run_options *options, struct history *h, struct ru
         .patience_us = sim_between(1000, 8000) * SIM_MS,
         .moves = sim_chance(0.5) ? 0 : 0.05,
         .fillers = sim_chance(0.3) ? 0 : 0.15,
-        .transactions = sim_chance(0.4) ? 0 : 0.25};
+        .transactions = sim_chance(0.4) ? 0 : 0.25,
+        .watches = sim_chance(0.4) ? 0 : 0.15};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();
@@ -178,6 +179,7 @@ static void live(const struct run_options *options, struct history *h, struct ru
     result->answered = stats.answered;
     result->refused = stats.refused;
     result->unknown = stats.unknown;
+    result->watched = stats.watched;
     for (int i = 0; i < cluster_size(); i++) result->starts += cluster_machine(i)->starts;
 }
 

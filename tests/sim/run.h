@@ -16,8 +16,8 @@ struct run_options {
 };
 
 struct run_result {
-    uint64_t simulated_us, steps, digest, operations, answered, refused, unknown, entries, starts, terms,
-        snapshots, astray, replaced;
+    uint64_t simulated_us, steps, digest, operations, answered, refused, unknown, watched, entries, starts,
+        terms, snapshots, astray, replaced;
     uint32_t faults;
     int machines;
     bool undecided; /* the checker gave up on a history: neither good nor bad */
