@@ -152,13 +152,19 @@ struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t no
     return o == NULL || is_past(o, now_ms) ? NULL : o;
 }
 
-struct object *ks_look(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
+struct object *ks_inspect(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
     struct object *o = ks_peek(ks, db, key, now_ms);
     if (o == NULL) {
         ks->stats.misses++;
     } else {
         ks->stats.hits++;
     }
+    return o;
+}
+
+struct object *ks_look(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
+    struct object *o = ks_inspect(ks, db, key, now_ms);
+    if (o == NULL) ks_tell_event(ks, KS_EVENT_MISSED, db, key);
     return o;
 }
 
@@ -172,11 +178,21 @@ struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t n
     struct object *o = ks_find(ks, db, place_of(ks, key), key);
     if (o == NULL) return NULL;
     if (is_past(o, now_ms)) {
-        ks->stats.expired++;
-        ks_delete(ks, db, o);
+        ks_expire(ks, db, o);
         return NULL;
     }
     touch(ks, o);
+    return o;
+}
+
+struct object *ks_consult(struct keyspace *ks, int db, struct slice key, int64_t now_ms) {
+    struct object *o = ks_write(ks, db, key, now_ms);
+    if (o == NULL) {
+        ks->stats.misses++;
+        ks_tell_event(ks, KS_EVENT_MISSED, db, key);
+    } else {
+        ks->stats.hits++;
+    }
     return o;
 }
 
@@ -199,6 +215,15 @@ void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg) {
 static inline void tell_watcher(struct keyspace *ks, enum ks_change change, int db, int with,
                                 struct slice key) {
     if (ks->watcher != NULL) ks->watcher(ks->watcher_arg, change, db, with, key);
+}
+
+void ks_tell(struct keyspace *ks, ks_tell_fn *fn, void *arg) {
+    ks->teller = fn;
+    ks->teller_arg = arg;
+}
+
+void ks_tell_event(struct keyspace *ks, enum ks_event event, int db, struct slice key) {
+    if (ks->teller != NULL && db < KS_DB_COUNT) ks->teller(ks->teller_arg, event, db, key);
 }
 
 static void dirty_add(struct keyspace *ks, struct db *db, struct object *o) {
@@ -237,6 +262,8 @@ struct object *ks_create(struct keyspace *ks, int db_index, uint64_t place, stru
     db->keys++;
     touch(ks, o);
     ks_signal(ks, db_index, key);
+    if (o != ks->cleared) ks_tell_event(ks, KS_EVENT_NEW, db_index, key);
+    ks->cleared = NULL;
     return o;
 }
 
@@ -250,6 +277,17 @@ void ks_delete(struct keyspace *ks, int db_index, struct object *o) {
     object_drop_value(ks, o);
     CHECK(db->keys > 0);
     db->keys--;
+}
+
+void ks_clear(struct keyspace *ks, int db, struct object *o) {
+    ks_delete(ks, db, o);
+    ks->cleared = o;
+}
+
+void ks_expire(struct keyspace *ks, int db, struct object *o) {
+    ks->stats.expired++;
+    ks_delete(ks, db, o);
+    ks_tell_event(ks, KS_EVENT_EXPIRED, db, object_key(o));
 }
 
 struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key) {

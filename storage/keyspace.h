@@ -27,12 +27,18 @@ struct object *ks_read(struct keyspace *ks, int db, struct slice key, int64_t no
 struct object *ks_look(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
 /* As ks_look, and does not count as a hit or a miss either (DEBUG, MEMORY). */
 struct object *ks_peek(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+/* As ks_look, and whether it is there or not is told to nobody (ks_tell): OBJECT. */
+struct object *ks_inspect(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
 /* For a command that may write: deletes the key if it is expired. Touches the access clock. */
 struct object *ks_write(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
+/* Of a command that may write, what it only reads: as ks_write, and counts as a hit or a miss. */
+struct object *ks_consult(struct keyspace *ks, int db, struct slice key, int64_t now_ms);
 
 /* Before any change to an existing object. */
 void ks_edit(struct keyspace *ks, int db, struct object *o);
 void ks_delete(struct keyspace *ks, int db, struct object *o);
+/* As ks_delete, for who makes the key again at once with another value: it is no new key then. */
+void ks_clear(struct keyspace *ks, int db, struct object *o);
 /* deadline_ms -1 removes it. */
 void ks_set_deadline(struct keyspace *ks, int db, struct object *o, int64_t deadline_ms);
 /* Makes (to_db, to_key) hold what o holds, value, encoding and deadline alike; whatever was there is replaced. */
@@ -62,6 +68,13 @@ enum ks_change { KS_CHANGE_KEY, KS_CHANGE_GONE, KS_CHANGE_DATABASE };
 typedef void ks_watch_fn(void *arg, enum ks_change change, int db, int with, struct slice key);
 void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg);
 
+/* Told what becomes of keys whatever the command: one came into being that was not there, one was deleted because its time was
+ * over, one was looked up for reading and is not there. Keys of the server itself (system.h) are nobody's business. While
+ * nobody listens it costs nothing. `fn` changes nothing; it may look at no keys. */
+enum ks_event { KS_EVENT_NEW, KS_EVENT_EXPIRED, KS_EVENT_MISSED };
+typedef void ks_tell_fn(void *arg, enum ks_event event, int db, struct slice key);
+void ks_tell(struct keyspace *ks, ks_tell_fn *fn, void *arg);
+
 /* When values change the way they are kept (and what OBJECT ENCODING calls them). Every node must do that at the same entry,
  * so the limits are part of the state, not of a node's configuration: a leader whose configuration says otherwise proposes
  * them. Numbers as the settings of the same names mean them. */
@@ -86,6 +99,9 @@ enum { STRING_LEN_MAX = 512 * 1024 * 1024 };
  * deadline is removed. */
 struct object *string_set(struct keyspace *ks, int db, struct slice key, struct slice value,
                           bool keep_deadline);
+/* As string_set without `keep_deadline`, for who has not looked at the key before (ks_write): one that is expired is deleted
+ * first. */
+struct object *string_put(struct keyspace *ks, int db, struct slice key, struct slice value, int64_t now_ms);
 struct object *string_set_int(struct keyspace *ks, int db, struct slice key, int64_t value,
                               bool keep_deadline);
 /* As string_set, but a text stays a text, also one that spells an integer (what INCRBYFLOAT stores). */

@@ -109,7 +109,10 @@ struct keyspace {
     void *listener_arg;
     ks_watch_fn *watcher;
     void *watcher_arg;
-    struct buf members; /* the cluster's configuration, opaque, of the entry members_index */
+    ks_tell_fn *teller;
+    void *teller_arg;
+    const struct object *cleared; /* by ks_clear, and not made again yet */
+    struct buf members;           /* the cluster's configuration, opaque, of the entry members_index */
     uint64_t members_index;
     bool members_changed; /* since the last write-back began */
     struct ks_stats stats;
@@ -142,6 +145,9 @@ struct keyspace {
 struct db *ks_db(struct keyspace *ks, int db);
 /* The live object, loaded if need be, whatever its deadline; NULL when absent. */
 struct object *ks_find(struct keyspace *ks, int db, uint64_t place, struct slice key);
+void ks_tell_event(struct keyspace *ks, enum ks_event event, int db, struct slice key);
+/* Deletes a key whose time is over. */
+void ks_expire(struct keyspace *ks, int db, struct object *o);
 /* Makes the key exist, with a value still to be set, dirty, without deadline. The key must have no live object
  * (ks_find said so). There is room for `room` bytes of value inside when that is not too big. */
 struct object *ks_create(struct keyspace *ks, int db, uint64_t place, struct slice key, size_t room);

@@ -89,17 +89,38 @@ void string_assign(struct keyspace *ks, struct object *o, struct slice value) {
         string_assign_encoded(ks, o, value, text_encoding(value.len));
 }
 
-/* The key's object, edited, its access clock touched, its value still the old one or none. */
-static struct object *begin_set(struct keyspace *ks, int db, struct slice key, size_t room,
-                                bool keep_deadline) {
+/* The key's object, edited, its access clock touched, its value still the old one or none. `now_ms`: what had a deadline by
+ * then is expired, and is deleted first; INT64_MIN when that was looked at before. */
+static struct object *begin_set_at(struct keyspace *ks, int db, struct slice key, size_t room,
+                                   bool keep_deadline, int64_t now_ms) {
     uint64_t place = place_of(ks, key);
     struct object *o = ks_find(ks, db, place, key);
     if (o == NULL) return ks_create(ks, db, place, key, room);
+    if (object_deadline(o) >= 0 && object_deadline(o) <= now_ms) {
+        ks_expire(ks, db, o);
+        return ks_create(ks, db, place, key, room);
+    }
     ks_edit(ks, db, o);
     if (o->type == OBJECT_STREAM) ks_signal(ks, db, key); /* it goes */
     o->access_s = ks->now_s;
     o->flags |= OBJECT_REFERENCED;
     if (!keep_deadline && object_deadline(o) >= 0) expiry_set(ks, ks_db(ks, db), o, -1);
+    return o;
+}
+
+static struct object *begin_set(struct keyspace *ks, int db, struct slice key, size_t room,
+                                bool keep_deadline) {
+    return begin_set_at(ks, db, key, room, keep_deadline, INT64_MIN);
+}
+
+struct object *string_put(struct keyspace *ks, int db, struct slice key, struct slice value, int64_t now_ms) {
+    int64_t integer;
+    bool is_int = is_canonical_int(value, &integer);
+    struct object *o = begin_set_at(ks, db, key, is_int ? 0 : value.len, false, now_ms);
+    if (is_int)
+        store_int(ks, o, integer);
+    else
+        string_assign_encoded(ks, o, value, text_encoding(value.len));
     return o;
 }
 

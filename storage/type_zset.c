@@ -504,7 +504,7 @@ struct object *zset_store(struct keyspace *ks, int db, struct slice key, struct 
     }
     enum object_encoding encoding = encoding_for(ks, count, longest, bytes);
     struct object *o = ks_find(ks, db, place_of(ks, key), key);
-    if (o != NULL) ks_delete(ks, db, o);
+    if (o != NULL) ks_clear(ks, db, o);
     struct buf pack = {0};
     pack_begin(&pack);
     /* What cannot stay packed whatever its scores are is not packed first. */

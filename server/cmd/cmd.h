@@ -186,6 +186,10 @@ static inline struct object *cmd_read(struct cmd_ctx *c, struct slice key) {
 static inline struct object *cmd_write(struct cmd_ctx *c, struct slice key) {
     return ks_write(c->ks, c->db, key, c->now_ms);
 }
+/* What a command that writes only reads (ks_consult). */
+static inline struct object *cmd_consult(struct cmd_ctx *c, struct slice key) {
+    return ks_consult(c->ks, c->db, key, c->now_ms);
+}
 /* False after answering WRONGTYPE. An absent key is of every type. */
 bool cmd_is_type(struct cmd_ctx *c, const struct object *o, enum object_type type);
 /* False after answering with `error` (NULL: "ERR value is not an integer or out of range"). */

@@ -1,6 +1,7 @@
 /* BITFIELD and BITFIELD_RO: integers of 1 to 64 bits anywhere in a string. All arguments are read before the key is
  * looked at, so a wrong one changes nothing. */
 #include "cmd_bitmap.h"
+#include "events.h"
 #include "handlers.h"
 
 #include "bits.h"
@@ -156,14 +157,16 @@ static void run_get(struct cmd_ctx *c, const struct field_op *op, const struct o
     reply_int(c->reply, (int64_t)field_read(op, o != NULL ? string_get(o, scratch) : SLICE("")));
 }
 
+enum write_outcome { WRITE_REFUSED, WRITE_SAME, WRITE_CHANGED };
+
 /* *opened: the bytes while they are open for writing and no change was counted for it yet. Redis counts a change for each
  * field that changes, and for each one when the string has grown. */
-static void run_write(struct cmd_ctx *c, const struct field_op *op, struct object *o, bool grown,
-                      char **opened) {
+static enum write_outcome run_write(struct cmd_ctx *c, const struct field_op *op, struct object *o,
+                                    bool grown, char **opened) {
     field_value old = field_read(op, string_get(o, NULL)), next;
     if (!field_next(op, old, &next)) {
         reply_null(c->reply);
-        return;
+        return WRITE_REFUSED;
     }
     if (grown || old != next) {
         char *bytes = *opened != NULL ? *opened : string_open(c->ks, c->db, c->argv[1], o, 0);
@@ -171,23 +174,29 @@ static void run_write(struct cmd_ctx *c, const struct field_op *op, struct objec
         bits_set(bytes, op->at, op->width, (uint64_t)next);
     }
     reply_int(c->reply, (int64_t)(op->verb == FIELD_SET ? old : next));
+    return old != next ? WRITE_CHANGED : WRITE_SAME;
 }
 
 static void run_ops(struct cmd_ctx *c, const struct field_ops *ops) {
     struct slice key = c->argv[1];
     struct object *o = cmd_write(c, key);
     if (!cmd_is_type(c, o, OBJECT_STRING)) return;
+    size_t len = o != NULL ? string_len(o) : 0;
     char *opened = cmd_open_bits(c, key, o, ops->last_bit);
     bool grown = opened != NULL;
     o = cmd_write(c, key);
     CHECK(o != NULL);
     reply_array(c->reply, (size_t)ops->count);
+    bool is_longer = string_len(o) > len, changed = false;
     for (int i = 0; i < ops->count; i++) {
-        if (ops->items[i].verb == FIELD_GET)
+        if (ops->items[i].verb == FIELD_GET) {
             run_get(c, &ops->items[i], o);
-        else
-            run_write(c, &ops->items[i], o, grown, &opened);
+            continue;
+        }
+        enum write_outcome outcome = run_write(c, &ops->items[i], o, grown, &opened);
+        if (outcome == WRITE_CHANGED || (outcome == WRITE_SAME && is_longer)) changed = true;
     }
+    if (changed) cmd_event(c, EVENT_STRING, "setbit", key);
 }
 
 static void run_gets(struct cmd_ctx *c, const struct field_ops *ops, const struct object *o) {
@@ -202,7 +211,7 @@ void cmd_bitfield(struct cmd_ctx *c) {
     if (ops.writes)
         run_ops(c, &ops);
     else
-        run_gets(c, &ops, cmd_write(c, c->argv[1]));
+        run_gets(c, &ops, cmd_consult(c, c->argv[1]));
 }
 
 void cmd_bitfield_ro(struct cmd_ctx *c) {

@@ -1,6 +1,7 @@
 /* SETBIT, GETBIT, BITCOUNT, BITPOS, BITOP: strings seen as rows of bits. What is refused, with which words and in which
  * order is Redis's; fields of several bits are cmd_bitfield.c's. */
 #include "cmd_bitmap.h"
+#include "events.h"
 #include "handlers.h"
 
 #include "bits.h"
@@ -41,11 +42,14 @@ void cmd_setbit(struct cmd_ctx *c) {
     struct object *o = cmd_write(c, key);
     if (!cmd_is_type(c, o, OBJECT_STRING)) return;
     char scratch[NUM_I64_MAX_LEN];
-    uint64_t old = o != NULL ? bits_get(string_get(o, scratch), at, 1) : 0;
+    struct slice before = o != NULL ? string_get(o, scratch) : SLICE("");
+    uint64_t old = bits_get(before, at, 1);
+    bool changes = old != (uint64_t)bit || at / 8 >= before.len;
     char *bytes = cmd_open_bits(c, key, o, at);
     /* What neither grows nor flips is no change, and need not be stored again. */
-    if (bytes == NULL && old != (uint64_t)bit) bytes = string_open(c->ks, c->db, key, o, 0);
+    if (bytes == NULL && changes) bytes = string_open(c->ks, c->db, key, o, 0);
     if (bytes != NULL) bits_set(bytes, at, 1, (uint64_t)bit);
+    if (changes) cmd_event(c, EVENT_STRING, "setbit", key);
     reply_int(c->reply, (int64_t)old);
 }
 
@@ -209,7 +213,7 @@ static void combine(enum bit_operation operation, char *result, size_t result_le
 static bool load_sources(struct cmd_ctx *c, struct slice *sources, int count, size_t *len_max) {
     *len_max = 0;
     for (int i = 0; i < count; i++) {
-        const struct object *o = cmd_write(c, c->argv[3 + i]);
+        const struct object *o = cmd_consult(c, c->argv[3 + i]);
         if (!cmd_is_type(c, o, OBJECT_STRING)) return false;
         sources[i] = SLICE("");
         if (o != NULL) sources[i] = string_get(o, arena_alloc(c->arena, NUM_I64_MAX_LEN));
@@ -232,7 +236,10 @@ void cmd_bitop(struct cmd_ctx *c) {
     if (!load_sources(c, sources, count, &len)) return;
     if (len == 0) {
         struct object *old = cmd_write(c, key);
-        if (old != NULL) ks_delete(c->ks, c->db, old);
+        if (old != NULL) {
+            ks_delete(c->ks, c->db, old);
+            cmd_event(c, EVENT_GENERIC, "del", key);
+        }
         reply_int(c->reply, 0);
         return;
     }
@@ -241,6 +248,8 @@ void cmd_bitop(struct cmd_ctx *c) {
     if (first_len != 0) memcpy(result, sources[0].data, first_len);
     memset(result + first_len, 0, len - first_len);
     for (int i = operation == BITOP_NOT ? 0 : 1; i < count; i++) combine(operation, result, len, sources[i]);
+    (void)cmd_write(c, key); /* goes, if it is expired */
     string_set_raw(c->ks, c->db, key, slice_make(result, len), false);
+    cmd_event(c, EVENT_STRING, "set", key);
     reply_int(c->reply, (int64_t)len);
 }

@@ -1,5 +1,6 @@
 /* CONFIG: values by name, all or none of those named, and the file they came from. */
 #include "cmd.h"
+#include "events.h"
 #include "handlers.h"
 #include "mem.h"
 #include "server.h"
@@ -152,6 +153,7 @@ void cmd_config_set(struct cmd_ctx *c) {
     int count = (c->argc - 2) / 2;
     struct change *changes = mem_calloc((size_t)count, sizeof *changes);
     if (check_names(c, changes, count) && apply_changes(c, changes, count)) {
+        events_configure(c->server);
         slowlog_trim(&c->server->stats.slowlog, c->server->config.slowlog_max_len);
         reply_ok(c->reply);
     }

@@ -1,5 +1,6 @@
 /* DUMP and RESTORE: one value as Redis's portable payload. The bytes are storage's (rdb_object.h); here are the options, the
  * checks and their order. */
+#include "events.h"
 #include "handlers.h"
 
 #include "rdb_object.h"
@@ -92,11 +93,13 @@ void cmd_restore(struct cmd_ctx *c) {
         return;
     }
     if (old != NULL) ks_delete(c->ks, c->db, old);
-    if (deadline_ms == 0 || deadline_ms > c->now_ms) {
+    bool stays = deadline_ms == 0 || deadline_ms > c->now_ms;
+    if (stays) {
         struct object *o = rdb_restore(c->ks, c->db, key, &value);
         if (deadline_ms != 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
         set_access(c, o, &options);
     }
+    if (stays || old != NULL) cmd_event(c, EVENT_GENERIC, stays ? "restore" : "del", key);
     rdb_value_free(&value);
     reply_ok(c->reply);
 }

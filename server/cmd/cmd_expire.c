@@ -2,6 +2,7 @@
  * relative deadline counts from the clock of the log entry, so every node stores the same instant. A deadline that
  * has passed already deletes the key at once. */
 #include "cmd_expire.h"
+#include "events.h"
 #include "handlers.h"
 
 void cmd_refuse_deadline(struct cmd_ctx *c) {
@@ -83,10 +84,12 @@ static void expire(struct cmd_ctx *c, int64_t base_ms, int64_t unit) {
         reply_int(c->reply, 0);
         return;
     }
-    if (deadline_ms <= c->now_ms)
+    bool is_over = deadline_ms <= c->now_ms;
+    if (is_over)
         ks_delete(c->ks, c->db, o);
     else
         ks_set_deadline(c->ks, c->db, o, deadline_ms);
+    cmd_event(c, EVENT_GENERIC, is_over ? "del" : "expire", c->argv[1]);
     reply_int(c->reply, 1);
 }
 
@@ -106,7 +109,10 @@ void cmd_pexpireat(struct cmd_ctx *c) {
 void cmd_persist(struct cmd_ctx *c) {
     struct object *o = cmd_write(c, c->argv[1]);
     bool had_one = o != NULL && object_deadline(o) >= 0;
-    if (had_one) ks_set_deadline(c->ks, c->db, o, -1);
+    if (had_one) {
+        ks_set_deadline(c->ks, c->db, o, -1);
+        cmd_event(c, EVENT_GENERIC, "persist", c->argv[1]);
+    }
     reply_int(c->reply, had_one);
 }
 

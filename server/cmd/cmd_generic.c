@@ -1,5 +1,6 @@
 /* Commands of keys whatever they hold: existence, names, copies, databases. Deadlines are in cmd_expire.c, SCAN and
  * KEYS in cmd_scan.c. */
+#include "events.h"
 #include "handlers.h"
 
 #include <limits.h>
@@ -12,6 +13,7 @@ void cmd_del(struct cmd_ctx *c) {
         struct object *o = cmd_write(c, c->argv[i]);
         if (o == NULL) continue;
         ks_delete(c->ks, c->db, o);
+        cmd_event(c, EVENT_GENERIC, "del", c->argv[i]);
         deleted++;
     }
     reply_int(c->reply, deleted);
@@ -53,6 +55,13 @@ void cmd_dbsize(struct cmd_ctx *c) {
 
 /* --- other names --- */
 
+/* Makes `to` hold what `o` does, as a new key. */
+static void copy_over(struct cmd_ctx *c, const struct object *o, int to_db, struct slice to) {
+    struct object *old = ks_write(c->ks, to_db, to, c->now_ms);
+    if (old != NULL) ks_delete(c->ks, to_db, old);
+    ks_copy(c->ks, o, to_db, to);
+}
+
 /* Moves what `from` holds, deadline included, over whatever `to` held. */
 static void rename_key(struct cmd_ctx *c, bool only_if_free) {
     struct slice from = c->argv[1], to = c->argv[2];
@@ -64,8 +73,10 @@ static void rename_key(struct cmd_ctx *c, bool only_if_free) {
     bool same = slice_eq(from, to);
     bool taken = only_if_free && (same || cmd_write(c, to) != NULL);
     if (!same && !taken) {
-        ks_copy(c->ks, o, c->db, to);
+        copy_over(c, o, c->db, to);
         ks_delete(c->ks, c->db, o);
+        cmd_event(c, EVENT_GENERIC, "rename_from", from);
+        cmd_event(c, EVENT_GENERIC, "rename_to", to);
     }
     if (only_if_free)
         reply_int(c->reply, !taken);
@@ -112,9 +123,12 @@ void cmd_copy(struct cmd_ctx *c) {
         reply_error(c->reply, err_same_object);
         return;
     }
-    const struct object *o = cmd_write(c, from);
+    const struct object *o = cmd_consult(c, from);
     bool copies = o != NULL && (ks_write(c->ks, to_db, to, c->now_ms) == NULL || replace);
-    if (copies) ks_copy(c->ks, o, to_db, to);
+    if (copies) {
+        copy_over(c, o, to_db, to);
+        cmd_event_in(c, EVENT_GENERIC, "copy_to", to_db, to);
+    }
     reply_int(c->reply, copies);
 }
 
@@ -131,6 +145,8 @@ void cmd_move(struct cmd_ctx *c) {
     if (moves) {
         ks_copy(c->ks, o, to_db, key);
         ks_delete(c->ks, c->db, o);
+        cmd_event(c, EVENT_GENERIC, "move_from", key);
+        cmd_event_in(c, EVENT_GENERIC, "move_to", to_db, key);
     }
     reply_int(c->reply, moves);
 }

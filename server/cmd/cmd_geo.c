@@ -385,7 +385,7 @@ static void answer_search(struct cmd_ctx *c, const struct search *s, struct foun
         const struct found *f = &list->items[i];
         zset_items_add(c, &items, f->member, s->stores_distance ? f->distance / s->shape.unit_m : f->score);
     }
-    cmd_zset_store(c, s->store, &items);
+    cmd_zset_store(c, s->store, &items, s->kind == SEARCH_FREE ? "geosearchstore" : "georadiusstore");
     zset_items_free(&items);
 }
 
@@ -393,7 +393,7 @@ static void answer_search(struct cmd_ctx *c, const struct search *s, struct foun
 static void search_generic(struct cmd_ctx *c, struct search *s, int key, int first) {
     struct object *o;
     bool writes = c->cmd->flags & CMD_WRITE;
-    if (!(writes ? cmd_zset_write(c, c->argv[key], &o) : cmd_zset_read(c, c->argv[key], &o))) return;
+    if (!(writes ? cmd_zset_consult(c, c->argv[key], &o) : cmd_zset_read(c, c->argv[key], &o))) return;
     s->source = o;
     if (s->kind != SEARCH_FREE && !parse_fixed(c, s)) return;
     if (!parse_search_options(c, first, s)) return;

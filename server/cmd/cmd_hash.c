@@ -1,6 +1,7 @@
 /* The commands of hashes: options, limits, replies, in the order Redis checks them; how a hash is kept is type_hash.c's. */
 #include "cmd_random.h"
 #include "cmd_scan.h"
+#include "events.h"
 #include "handlers.h"
 #include "type_hash.h"
 
@@ -44,6 +45,10 @@ static bool write_hash(struct cmd_ctx *c, struct object **o) {
 
 static inline bool find(const struct object *o, struct slice field, struct pack_value *value) {
     return o != NULL && hash_get(o, field, value);
+}
+
+static void tell(struct cmd_ctx *c, const char *event) {
+    cmd_event(c, EVENT_HASH, event, c->argv[1]);
 }
 
 /* --- reading --- */
@@ -224,6 +229,7 @@ static bool set_pairs(struct cmd_ctx *c, size_t *created) {
     struct object *o;
     if (!are_pairs(c) || !write_hash(c, &o)) return false;
     *created = hash_set(c->ks, c->db, &o, c->argv[1], c->argv + 2, (size_t)(c->argc - 2) / 2);
+    tell(c, "hset");
     return true;
 }
 
@@ -242,7 +248,10 @@ void cmd_hsetnx(struct cmd_ctx *c) {
     struct pack_value value;
     if (!write_hash(c, &o)) return;
     bool absent = !find(o, c->argv[2], &value);
-    if (absent) hash_set(c->ks, c->db, &o, c->argv[1], c->argv + 2, 1);
+    if (absent) {
+        hash_set(c->ks, c->db, &o, c->argv[1], c->argv + 2, 1);
+        tell(c, "hset");
+    }
     reply_int(c->reply, absent);
 }
 
@@ -250,6 +259,8 @@ void cmd_hdel(struct cmd_ctx *c) {
     struct object *o;
     if (!write_hash(c, &o)) return;
     size_t removed = o ? hash_remove(c->ks, c->db, &o, c->argv + 2, (size_t)c->argc - 2) : 0;
+    if (removed > 0) tell(c, "hdel");
+    if (removed > 0 && o == NULL) cmd_event(c, EVENT_GENERIC, "del", c->argv[1]);
     reply_int(c->reply, (int64_t)removed);
 }
 
@@ -279,6 +290,7 @@ void cmd_hincrby(struct cmd_ctx *c) {
     }
     char digits[NUM_I64_MAX_LEN];
     set_field(c, o, slice_make(digits, format_i64(digits, sum)));
+    tell(c, "hincrby");
     reply_int(c->reply, sum);
 }
 
@@ -312,5 +324,6 @@ void cmd_hincrbyfloat(struct cmd_ctx *c) {
     char *text = arena_alloc(c->arena, NUM_LD_MAX_LEN);
     struct slice spelled = slice_make(text, format_long_double(text, sum));
     set_field(c, o, spelled);
+    tell(c, "hincrbyfloat");
     reply_bulk(c->reply, spelled);
 }

@@ -2,6 +2,7 @@
  *
  * PFCOUNT of Redis stores what it has counted in the value. Here it is a read, which changes nothing: it answers from the
  * head of the value when that is up to date (a value may have come from Redis), and else counts. */
+#include "events.h"
 #include "handlers.h"
 
 #include "hash.h"
@@ -30,6 +31,10 @@ static void store(struct cmd_ctx *c, struct slice key, const struct buf *hll) {
     string_set_raw(c->ks, c->db, key, buf_slice(hll), true);
 }
 
+static void tell(struct cmd_ctx *c, struct slice key) {
+    cmd_event(c, EVENT_STRING, "pfadd", key);
+}
+
 /* --- PFADD --- */
 
 /* In place; the value is opened for writing at the first register that rises. */
@@ -43,7 +48,10 @@ static void add_to_dense(struct cmd_ctx *c, struct slice key, struct object *o) 
         if (bytes == NULL) bytes = string_open(c->ks, c->db, key, o, 0);
         (void)hll_dense_raise(bytes, index, value);
     }
-    if (bytes != NULL) hll_forget_count(bytes);
+    if (bytes != NULL) {
+        hll_forget_count(bytes);
+        tell(c, key);
+    }
     reply_int(c->reply, bytes != NULL);
 }
 
@@ -68,6 +76,7 @@ static void add_to_copy(struct cmd_ctx *c, struct slice key, struct object *o, s
     if (changed) {
         hll_forget_count(hll->data);
         store(c, key, hll);
+        if (outcome != HLL_CORRUPT) tell(c, key);
     } else {
         call_raw(c, key, o);
     }
@@ -185,7 +194,7 @@ void cmd_pfmerge(struct cmd_ctx *c) {
     uint8_t *registers = no_registers(c);
     bool dense = false;
     for (int i = 1; i < c->argc; i++)
-        if (!merge_key(c, cmd_write(c, c->argv[i]), registers, &dense)) return;
+        if (!merge_key(c, cmd_consult(c, c->argv[i]), registers, &dense)) return;
 
     struct object *o = cmd_write(c, key);
     struct buf hll = {0};
@@ -199,6 +208,7 @@ void cmd_pfmerge(struct cmd_ctx *c) {
         raise_all(c, &hll, registers);
     hll_forget_count(hll.data);
     store(c, key, &hll);
+    tell(c, key);
     buf_free(&hll);
     reply_ok(c->reply);
 }

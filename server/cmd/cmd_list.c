@@ -1,6 +1,7 @@
 /* Commands of lists. Those that wait for an element are cmd_list_pop.c's, with those that take elements out of several keys. */
 #include "cmd_list.h"
 
+#include "events.h"
 #include "handlers.h"
 
 bool list_arg_end(struct cmd_ctx *c, struct slice arg, enum list_end *end) {
@@ -18,6 +19,20 @@ static int64_t from_front(int64_t index, uint64_t len) {
     return index < 0 ? index + (int64_t)len : index;
 }
 
+/* --- events --- */
+
+void list_tell(struct cmd_ctx *c, const char *event, struct slice key) {
+    cmd_event(c, EVENT_LIST, event, key);
+}
+
+void list_tell_push(struct cmd_ctx *c, enum list_end end, struct slice key) {
+    list_tell(c, end == LIST_HEAD ? "lpush" : "rpush", key);
+}
+
+void list_drop_empty(struct cmd_ctx *c, struct object *o, struct slice key) {
+    if (list_drop_if_empty(c->ks, c->db, o)) cmd_event(c, EVENT_GENERIC, "del", key);
+}
+
 /* --- pushing --- */
 
 static void push(struct cmd_ctx *c, enum list_end end, bool only_if_there) {
@@ -28,6 +43,7 @@ static void push(struct cmd_ctx *c, enum list_end end, bool only_if_there) {
         return;
     }
     o = list_push(c->ks, c->db, c->argv[1], o, end, c->argv + 2, (size_t)c->argc - 2);
+    list_tell_push(c, end, c->argv[1]);
     reply_int(c->reply, (int64_t)list_len(o));
 }
 
@@ -52,12 +68,14 @@ void cmd_linsert(struct cmd_ctx *c) {
     }
     struct object *o = cmd_write(c, c->argv[1]);
     if (!cmd_is_type(c, o, OBJECT_LIST)) return;
-    if (o == NULL)
+    if (o == NULL) {
         reply_int(c->reply, 0);
-    else if (!list_insert(c->ks, c->db, o, c->argv[3], before, c->argv[4]))
+    } else if (!list_insert(c->ks, c->db, o, c->argv[3], before, c->argv[4])) {
         reply_int(c->reply, -1);
-    else
+    } else {
+        list_tell(c, "linsert", c->argv[1]);
         reply_int(c->reply, (int64_t)list_len(o));
+    }
 }
 
 /* --- looking --- */
@@ -200,6 +218,7 @@ void cmd_lset(struct cmd_ctx *c) {
         return;
     }
     list_set(c->ks, c->db, o, (uint64_t)index, c->argv[3]);
+    list_tell(c, "lset", c->argv[1]);
     reply_ok(c->reply);
 }
 
@@ -212,7 +231,8 @@ void cmd_lrem(struct cmd_ctx *c) {
     if (o != NULL) {
         uint64_t max = count == 0 ? UINT64_MAX : count < 0 ? 0 - (uint64_t)count : (uint64_t)count;
         removed = list_remove(c->ks, c->db, o, count < 0 ? LIST_TAIL : LIST_HEAD, max, c->argv[3]);
-        list_drop_if_empty(c->ks, c->db, o);
+        if (removed > 0) list_tell(c, "lrem", c->argv[1]);
+        list_drop_empty(c, o, c->argv[1]);
     }
     reply_int(c->reply, (int64_t)removed);
 }
@@ -228,7 +248,8 @@ void cmd_ltrim(struct cmd_ctx *c) {
         clip(start, stop, len, &from, &count);
         list_remove_range(c->ks, c->db, o, from + count, len - from - count);
         list_remove_range(c->ks, c->db, o, 0, from);
-        list_drop_if_empty(c->ks, c->db, o);
+        list_tell(c, "ltrim", c->argv[1]);
+        list_drop_empty(c, o, c->argv[1]);
     }
     reply_ok(c->reply);
 }

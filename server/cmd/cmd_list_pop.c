@@ -9,20 +9,26 @@ static void take(struct cmd_ctx *c, struct object *o, enum list_end end, struct 
     list_pop(c->ks, c->db, o, end, out);
 }
 
-static void pop_one(struct cmd_ctx *c, struct object *o, enum list_end end) {
+/* After elements were taken; an empty list goes. */
+static void taken(struct cmd_ctx *c, struct slice key, struct object *o, enum list_end end) {
+    list_tell(c, end == LIST_HEAD ? "lpop" : "rpop", key);
+    list_drop_empty(c, o, key);
+}
+
+static void pop_one(struct cmd_ctx *c, struct slice key, struct object *o, enum list_end end) {
     struct buf value = {0};
     take(c, o, end, &value);
     reply_bulk(c->reply, buf_slice(&value));
     buf_free(&value);
-    list_drop_if_empty(c->ks, c->db, o);
+    taken(c, key, o, end);
 }
 
 /* An array, outermost first. */
-static void pop_many(struct cmd_ctx *c, struct object *o, enum list_end end, uint64_t max) {
+static void pop_many(struct cmd_ctx *c, struct slice key, struct object *o, enum list_end end, uint64_t max) {
     uint64_t len = list_len(o), count = max < len ? max : len;
     list_reply_range(c, o, end == LIST_HEAD ? 0 : len - 1, count, end == LIST_TAIL);
     list_remove_range(c->ks, c->db, o, end == LIST_HEAD ? 0 : len - count, count);
-    list_drop_if_empty(c->ks, c->db, o);
+    taken(c, key, o, end);
 }
 
 /* --- LPOP, RPOP --- */
@@ -44,11 +50,11 @@ static void pop(struct cmd_ctx *c, enum list_end end) {
     else if (o == NULL)
         reply_null(c->reply);
     else if (!many)
-        pop_one(c, o, end);
+        pop_one(c, c->argv[1], o, end);
     else if (count == 0)
         reply_array(c->reply, 0);
     else
-        pop_many(c, o, end, (uint64_t)count);
+        pop_many(c, c->argv[1], o, end, (uint64_t)count);
 }
 
 void cmd_lpop(struct cmd_ctx *c) {
@@ -69,9 +75,10 @@ static void move_between(struct cmd_ctx *c, struct object *from, enum list_end o
     take(c, from, out, &value);
     struct slice text = buf_slice(&value);
     list_push(c->ks, c->db, to_key, to, in, &text, 1);
+    list_tell_push(c, in, to_key);
     reply_bulk(c->reply, text);
     buf_free(&value);
-    list_drop_if_empty(c->ks, c->db, from);
+    taken(c, c->argv[1], from, out);
 }
 
 static void move(struct cmd_ctx *c, enum list_end out, enum list_end in) {
@@ -125,7 +132,7 @@ static void pop_or_wait(struct cmd_ctx *c, enum list_end end) {
         if (o == NULL) continue;
         reply_array(c->reply, 2);
         reply_bulk(c->reply, c->argv[i]);
-        pop_one(c, o, end);
+        pop_one(c, c->argv[i], o, end);
         return;
     }
     if (!cmd_block(c, OBJECT_LIST, 1, last - 1, timeout_ms)) reply_null_array(c->reply);
@@ -173,7 +180,7 @@ static bool parse_mpop(struct cmd_ctx *c, int at, struct mpop *out) {
 static void pop_with_key(struct cmd_ctx *c, struct slice key, struct object *o, const struct mpop *args) {
     reply_array(c->reply, 2);
     reply_bulk(c->reply, key);
-    pop_many(c, o, args->end, (uint64_t)args->count);
+    pop_many(c, key, o, args->end, (uint64_t)args->count);
 }
 
 void cmd_lmpop(struct cmd_ctx *c) {

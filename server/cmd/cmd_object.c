@@ -4,7 +4,7 @@
 
 /* NULL after answering null: there is no such key. */
 static const struct object *looked_up(struct cmd_ctx *c) {
-    const struct object *o = ks_look(c->ks, c->db, c->argv[2], c->now_ms);
+    const struct object *o = ks_inspect(c->ks, c->db, c->argv[2], c->now_ms);
     if (o == NULL) reply_null(c->reply);
     return o;
 }

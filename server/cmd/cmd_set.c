@@ -4,6 +4,7 @@
 #include "cmd_random.h"
 #include "cmd_scan.h"
 #include "cmd_set.h"
+#include "events.h"
 #include "handlers.h"
 
 #include "num.h"
@@ -39,6 +40,15 @@ static bool write_set(struct cmd_ctx *c, struct object **o) {
 static bool has(const struct object *o, struct slice text) {
     struct pack_value member = pack_text(text);
     return o != NULL && set_has(o, &member);
+}
+
+static void tell(struct cmd_ctx *c, const char *event, struct slice key) {
+    cmd_event(c, EVENT_SET, event, key);
+}
+
+/* It was empty, and went. */
+static void tell_gone(struct cmd_ctx *c, struct slice key) {
+    cmd_event(c, EVENT_GENERIC, "del", key);
 }
 
 /* --- reading --- */
@@ -120,6 +130,7 @@ void cmd_sadd(struct cmd_ctx *c) {
     struct object *o;
     if (!write_set(c, &o)) return;
     size_t added = set_add(c->ks, c->db, &o, c->argv[1], c->argv + 2, (size_t)c->argc - 2);
+    if (added > 0) tell(c, "sadd", c->argv[1]);
     reply_int(c->reply, (int64_t)added);
 }
 
@@ -127,6 +138,8 @@ void cmd_srem(struct cmd_ctx *c) {
     struct object *o;
     if (!write_set(c, &o)) return;
     size_t removed = o ? set_remove(c->ks, c->db, &o, c->argv + 2, (size_t)c->argc - 2) : 0;
+    if (removed > 0) tell(c, "srem", c->argv[1]);
+    if (removed > 0 && o == NULL) tell_gone(c, c->argv[1]);
     reply_int(c->reply, (int64_t)removed);
 }
 
@@ -139,7 +152,9 @@ void cmd_smove(struct cmd_ctx *c) {
         if (from == to) {
             moved = has(from, *member);
         } else if (set_remove(c->ks, c->db, &from, member, 1) > 0) {
-            set_add(c->ks, c->db, &to, c->argv[2], member, 1);
+            tell(c, "srem", c->argv[1]);
+            if (from == NULL) tell_gone(c, c->argv[1]);
+            if (set_add(c->ks, c->db, &to, c->argv[2], member, 1) > 0) tell(c, "sadd", c->argv[2]);
             moved = true;
         }
     }
@@ -162,6 +177,8 @@ static void pop_one(struct cmd_ctx *c) {
     uint64_t rank = rng_below(c->rng, set_len(o));
     reply_member(c->reply, set_at(o, rank));
     set_remove_ranks(c->ks, c->db, &o, &rank, 1);
+    tell(c, "spop", c->argv[1]);
+    if (o == NULL) tell_gone(c, c->argv[1]);
 }
 
 /* What is left when most of a set is taken becomes a new set, as in Redis: it may be an intset again. */
@@ -178,7 +195,7 @@ static void keep_rest(struct cmd_ctx *c, struct object *o, const uint64_t *ranks
             set_build_append(&rest, &member);
     }
     int64_t deadline_ms = object_deadline(o);
-    ks_delete(c->ks, c->db, o);
+    ks_clear(c->ks, c->db, o);
     o = set_build_store(&rest, c->ks, c->db, c->argv[1]);
     if (deadline_ms >= 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
     set_build_free(&rest);
@@ -204,9 +221,11 @@ void cmd_spop(struct cmd_ctx *c) {
         return;
     }
     size_t len = set_len(o);
+    tell(c, "spop", c->argv[1]);
     if ((uint64_t)count >= len) {
         reply_members(c, o);
         ks_delete(c->ks, c->db, o);
+        tell_gone(c, c->argv[1]);
         return;
     }
     uint64_t *ranks = arena_alloc(c->arena, (size_t)count * sizeof *ranks);

@@ -2,6 +2,7 @@
  * smallest set and ask the others; differences choose between asking the others about each member of the first, and
  * taking their members away from a copy of it. */
 #include "cmd_set.h"
+#include "events.h"
 #include "handlers.h"
 
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static bool take_sources(struct cmd_ctx *c, int first, int count, const struct s
     s->items = arena_alloc(c->arena, (size_t)count * sizeof *s->items);
     for (int i = 0; i < count; i++) {
         struct slice key = c->argv[first + i];
-        const struct object *o = target ? cmd_write(c, key) : cmd_read(c, key);
+        const struct object *o = target ? cmd_consult(c, key) : cmd_read(c, key);
         if (!cmd_is_type(c, o, OBJECT_SET)) return false;
         if (o == NULL) s->absent++;
         s->items[i] = (struct source){o, o ? set_len(o) : 0, i};
@@ -46,10 +47,16 @@ static int bigger_first(const void *a, const void *b) {
 }
 
 /* Replaces `target` by the result; answers how many members it has. */
-static void store(struct cmd_ctx *c, struct slice target, struct set_build *result) {
+static void store(struct cmd_ctx *c, struct slice target, struct set_build *result, const char *event) {
     struct object *old = cmd_write(c, target);
-    if (old != NULL) ks_delete(c->ks, c->db, old);
-    if (result->live > 0) set_build_store(result, c->ks, c->db, target);
+    if (result->live > 0) {
+        if (old != NULL) ks_clear(c->ks, c->db, old);
+        set_build_store(result, c->ks, c->db, target);
+        cmd_event(c, EVENT_SET, event, target);
+    } else if (old != NULL) {
+        ks_delete(c->ks, c->db, old);
+        cmd_event(c, EVENT_GENERIC, "del", target);
+    }
     reply_int(c->reply, (int64_t)result->live);
 }
 
@@ -110,7 +117,7 @@ void cmd_sinterstore(struct cmd_ctx *c) {
     if (!take_sources(c, 2, c->argc - 2, target, &s)) return;
     begin_result(c, target, &result);
     intersect(&s, keep, &result);
-    store(c, *target, &result);
+    store(c, *target, &result, c->cmd->name);
     set_build_free(&result);
 }
 
@@ -216,7 +223,7 @@ static void run_algebra(struct cmd_ctx *c, algebra_fn *algebra, const struct sli
     begin_result(c, target, &result);
     algebra(&s, &result);
     if (target != NULL)
-        store(c, *target, &result);
+        store(c, *target, &result, c->cmd->name);
     else
         reply_result(c, &result);
     set_build_free(&result);

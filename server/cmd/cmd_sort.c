@@ -2,6 +2,7 @@
  *
  * Three steps: the elements are collected, each gets what it is compared by, and what is in the asked-for range is answered,
  * or stored as a list. Nothing is copied but what will be stored; elements and values stay where they are until then. */
+#include "events.h"
 #include "handlers.h"
 
 #include "type_hash.h"
@@ -286,8 +287,14 @@ static void store(struct sort *s) {
     }
     CHECK(n == len);
     struct object *old = cmd_write(c, key);
-    if (old != NULL) ks_delete(c->ks, c->db, old);
-    if (len > 0) list_push(c->ks, c->db, key, NULL, LIST_TAIL, texts, len);
+    if (len > 0) {
+        if (old != NULL) ks_clear(c->ks, c->db, old);
+        list_push(c->ks, c->db, key, NULL, LIST_TAIL, texts, len);
+        cmd_event(c, EVENT_LIST, "sortstore", key);
+    } else if (old != NULL) {
+        ks_delete(c->ks, c->db, old);
+        cmd_event(c, EVENT_GENERIC, "del", key);
+    }
     reply_int(c->reply, (int64_t)len);
 }
 

@@ -1,6 +1,7 @@
 /* The commands of streams that have nothing to do with groups: options, limits, replies, in the order Redis checks them. How
  * entries are kept is type_stream.c's. */
 #include "cmd_stream.h"
+#include "events.h"
 #include "handlers.h"
 
 /* --- options of XADD and XTRIM --- */
@@ -107,6 +108,10 @@ static bool parse_options(struct cmd_ctx *c, bool is_add, struct add_options *o,
 
 /* --- XADD, XTRIM, XDEL --- */
 
+static void tell(struct cmd_ctx *c, const char *event) {
+    cmd_event(c, EVENT_STREAM, event, c->argv[1]);
+}
+
 /* The id of the next entry; false when there is none, or the one asked for has passed. */
 static bool next_id(const struct cmd_ctx *c, const struct add_options *o, struct stream_id last,
                     struct stream_id *id) {
@@ -164,7 +169,8 @@ void cmd_xadd(struct cmd_ctx *c) {
     if (o == NULL) o = stream_create(c->ks, c->db, c->argv[1]);
     stream_append(c->ks, c->db, o, id, c->argv + first, (size_t)count / 2);
     reply_stream_id(c->reply, id);
-    if (options.by != TRIM_NOT) (void)stream_trim(c->ks, c->db, o, &options.trim);
+    tell(c, "xadd");
+    if (options.by != TRIM_NOT && stream_trim(c->ks, c->db, o, &options.trim) > 0) tell(c, "xtrim");
     ks_signal(c->ks, c->db, c->argv[1]);
 }
 
@@ -174,7 +180,9 @@ void cmd_xtrim(struct cmd_ctx *c) {
     struct object *o;
     if (!parse_options(c, false, &options, &end)) return;
     if (!cmd_stream_write(c, c->argv[1], &o)) return;
-    reply_int(c->reply, o ? (int64_t)stream_trim(c->ks, c->db, o, &options.trim) : 0);
+    uint64_t trimmed = o ? stream_trim(c->ks, c->db, o, &options.trim) : 0;
+    if (trimmed > 0) tell(c, "xtrim");
+    reply_int(c->reply, (int64_t)trimmed);
 }
 
 void cmd_xdel(struct cmd_ctx *c) {
@@ -193,6 +201,7 @@ void cmd_xdel(struct cmd_ctx *c) {
         (void)stream_id_parse(c->argv[i], 0, true, &id, NULL);
         deleted += stream_delete(c->ks, c->db, o, id);
     }
+    if (deleted > 0) tell(c, "xdel");
     reply_int(c->reply, deleted);
 }
 
@@ -284,5 +293,6 @@ void cmd_xsetid(struct cmd_ctx *c) {
     if (options.entries_added != -1) state.entries_added = (uint64_t)options.entries_added;
     if (!stream_id_is_zero(options.max_deleted)) state.max_deleted = options.max_deleted;
     stream_set_state(c->ks, c->db, o, &state);
+    tell(c, "xsetid");
     reply_ok(c->reply);
 }

@@ -28,6 +28,10 @@ void reply_stream_range(struct reply *r, const struct object *o, struct stream_i
 /* The stream to be read or written, NULL when there is none; false after answering WRONGTYPE. */
 bool cmd_stream_read(struct cmd_ctx *c, struct slice key, struct object **o);
 bool cmd_stream_write(struct cmd_ctx *c, struct slice key, struct object **o);
+bool cmd_stream_consult(struct cmd_ctx *c, struct slice key, struct object **o); /* cmd_consult */
+/* A consumer that is not there yet, and its event. */
+struct stream_consumer *cmd_stream_new_consumer(struct cmd_ctx *c, struct slice key, struct object *o,
+                                                struct stream_group *g, struct slice name);
 /* "ERR unknown subcommand or wrong number of arguments ..." */
 void cmd_stream_bad_subcommand(struct cmd_ctx *c);
 

@@ -1,6 +1,8 @@
 /* See cmd_stream.h. */
 #include "cmd_stream.h"
 
+#include "events.h"
+
 #include "num.h"
 
 #include <ctype.h>
@@ -137,6 +139,18 @@ void cmd_stream_bad_subcommand(struct cmd_ctx *c) {
 bool cmd_stream_read(struct cmd_ctx *c, struct slice key, struct object **o) {
     *o = cmd_read(c, key);
     return cmd_is_type(c, *o, OBJECT_STREAM);
+}
+
+bool cmd_stream_consult(struct cmd_ctx *c, struct slice key, struct object **o) {
+    *o = cmd_consult(c, key);
+    return cmd_is_type(c, *o, OBJECT_STREAM);
+}
+
+struct stream_consumer *cmd_stream_new_consumer(struct cmd_ctx *c, struct slice key, struct object *o,
+                                                struct stream_group *g, struct slice name) {
+    struct stream_consumer *consumer = stream_consumer_create(c->ks, c->db, o, g, name, c->now_ms);
+    cmd_event(c, EVENT_STREAM, "xgroup-createconsumer", key);
+    return consumer;
 }
 
 bool cmd_stream_write(struct cmd_ctx *c, struct slice key, struct object **o) {

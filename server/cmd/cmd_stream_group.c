@@ -1,6 +1,7 @@
 /* Groups of a stream's readers: XGROUP, and what becomes of entries that were delivered: XACK, XPENDING, XCLAIM, XAUTOCLAIM. Reading for
  * a group is in cmd_stream_read.c. */
 #include "cmd_stream.h"
+#include "events.h"
 #include "handlers.h"
 
 /* --- XGROUP --- */
@@ -46,6 +47,10 @@ static bool find_target(struct cmd_ctx *c, bool needs_group, struct group_target
     return false;
 }
 
+static void tell(struct cmd_ctx *c, const char *event) {
+    cmd_event(c, EVENT_STREAM, event, c->argv[2]);
+}
+
 static struct stream_id last_of(const struct object *o) {
     return o ? stream_state(o)->last : (struct stream_id){0, 0};
 }
@@ -65,6 +70,7 @@ void cmd_xgroup_create(struct cmd_ctx *c) {
     }
     if (t.o == NULL) t.o = stream_create(c->ks, c->db, c->argv[2]);
     stream_group_create(c->ks, c->db, t.o, c->argv[3], id, t.entries_read);
+    tell(c, "xgroup-create");
     reply_ok(c->reply);
 }
 
@@ -79,6 +85,7 @@ void cmd_xgroup_setid(struct cmd_ctx *c) {
         return;
     }
     stream_group_set(c->ks, c->db, t.o, t.g, id, t.entries_read);
+    tell(c, "xgroup-setid");
     reply_ok(c->reply);
 }
 
@@ -88,6 +95,7 @@ void cmd_xgroup_destroy(struct cmd_ctx *c) {
     reply_int(c->reply, t.g != NULL);
     if (t.g == NULL) return;
     stream_group_destroy(c->ks, c->db, t.o, t.g);
+    tell(c, "xgroup-destroy");
     ks_signal(c->ks, c->db, c->argv[2]); /* who waits for the group must hear of it */
 }
 
@@ -95,7 +103,7 @@ void cmd_xgroup_createconsumer(struct cmd_ctx *c) {
     struct group_target t = {.o = NULL};
     if (!find_target(c, true, &t)) return;
     bool is_new = stream_consumer_find(t.g, c->argv[4]) == NULL;
-    if (is_new) stream_consumer_create(c->ks, c->db, t.o, t.g, c->argv[4], c->now_ms);
+    if (is_new) (void)cmd_stream_new_consumer(c, c->argv[2], t.o, t.g, c->argv[4]);
     reply_int(c->reply, is_new);
 }
 
@@ -104,7 +112,9 @@ void cmd_xgroup_delconsumer(struct cmd_ctx *c) {
     if (!find_target(c, true, &t)) return;
     struct stream_consumer *consumer = stream_consumer_find(t.g, c->argv[4]);
     reply_int(c->reply, consumer ? (int64_t)stream_consumer_pending_count(consumer) : 0);
-    if (consumer != NULL) stream_consumer_delete(c->ks, c->db, t.o, t.g, consumer);
+    if (consumer == NULL) return;
+    stream_consumer_delete(c->ks, c->db, t.o, t.g, consumer);
+    tell(c, "xgroup-delconsumer");
 }
 
 /* --- XACK --- */
@@ -112,7 +122,7 @@ void cmd_xgroup_delconsumer(struct cmd_ctx *c) {
 void cmd_xack(struct cmd_ctx *c) {
     struct object *o;
     struct stream_id id;
-    if (!cmd_stream_write(c, c->argv[1], &o)) return;
+    if (!cmd_stream_consult(c, c->argv[1], &o)) return;
     struct stream_group *g = o ? stream_group_find(o, c->argv[2]) : NULL;
     if (g == NULL) {
         reply_int(c->reply, 0);
@@ -249,7 +259,7 @@ static struct stream_consumer *claimer(struct cmd_ctx *c, struct claim *claim) {
     if (claim->consumer != NULL) return claim->consumer;
     claim->consumer = stream_consumer_find(claim->g, c->argv[3]);
     if (claim->consumer == NULL) {
-        claim->consumer = stream_consumer_create(c->ks, c->db, claim->o, claim->g, c->argv[3], c->now_ms);
+        claim->consumer = cmd_stream_new_consumer(c, c->argv[1], claim->o, claim->g, c->argv[3]);
     } else {
         stream_consumer_seen(c->ks, c->db, claim->o, claim->consumer, c->now_ms);
     }
@@ -331,7 +341,7 @@ static bool parse_claim_options(struct cmd_ctx *c, int i, struct claim *claim, s
 }
 
 static bool find_claimed(struct cmd_ctx *c, struct claim *claim) {
-    if (!cmd_stream_write(c, c->argv[1], &claim->o)) return false;
+    if (!cmd_stream_consult(c, c->argv[1], &claim->o)) return false;
     claim->g = claim->o ? stream_group_find(claim->o, c->argv[2]) : NULL;
     return claim->g != NULL || no_group(c);
 }

@@ -187,7 +187,7 @@ static void deliver(struct cmd_ctx *c, const struct stream_read *r, struct strea
     }
     struct stream_consumer *consumer = stream_consumer_find(w->g, r->consumer);
     if (consumer == NULL) {
-        consumer = stream_consumer_create(c->ks, c->db, w->o, w->g, r->consumer, c->now_ms);
+        consumer = cmd_stream_new_consumer(c, w->key, w->o, w->g, r->consumer);
     } else {
         stream_consumer_seen(c->ks, c->db, w->o, consumer, c->now_ms);
     }
@@ -204,7 +204,7 @@ static void deliver(struct cmd_ctx *c, const struct stream_read *r, struct strea
 static bool find_served(struct cmd_ctx *c, const struct stream_read *r, struct stream_want *w,
                         bool *waits_on) {
     *waits_on = false;
-    w->o = r->for_group ? cmd_write(c, w->key) : cmd_read(c, w->key);
+    w->o = r->for_group ? cmd_write(c, w->key) : ks_peek(c->ks, c->db, w->key, c->now_ms);
     if (w->o != NULL && w->o->type != OBJECT_STREAM) w->o = NULL;
     if (w->o != NULL) return !r->for_group || find_group(c, r, w);
     *waits_on = !r->for_group;
@@ -213,7 +213,7 @@ static bool find_served(struct cmd_ctx *c, const struct stream_read *r, struct s
 }
 
 static bool find(struct cmd_ctx *c, const struct stream_read *r, struct stream_want *w) {
-    if (!(r->for_group ? cmd_stream_write : cmd_stream_read)(c, w->key, &w->o)) return false;
+    if (!(r->for_group ? cmd_stream_consult : cmd_stream_read)(c, w->key, &w->o)) return false;
     return !r->for_group || find_group(c, r, w);
 }
 

@@ -4,6 +4,7 @@
  * Writes must do the same on every node, and proto-max-bulk-len is a setting of one node: what a value may grow to
  * is therefore the constant STRING_LEN_MAX, that setting's default, and never the setting. */
 #include "cmd_expire.h"
+#include "events.h"
 #include "handlers.h"
 
 #include "num.h"
@@ -24,6 +25,10 @@ static bool fits(struct cmd_ctx *c, uint64_t offset, size_t len) {
 }
 
 /* --- GET and its kin --- */
+
+static void tell(struct cmd_ctx *c, const char *event) {
+    cmd_event(c, EVENT_STRING, event, c->argv[1]);
+}
 
 /* Answers the value or null; false after answering WRONGTYPE. */
 static bool reply_value(struct cmd_ctx *c, const struct object *o) {
@@ -83,8 +88,10 @@ void cmd_substr(struct cmd_ctx *c) {
 }
 
 void cmd_getdel(struct cmd_ctx *c) {
-    struct object *o = cmd_write(c, c->argv[1]);
-    if (reply_value(c, o) && o != NULL) ks_delete(c->ks, c->db, o);
+    struct object *o = cmd_consult(c, c->argv[1]);
+    if (!reply_value(c, o) || o == NULL) return;
+    ks_delete(c->ks, c->db, o);
+    cmd_event(c, EVENT_GENERIC, "del", c->argv[1]);
 }
 
 /* --- options of SET and GETEX --- */
@@ -150,7 +157,8 @@ void cmd_set(struct cmd_ctx *c) {
     struct slice key = c->argv[1], value = c->argv[2];
     if (!fits(c, 0, value.len)) return;
     if (c->argc == 3) {
-        string_set(c->ks, c->db, key, value, false);
+        string_put(c->ks, c->db, key, value, c->now_ms);
+        tell(c, "set");
         reply_ok(c->reply);
         return;
     }
@@ -160,14 +168,18 @@ void cmd_set(struct cmd_ctx *c) {
     if (options.unit != 0 && !cmd_arg_deadline(c, options.time, options.unit, options.relative, &deadline_ms))
         return;
 
-    struct object *o = cmd_write(c, key);
+    struct object *o = options.get ? cmd_consult(c, key) : cmd_write(c, key);
     if (options.get && !reply_value(c, o)) return;
     if ((options.nx && o != NULL) || (options.xx && o == NULL)) {
         if (!options.get) reply_null(c->reply);
         return;
     }
     o = string_set(c->ks, c->db, key, value, options.keep_deadline);
-    if (deadline_ms >= 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
+    tell(c, "set");
+    if (deadline_ms >= 0) {
+        ks_set_deadline(c->ks, c->db, o, deadline_ms);
+        cmd_event(c, EVENT_GENERIC, "expire", key);
+    }
     if (!options.get) reply_ok(c->reply);
 }
 
@@ -175,8 +187,10 @@ static void set_for_a_time(struct cmd_ctx *c, int64_t unit) {
     int64_t deadline_ms;
     if (!fits(c, 0, c->argv[3].len)) return;
     if (!cmd_arg_deadline(c, c->argv[2], unit, true, &deadline_ms)) return;
-    struct object *o = string_set(c->ks, c->db, c->argv[1], c->argv[3], false);
+    struct object *o = string_put(c->ks, c->db, c->argv[1], c->argv[3], c->now_ms);
+    tell(c, "set");
     ks_set_deadline(c->ks, c->db, o, deadline_ms);
+    cmd_event(c, EVENT_GENERIC, "expire", c->argv[1]);
     reply_ok(c->reply);
 }
 
@@ -190,21 +204,25 @@ void cmd_psetex(struct cmd_ctx *c) {
 void cmd_setnx(struct cmd_ctx *c) {
     if (!fits(c, 0, c->argv[2].len)) return;
     bool absent = cmd_write(c, c->argv[1]) == NULL;
-    if (absent) string_set(c->ks, c->db, c->argv[1], c->argv[2], false);
+    if (absent) {
+        string_set(c->ks, c->db, c->argv[1], c->argv[2], false);
+        tell(c, "set");
+    }
     reply_int(c->reply, absent);
 }
 
 void cmd_getset(struct cmd_ctx *c) {
     if (!fits(c, 0, c->argv[2].len)) return;
-    if (!reply_value(c, cmd_write(c, c->argv[1]))) return;
+    if (!reply_value(c, cmd_consult(c, c->argv[1]))) return;
     string_set(c->ks, c->db, c->argv[1], c->argv[2], false);
+    tell(c, "set");
 }
 
 void cmd_getex(struct cmd_ctx *c) {
     struct set_options options = {0};
     int64_t deadline_ms = -1;
     if (!parse_options(c, 2, FOR_GETEX, &options)) return;
-    struct object *o = cmd_write(c, c->argv[1]);
+    struct object *o = cmd_consult(c, c->argv[1]);
     if (o == NULL) {
         reply_null(c->reply);
         return;
@@ -214,12 +232,18 @@ void cmd_getex(struct cmd_ctx *c) {
         return;
 
     reply_string(c, o);
-    if (options.unit != 0 && !options.relative && deadline_ms <= c->now_ms)
+    const char *event = NULL;
+    if (options.unit != 0 && !options.relative && deadline_ms <= c->now_ms) {
         ks_delete(c->ks, c->db, o);
-    else if (options.unit != 0)
+        event = "del";
+    } else if (options.unit != 0) {
         ks_set_deadline(c->ks, c->db, o, deadline_ms);
-    else if (options.persist)
+        event = "expire";
+    } else if (options.persist && object_deadline(o) >= 0) {
         ks_set_deadline(c->ks, c->db, o, -1);
+        event = "persist";
+    }
+    if (event != NULL) cmd_event(c, EVENT_GENERIC, event, c->argv[1]);
 }
 
 /* Keys and values take turns; false after answering. */
@@ -236,7 +260,10 @@ static bool are_pairs(struct cmd_ctx *c) {
 }
 
 static void set_pairs(struct cmd_ctx *c) {
-    for (int i = 1; i < c->argc; i += 2) string_set(c->ks, c->db, c->argv[i], c->argv[i + 1], false);
+    for (int i = 1; i < c->argc; i += 2) {
+        string_put(c->ks, c->db, c->argv[i], c->argv[i + 1], c->now_ms);
+        cmd_event(c, EVENT_STRING, "set", c->argv[i]);
+    }
 }
 
 void cmd_mset(struct cmd_ctx *c) {
@@ -267,6 +294,7 @@ void cmd_append(struct cmd_ctx *c) {
         o = string_set(c->ks, c->db, key, tail, false);
     else
         string_append(c->ks, c->db, o, tail);
+    tell(c, "append");
     reply_int(c->reply, (int64_t)string_len(o));
 }
 
@@ -287,6 +315,7 @@ void cmd_setrange(struct cmd_ctx *c) {
     if (!fits(c, (uint64_t)offset, bytes.len)) return;
     if (o == NULL) o = string_set(c->ks, c->db, key, SLICE(""), false);
     string_write_at(c->ks, c->db, o, (size_t)offset, bytes);
+    tell(c, "setrange");
     reply_int(c->reply, (int64_t)string_len(o));
 }
 
@@ -305,6 +334,7 @@ static void increment(struct cmd_ctx *c, int64_t by) {
         return;
     }
     string_set_int(c->ks, c->db, c->argv[1], value, true);
+    tell(c, "incrby");
     reply_int(c->reply, value);
 }
 
@@ -349,5 +379,6 @@ void cmd_incrbyfloat(struct cmd_ctx *c) {
     char *text = arena_alloc(c->arena, NUM_LD_MAX_LEN);
     struct slice sum = slice_make(text, format_long_double(text, value));
     string_set_text(c->ks, c->db, c->argv[1], sum, true);
+    tell(c, "incrbyfloat");
     reply_bulk(c->reply, sum);
 }

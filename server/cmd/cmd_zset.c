@@ -4,6 +4,7 @@
 
 #include "cmd_random.h"
 #include "cmd_scan.h"
+#include "events.h"
 #include "handlers.h"
 #include "mem.h"
 #include "num.h"
@@ -23,13 +24,21 @@ bool cmd_zset_read(struct cmd_ctx *c, struct slice key, struct object **o) {
     return cmd_is_type(c, *o, OBJECT_ZSET);
 }
 
+bool cmd_zset_consult(struct cmd_ctx *c, struct slice key, struct object **o) {
+    *o = cmd_consult(c, key);
+    return cmd_is_type(c, *o, OBJECT_ZSET);
+}
+
 bool cmd_zset_write(struct cmd_ctx *c, struct slice key, struct object **o) {
     *o = cmd_write(c, key);
     return cmd_is_type(c, *o, OBJECT_ZSET);
 }
 
-void cmd_zset_delete_if_empty(struct cmd_ctx *c, struct object *o) {
-    if (zset_count(o) == 0) ks_delete(c->ks, c->db, o);
+void cmd_zset_took(struct cmd_ctx *c, const char *event, struct slice key, struct object *o) {
+    cmd_event(c, EVENT_ZSET, event, key);
+    if (zset_count(o) > 0) return;
+    ks_delete(c->ks, c->db, o);
+    cmd_event(c, EVENT_GENERIC, "del", key);
 }
 
 void reply_zset_begin(struct reply *r, size_t count, bool with_scores) {
@@ -61,12 +70,14 @@ void zset_items_free(struct zset_items *list) {
     *list = (struct zset_items){0};
 }
 
-void cmd_zset_store(struct cmd_ctx *c, struct slice key, struct zset_items *list) {
+void cmd_zset_store(struct cmd_ctx *c, struct slice key, struct zset_items *list, const char *event) {
+    struct object *old = cmd_write(c, key);
     if (list->count > 0) {
         zset_store(c->ks, c->db, key, list->items, list->count);
-    } else {
-        struct object *o = cmd_write(c, key);
-        if (o != NULL) ks_delete(c->ks, c->db, o);
+        cmd_event(c, EVENT_ZSET, event, key);
+    } else if (old != NULL) {
+        ks_delete(c->ks, c->db, old);
+        cmd_event(c, EVENT_GENERIC, "del", key);
     }
     reply_int(c->reply, (int64_t)list->count);
 }
@@ -107,12 +118,11 @@ bool cmd_zset_add(struct cmd_ctx *c, struct slice key, const struct zset_add_opt
         if (how->xx) return true;
         o = zset_create(c->ks, c->db, key, items[0].member.len);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (add_item(c, o, how, &items[i], out)) continue;
-        reply_error(c->reply, "ERR resulting score is not a number (NaN)");
-        return false;
-    }
-    return true;
+    bool is_number = true;
+    for (size_t i = 0; i < count && is_number; i++) is_number = add_item(c, o, how, &items[i], out);
+    if (out->added > 0 || out->updated > 0) cmd_event(c, EVENT_ZSET, how->incr ? "zincr" : "zadd", key);
+    if (!is_number) reply_error(c->reply, "ERR resulting score is not a number (NaN)");
+    return is_number;
 }
 
 /* Returns the index of the first argument that is no option. */
@@ -240,7 +250,7 @@ void cmd_zrem(struct cmd_ctx *c) {
         zset_remove(c->ks, c->db, o, p);
         removed++;
     }
-    if (removed > 0) cmd_zset_delete_if_empty(c, o);
+    if (removed > 0) cmd_zset_took(c, "zrem", c->argv[1], o);
     reply_int(c->reply, removed);
 }
 

@@ -27,8 +27,9 @@ bool cmd_zset_add(struct cmd_ctx *c, struct slice key, const struct zset_add_opt
 bool cmd_zset_read(struct cmd_ctx *c, struct slice key, struct object **o);
 /* Likewise for a command that writes. */
 bool cmd_zset_write(struct cmd_ctx *c, struct slice key, struct object **o);
-/* A set without items does not exist. */
-void cmd_zset_delete_if_empty(struct cmd_ctx *c, struct object *o);
+bool cmd_zset_consult(struct cmd_ctx *c, struct slice key, struct object **o); /* cmd_consult */
+/* Items were taken from it, which is told. A set without items does not exist. */
+void cmd_zset_took(struct cmd_ctx *c, const char *event, struct slice key, struct object *o);
 /* False after answering "not a float". */
 bool cmd_arg_double(struct cmd_ctx *c, struct slice arg, double *out, const char *error);
 
@@ -46,6 +47,6 @@ struct zset_items {
 void zset_items_add(struct cmd_ctx *c, struct zset_items *list, struct slice member, double score);
 void zset_items_free(struct zset_items *list);
 /* Stores them at the key, or deletes it when there are none, and answers how many there are. */
-void cmd_zset_store(struct cmd_ctx *c, struct slice key, struct zset_items *list);
+void cmd_zset_store(struct cmd_ctx *c, struct slice key, struct zset_items *list, const char *event);
 
 #endif

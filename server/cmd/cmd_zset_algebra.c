@@ -101,7 +101,7 @@ static bool parse_sources(struct cmd_ctx *c, int at, struct combine *m) {
     m->sources = arena_alloc(c->arena, (size_t)count * sizeof *m->sources);
     for (int i = 0; i < m->source_count; i++) {
         struct slice key = c->argv[at + 1 + i];
-        const struct object *o = m->stores ? cmd_write(c, key) : cmd_read(c, key);
+        const struct object *o = m->stores ? cmd_consult(c, key) : cmd_read(c, key);
         if (o != NULL && o->type != OBJECT_SET && !cmd_is_type(c, o, OBJECT_ZSET)) return false;
         m->sources[i] = (struct source){.o = o, .weight = 1, .order = i};
     }
@@ -285,7 +285,7 @@ static void combine_generic(struct cmd_ctx *c, enum algebra what, int at, bool o
     if (only_count)
         reply_int(c->reply, (int64_t)count);
     else if (m.stores)
-        cmd_zset_store(c, c->argv[1], &list);
+        cmd_zset_store(c, c->argv[1], &list, c->cmd->name);
     else
         reply_result(c, &m, &list);
     zset_items_free(&list);

@@ -27,7 +27,7 @@ static void pop_items(struct cmd_ctx *c, struct slice key, struct object *o, boo
         reply_double(c->reply, zset_score(p));
     }
     zset_remove_range(c->ks, c->db, o, from_max ? have - n : 0, n);
-    cmd_zset_delete_if_empty(c, o);
+    cmd_zset_took(c, from_max ? "zpopmax" : "zpopmin", key, o);
 }
 
 static void pop_generic(struct cmd_ctx *c, bool from_max) {

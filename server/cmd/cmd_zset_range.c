@@ -186,7 +186,7 @@ static void range_generic(struct cmd_ctx *c, int at, struct range_options how, b
     bool swapped = how.reverse && how.by != BY_RANK;
     if (!parse_range(c, how.by, swapped ? max : min, swapped ? min : max, &range)) return;
     struct object *o;
-    if (!(dst ? cmd_zset_write(c, c->argv[at], &o) : cmd_zset_read(c, c->argv[at], &o))) return;
+    if (!(dst ? cmd_zset_consult(c, c->argv[at], &o) : cmd_zset_read(c, c->argv[at], &o))) return;
     struct span span = {0};
     if (o != NULL) span = span_of(o, &range);
     if (span.count > 0) span = walked_span(o, span, &how);
@@ -200,7 +200,7 @@ static void range_generic(struct cmd_ctx *c, int at, struct range_options how, b
     char scratch[NUM_I64_MAX_LEN];
     for (uint64_t i = 0; i < span.count; i++, p = how.reverse ? zset_prev(p) : zset_next(p))
         zset_items_add(c, &list, zset_member(p, scratch), zset_score(p));
-    cmd_zset_store(c, *dst, &list);
+    cmd_zset_store(c, *dst, &list, "zrangestore");
     zset_items_free(&list);
 }
 
@@ -252,7 +252,7 @@ static void remove_generic(struct cmd_ctx *c, enum range_by by) {
     if (o != NULL) {
         span = span_of(o, &range);
         zset_remove_range(c->ks, c->db, o, span.first, span.count);
-        cmd_zset_delete_if_empty(c, o);
+        if (span.count > 0) cmd_zset_took(c, c->cmd->name, c->argv[1], o);
     }
     reply_int(c->reply, (int64_t)span.count);
 }

@@ -1,6 +1,8 @@
 /* See server.h. */
 #include "server.h"
 
+#include "events.h"
+
 static void make_run_id(struct server *s) {
     static const char digits[] = "0123456789abcdef";
     uint64_t bits = 0;
@@ -24,9 +26,15 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
 
 void server_free(struct server *s) {
     CHECK(list_empty(&s->sessions));
+    buf_free(&s->event_channel);
     watch_table_free(&s->watches);
     stats_free(&s->stats);
     config_free(&s->config);
+}
+
+void server_set_keyspace(struct server *s, struct keyspace *ks) {
+    s->ks = ks;
+    events_configure(s);
 }
 
 void server_tick(struct server *s, int64_t now_ms) {

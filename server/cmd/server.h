@@ -32,7 +32,9 @@ struct server {
     uint64_t session_count, next_session_id;
     uint64_t blocked_count; /* sessions that are blocked */
     struct watch_table watches;
-    uint64_t last_serial; /* of what was proposed so far (watch.h); kept up to date by the node */
+    uint32_t event_classes;   /* enum event_class: what is told of keys; 0: nothing */
+    struct buf event_channel; /* scratch of events.c */
+    uint64_t last_serial;     /* of what was proposed so far (watch.h); kept up to date by the node */
     char run_id[41];
     int64_t start_ms;   /* wall clock */
     bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
@@ -47,6 +49,8 @@ struct server {
 /* Configuration at its defaults. */
 void server_init(struct server *s, struct host *host, struct keyspace *ks);
 void server_free(struct server *s);
+/* NULL: there is none for now. */
+void server_set_keyspace(struct server *s, struct keyspace *ks);
 /* About ten times a second: rates (instantaneous_ops_per_sec and the like). */
 void server_tick(struct server *s, int64_t now_ms);
 

@@ -212,7 +212,7 @@ bool node_open_group(struct node *n) {
         raft_log_close(n->log);
         return false;
     }
-    n->server.ks = n->ks;
+    server_set_keyspace(&n->server, n->ks);
     n->writer = log_writer_start(n->log, SYNC_HERE_US_MAX, node_wake, n);
     n->sweeper = sweeper_start(n->group_dir);
     node_begin_filling(n);

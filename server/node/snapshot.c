@@ -575,7 +575,8 @@ static void take_new_state(struct snapshot_taking *t) {
                   rc_name(rc), error.text);
         return;
     }
-    n->ks = n->server.ks = ks;
+    n->ks = ks;
+    server_set_keyspace(&n->server, ks);
     node_drop_entries(n, t->index);
     node_clock_seen(n, ks_applied(ks).clock_ms);
     n->warming = true;
