@@ -207,14 +207,22 @@ void ks_signal(struct keyspace *ks, int db, struct slice key) {
     if (ks->listener != NULL) ks->listener(ks->listener_arg, db, key);
 }
 
-void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg) {
-    ks->watcher = fn;
-    ks->watcher_arg = arg;
+void ks_watch(struct keyspace *ks, enum ks_watcher who, ks_watch_fn *fn, void *arg) {
+    ks->watchers[who] = (struct watcher){fn, arg};
+    ks->is_watched = false;
+    for (int i = 0; i < KS_WATCHER_COUNT; i++) ks->is_watched |= ks->watchers[i].fn != NULL;
+}
+
+static void tell_watchers(struct keyspace *ks, enum ks_change change, int db, int with, struct slice key) {
+    for (int i = 0; i < KS_WATCHER_COUNT; i++) {
+        const struct watcher *w = &ks->watchers[i];
+        if (w->fn != NULL) w->fn(w->arg, change, db, with, key);
+    }
 }
 
 static inline void tell_watcher(struct keyspace *ks, enum ks_change change, int db, int with,
                                 struct slice key) {
-    if (ks->watcher != NULL) ks->watcher(ks->watcher_arg, change, db, with, key);
+    if (ks->is_watched) tell_watchers(ks, change, db, with, key);
 }
 
 void ks_tell(struct keyspace *ks, ks_tell_fn *fn, void *arg) {

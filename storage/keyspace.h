@@ -60,13 +60,14 @@ typedef void ks_signal_fn(void *arg, int db, struct slice key);
 void ks_listen(struct keyspace *ks, ks_signal_fn *fn, void *arg);
 void ks_signal(struct keyspace *ks, int db, struct slice key);
 
-/* Told before each change of what is under a key, for whoever watches keys: it is about to be changed or replaced
+/* Told before each change of what is under a key, for whoever watches keys (each has a place of its own): it is about to be changed or replaced
  * (KS_CHANGE_KEY), to go (KS_CHANGE_GONE; it may come again at once), or the whole database is about to become what `with`
  * is, or empty when that is negative (KS_CHANGE_DATABASE, without a key). While nobody listens it costs nothing. `fn` may
  * look at keys with ks_peek and changes nothing. */
 enum ks_change { KS_CHANGE_KEY, KS_CHANGE_GONE, KS_CHANGE_DATABASE };
 typedef void ks_watch_fn(void *arg, enum ks_change change, int db, int with, struct slice key);
-void ks_watch(struct keyspace *ks, ks_watch_fn *fn, void *arg);
+enum ks_watcher { KS_WATCHER_WATCH, KS_WATCHER_TRACKING, KS_WATCHER_COUNT };
+void ks_watch(struct keyspace *ks, enum ks_watcher who, ks_watch_fn *fn, void *arg);
 
 /* Told what becomes of keys whatever the command: one came into being that was not there, one was deleted because its time was
  * over, one was looked up for reading and is not there. Keys of the server itself (system.h) are nobody's business. While

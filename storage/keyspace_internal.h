@@ -107,12 +107,15 @@ struct keyspace {
     bool mid_entry; /* an entry is being applied: the state is that of no index */
     ks_signal_fn *listener;
     void *listener_arg;
-    ks_watch_fn *watcher;
-    void *watcher_arg;
     ks_tell_fn *teller;
     void *teller_arg;
     const struct object *cleared; /* by ks_clear, and not made again yet */
-    struct buf members;           /* the cluster's configuration, opaque, of the entry members_index */
+    struct watcher {
+        ks_watch_fn *fn;
+        void *arg;
+    } watchers[KS_WATCHER_COUNT];
+    bool is_watched;    /* by any of them */
+    struct buf members; /* the cluster's configuration, opaque, of the entry members_index */
     uint64_t members_index;
     bool members_changed; /* since the last write-back began */
     struct ks_stats stats;

@@ -27,7 +27,7 @@ static size_t running_command_bytes(const struct cmd_ctx *c) {
 static void add_session_line(struct cmd_ctx *c, const struct session *s, struct buf *out) {
     struct host *host = c->server->host;
     struct host_session_usage u = {0};
-    char cmd[COMMAND_NAME_CAP] = "NULL", flags[8];
+    char cmd[COMMAND_NAME_CAP] = "NULL", flags[16];
     host->session_usage(host, s, &u);
     if (s == c->session && u.query_buffer == 0) u.query_buffer = running_command_bytes(c);
     /* What this connection has parsed behind this command has not happened yet. */
@@ -35,10 +35,15 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     int db = s == c->session ? c->db : s->db;
     if (last != NULL) command_full_name(last, cmd, sizeof cmd);
     int n = 0;
-    if (s->is_blocked) flags[n++] = 'b';
-    if (s->close_after_reply) flags[n++] = 'c';
     if (s->transaction.is_open) flags[n++] = 'x';
+    if (s->is_blocked) flags[n++] = 'b';
+    const struct tracking_client *tracking = s->tracking;
+    bool tracks = tracking != NULL && tracking->is_on;
+    if (tracks) flags[n++] = 't';
+    if (tracks && tracking->is_broken) flags[n++] = 'R';
+    if (tracks && tracking->is_broadcast) flags[n++] = 'B';
     if (s->transaction.is_dirty) flags[n++] = 'd';
+    if (s->close_after_reply) flags[n++] = 'c';
     if (s->unix_socket) flags[n++] = 'U';
     if (s->no_evict) flags[n++] = 'e';
     if (n == 0) flags[n++] = 'N';
@@ -54,7 +59,7 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
                u.output_buffer, u.output_pending);
     buf_printf(out, " tot-mem=%zu events=r cmd=%s", u.total, cmd);
     add_word(out, "user", &s->user);
-    buf_printf(out, " redir=-1 resp=%d", s->resp);
+    buf_printf(out, " redir=%lld resp=%d", tracks ? (long long)tracking->redirect : -1LL, s->resp);
     /* Of newer versions of Redis: shown only to those who have set it. */
     if (s->lib_name.len > 0) add_word(out, "lib-name", &s->lib_name);
     if (s->lib_version.len > 0) add_word(out, "lib-ver", &s->lib_version);
@@ -81,18 +86,11 @@ static bool refuse_type(struct cmd_ctx *c, struct slice word) {
     return false;
 }
 
-static struct session *session_by_id(struct server *server, uint64_t id) {
-    LIST_FOR_EACH(it, &server->sessions) {
-        if (session_at(it)->id == id) return session_at(it);
-    }
-    return NULL;
-}
-
 static bool list_by_ids(struct cmd_ctx *c, struct buf *out) {
     for (int i = 3; i < c->argc; i++) {
         int64_t id = 0;
         if (!cmd_arg_i64(c, c->argv[i], &id, "ERR Invalid client ID")) return false;
-        const struct session *s = session_by_id(c->server, (uint64_t)id);
+        const struct session *s = session_by_id(c->server, c->session, (uint64_t)id);
         if (s != NULL) add_session_line(c, s, out);
     }
     return true;
@@ -136,7 +134,7 @@ void cmd_client_info(struct cmd_ctx *c) {
 /* --- names --- */
 
 void cmd_client_id(struct cmd_ctx *c) {
-    reply_int(c->reply, (int64_t)c->session->id);
+    reply_int(c->reply, (int64_t)session_own_id(c->session));
 }
 
 void cmd_client_getname(struct cmd_ctx *c) {
@@ -179,8 +177,9 @@ void cmd_client_setinfo(struct cmd_ctx *c) {
 
 struct kill_filter {
     struct slice addr, laddr, user; /* data NULL: any */
-    int64_t id;                     /* 0: any */
-    enum client_type type;          /* TYPE_UNKNOWN: any */
+    const struct session *session;  /* with has_id: who has the id; NULL: nobody */
+    bool has_id;
+    enum client_type type; /* TYPE_UNKNOWN: any */
     bool skip_me;
 };
 
@@ -192,7 +191,8 @@ static bool parse_kill_option(struct cmd_ctx *c, struct slice option, struct sli
             reply_error(c->reply, "ERR client-id should be greater than 0");
             return false;
         }
-        f->id = id;
+        f->has_id = true;
+        f->session = session_by_id(c->server, c->session, (uint64_t)id);
     } else if (slice_is(option, "type")) {
         f->type = parse_type(value);
         if (f->type == TYPE_UNKNOWN) return refuse_type(c, value);
@@ -219,7 +219,7 @@ static bool kill_matches(const struct kill_filter *f, const struct session *s, c
     if (f->addr.data != NULL && !slice_eq(slice_of(s->peer), f->addr)) return false;
     if (f->laddr.data != NULL && !slice_eq(slice_of(s->local), f->laddr)) return false;
     if (f->type != TYPE_UNKNOWN && session_type(s) != f->type) return false;
-    if (f->id != 0 && s->id != (uint64_t)f->id) return false;
+    if (f->has_id && s != f->session) return false;
     if (f->user.data != NULL && !slice_eq(buf_slice(&s->user), f->user)) return false;
     return s != me || !f->skip_me;
 }
@@ -304,7 +304,7 @@ void cmd_client_unblock(struct cmd_ctx *c) {
         return;
     }
     if (!cmd_arg_i64(c, c->argv[2], &id, NULL)) return;
-    struct session *s = session_by_id(c->server, (uint64_t)id);
+    struct session *s = session_by_id(c->server, c->session, (uint64_t)id);
     struct host *host = c->server->host;
     reply_int(c->reply, s != NULL && host->session_unblock(host, s, with_error));
 }
@@ -332,19 +332,4 @@ void cmd_client_no_evict(struct cmd_ctx *c) {
     }
     c->session->no_evict = on;
     reply_ok(c->reply);
-}
-
-void cmd_client_getredir(struct cmd_ctx *c) {
-    reply_int(c->reply, -1);
-}
-
-void cmd_client_trackinginfo(struct cmd_ctx *c) {
-    reply_map(c->reply, 3);
-    reply_bulk_str(c->reply, "flags");
-    reply_set(c->reply, 1);
-    reply_bulk_str(c->reply, "off");
-    reply_bulk_str(c->reply, "redirect");
-    reply_int(c->reply, -1);
-    reply_bulk_str(c->reply, "prefixes");
-    reply_array(c->reply, 0);
 }

@@ -129,6 +129,7 @@ void cmd_quit(struct cmd_ctx *c) {
 void cmd_reset(struct cmd_ctx *c) {
     struct session *s = c->session;
     transaction_discard(c->server, &s->transaction);
+    tracking_disable(c->server, s);
     s->is_stale_there = s->multi_there || s->watch_there;
     s->multi_there = s->watch_there = false;
     s->db = 0;

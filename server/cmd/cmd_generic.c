@@ -2,6 +2,7 @@
  * KEYS in cmd_scan.c. */
 #include "events.h"
 #include "handlers.h"
+#include "server.h"
 
 #include <limits.h>
 
@@ -161,7 +162,10 @@ void cmd_swapdb(struct cmd_ctx *c) {
         reply_error(c->reply, ERR_DB_OUT_OF_RANGE);
         return;
     }
-    if (a != b) ks_swap(c->ks, (int)a, (int)b);
+    if (a != b) {
+        ks_swap(c->ks, (int)a, (int)b);
+        tracking_flushed(c->server);
+    }
     reply_ok(c->reply);
 }
 
@@ -176,11 +180,13 @@ static bool flush_args_fine(struct cmd_ctx *c) {
 void cmd_flushdb(struct cmd_ctx *c) {
     if (!flush_args_fine(c)) return;
     ks_flush(c->ks, c->db);
+    tracking_flushed(c->server);
     reply_ok(c->reply);
 }
 
 void cmd_flushall(struct cmd_ctx *c) {
     if (!flush_args_fine(c)) return;
     for (int db = 0; db < KS_DB_COUNT; db++) ks_flush(c->ks, db);
+    tracking_flushed(c->server);
     reply_ok(c->reply);
 }

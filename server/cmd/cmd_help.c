@@ -24,6 +24,8 @@ static void help(struct cmd_ctx *c, const char *const *lines) {
 
 void cmd_client_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
+        "CACHING (YES|NO)",
+        "    Whether what the next command reads is kept in the client's cache.",
         "GETNAME",
         "    The name of this connection.",
         "GETREDIR",
@@ -53,6 +55,8 @@ void cmd_client_help(struct cmd_ctx *c) {
         "    Say which library is talking.",
         "SETNAME <name>",
         "    Name this connection.",
+        "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [...]] [OPTIN] [OPTOUT] [NOLOOP]",
+        "    Tell this connection, or that one, of changes to what is kept in the client's cache.",
         "TRACKINGINFO",
         "    The state of client side caching on this connection.",
         "UNBLOCK <clientid> [TIMEOUT|ERROR]",

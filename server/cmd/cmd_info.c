@@ -81,12 +81,14 @@ static void section_server(const struct facts *f, struct buf *out) {
 
 static void section_clients(const struct facts *f, struct buf *out) {
     static const char *const zeros[] = {"client_recent_max_input_buffer", "client_recent_max_output_buffer",
-                                        "tracking_clients", "clients_in_timeout_table", NULL};
+                                        NULL};
     add_u64(out, "connected_clients", f->server->session_count);
     add_u64(out, "cluster_connections", 0);
     add_u64(out, "maxclients", (uint64_t)f->server->config.maxclients);
-    add_u64(out, "blocked_clients", f->usage.connections_held + f->server->blocked_count);
     add_zeros(out, zeros);
+    add_u64(out, "blocked_clients", f->usage.connections_held + f->server->blocked_count);
+    add_u64(out, "tracking_clients", f->server->tracking.client_count);
+    add_u64(out, "clients_in_timeout_table", 0);
 }
 
 static void section_memory(const struct facts *f, struct buf *out) {
@@ -202,10 +204,6 @@ static void section_stats(const struct facts *f, struct buf *out) {
                                        "active_defrag_key_misses",
                                        "total_active_defrag_time",
                                        "current_active_defrag_time",
-                                       "tracking_total_keys",
-                                       "tracking_total_items",
-                                       "tracking_total_prefixes",
-                                       "unexpected_error_replies",
                                        NULL};
     static const char *const buffers[] = {"io_threaded_reads_processed", "io_threaded_writes_processed",
                                           "reply_buffer_shrinks", "reply_buffer_expands", NULL};
@@ -230,6 +228,10 @@ static void section_stats(const struct facts *f, struct buf *out) {
     add_u64(out, "keyspace_hits", f->ks.hits);
     add_u64(out, "keyspace_misses", f->ks.misses);
     add_zeros(out, rest);
+    add_u64(out, "tracking_total_keys", f->server->tracking.key_count);
+    add_u64(out, "tracking_total_items", f->server->tracking.item_count);
+    add_u64(out, "tracking_total_prefixes", f->server->tracking.prefix_count);
+    add_u64(out, "unexpected_error_replies", 0);
     add_u64(out, "total_error_replies", s->errors_total);
     add_u64(out, "dump_payload_sanitizations", 0);
     add_u64(out, "total_reads_processed", u->net_reads - s->net_reads_reset);

@@ -247,7 +247,11 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
 
 void cmd_run(struct cmd_ctx *c) {
     uint32_t errors = c->reply->error_count;
+    bool holds = push_hold(c->server, c->session);
+    const struct cmd_ctx *outer = tracking_enter(c);
     c->cmd->fn(c);
+    tracking_leave(c, outer);
+    if (holds) push_release(c->server);
     /* Errors are counted where a client sees them. */
     if (c->reply->error_count != errors && c->session != NULL)
         stats_error(&c->server->stats, c->reply->error_code);

@@ -64,6 +64,8 @@ enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 }
 struct host {
     /* Closes a session, at once or when its reply has left. */
     void (*session_close)(struct host *h, struct session *s, bool after_reply);
+    /* Adds bytes to what the session is sent, in their place among its replies; dropped when it is closing. */
+    void (*session_push)(struct host *h, struct session *s, struct slice bytes);
     /* Ends what the session waits for, as when the time is over, or with an error; false when it does not wait. */
     bool (*session_unblock)(struct host *h, struct session *s, bool with_error);
     /* How many other nodes surely have what the session wrote. */

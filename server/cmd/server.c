@@ -18,6 +18,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
     *s = (struct server){.host = host, .ks = ks, .next_session_id = 1, .active_expire = true};
     s->executable = s->config_file = "";
     list_init(&s->sessions);
+    tracking_init(&s->tracking);
     config_init(&s->config);
     stats_init(&s->stats);
     s->start_ms = host->now_us(host) / 1000;
@@ -28,6 +29,8 @@ void server_free(struct server *s) {
     CHECK(list_empty(&s->sessions));
     buf_free(&s->event_channel);
     watch_table_free(&s->watches);
+    tracking_free(&s->tracking);
+    pushes_free(&s->pushes);
     stats_free(&s->stats);
     config_free(&s->config);
 }
@@ -43,4 +46,5 @@ void server_tick(struct server *s, int64_t now_ms) {
     rate_sample(&s->stats.ops, s->stats.commands_processed, now_ms);
     rate_sample(&s->stats.net_in, usage.net_in_bytes, now_ms);
     rate_sample(&s->stats.net_out, usage.net_out_bytes, now_ms);
+    tracking_limit(s);
 }

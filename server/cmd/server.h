@@ -7,7 +7,9 @@
 #include "config.h"
 #include "host.h"
 #include "session.h"
+#include "push.h"
 #include "stats.h"
+#include "tracking.h"
 #include "watch.h"
 
 /* The Redis whose behaviour this server has; clients decide by it what they may send. */
@@ -34,7 +36,9 @@ struct server {
     struct watch_table watches;
     uint32_t event_classes;   /* enum event_class: what is told of keys; 0: nothing */
     struct buf event_channel; /* scratch of events.c */
-    uint64_t last_serial;     /* of what was proposed so far (watch.h); kept up to date by the node */
+    struct tracking tracking;
+    struct pushes pushes;
+    uint64_t last_serial; /* of what was proposed so far (watch.h); kept up to date by the node */
     char run_id[41];
     int64_t start_ms;   /* wall clock */
     bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
@@ -60,6 +64,12 @@ MUST_USE enum rc server_rewrite_config(struct server *s, bool everything);
 /* session.c: a session enters and leaves the registry. */
 void session_open(struct server *s, struct session *session, int64_t now_ms);
 void session_close(struct server *s, struct session *session);
+/* Who `asker` means by an id: clients of another node know themselves, and each other, by the ids they have there. NULL:
+ * nobody. */
+struct session *session_by_id(const struct server *s, const struct session *asker, uint64_t id);
+static inline uint64_t session_own_id(const struct session *session) {
+    return session->forwarded ? session->there_id : session->id;
+}
 /* False when the name has characters that would garble CLIENT LIST. */
 bool session_set_name(struct session *session, struct slice name);
 

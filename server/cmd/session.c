@@ -8,6 +8,8 @@ void session_open(struct server *s, struct session *session, int64_t now_ms) {
     session->authenticated = s->config.requirepass[0] == '\0';
     session->reply_mode = SESSION_REPLY_ON;
     transaction_init(&session->transaction);
+    session->tracking = NULL;
+    list_init(&session->redirects);
     session->created_ms = session->last_command_ms = now_ms;
     session->last_command = NULL;
     buf_clear(&session->user);
@@ -21,10 +23,21 @@ void session_close(struct server *s, struct session *session) {
     list_unlink(&session->link);
     s->session_count--;
     transaction_free(s, &session->transaction);
+    tracking_forget(s, session);
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);
     buf_free(&session->user);
+}
+
+struct session *session_by_id(const struct server *s, const struct session *asker, uint64_t id) {
+    LIST_FOR_EACH(it, &s->sessions) {
+        struct session *session = container_of(it, struct session, link);
+        if (asker->forwarded != session->forwarded) continue;
+        if (asker->forwarded && asker->there_node != session->there_node) continue;
+        if (session_own_id(session) == id) return session;
+    }
+    return NULL;
 }
 
 bool session_set_name(struct session *session, struct slice name) {

@@ -7,6 +7,7 @@
 #include "transaction.h"
 
 struct command;
+struct tracking_client;
 
 enum { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP_NEXT, SESSION_REPLY_SKIP };
 
@@ -27,6 +28,8 @@ struct session {
     char peer[64], local[64];                     /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
     int fd;
     struct transaction transaction;
+    struct tracking_client *tracking; /* tracking.h; NULL: it never tracked */
+    struct list redirects;            /* of those whose invalidations come here */
     /* On a node that does not lead: what of this client's is at the leader, and would die with it (dispatch.h). */
     bool multi_there, watch_there;
     bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */

@@ -161,7 +161,7 @@ void watch_add(struct watch_table *w, struct keyspace *ks, struct transaction *t
     list_push_back(&k->watches, &watch->of_key);
     list_push_back(&t->watches, &watch->of_session);
     w->ks = ks;
-    ks_watch(ks, change_cb, w); /* again and again: the state may be another one by now */
+    ks_watch(ks, KS_WATCHER_WATCH, change_cb, w); /* again and again: the state may be another one by now */
 }
 
 void watch_forget(struct watch_table *w, struct keyspace *ks, struct transaction *t) {
@@ -174,7 +174,7 @@ void watch_forget(struct watch_table *w, struct keyspace *ks, struct transaction
         mem_free(watch);
     }
     t->is_dirty = false;
-    if (any && w->key_count == 0 && ks != NULL) ks_watch(ks, NULL, NULL);
+    if (any && w->key_count == 0 && ks != NULL) ks_watch(ks, KS_WATCHER_WATCH, NULL, NULL);
 }
 
 bool watch_has_expired(const struct watch_table *w, const struct transaction *t, int64_t now_ms) {

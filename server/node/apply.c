@@ -95,7 +95,9 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .arena = &n->arena};
     struct cmd_wait wait = {0};
     if (session != NULL && op->waits) ctx.wait = &wait;
+    n->server.tracking.caching = op->caching;
     node_run_command(n, &ctx);
+    n->server.tracking.caching = false;
     if (op->waits) after_wait(n, op, &ctx);
 }
 
@@ -120,6 +122,7 @@ static int next_write(struct node *n) {
 /* What an entry's operations are in the middle of. */
 struct execution {
     const struct op *head; /* NULL: no transaction */
+    bool holds;            /* what is pushed to its session meanwhile comes behind it */
     uint32_t left;         /* operations */
     bool is_over;          /* nothing of it is to happen */
 };
@@ -135,6 +138,7 @@ static void end_execution(struct node *n, struct execution *e) {
     struct conn *c = e->head->conn;
     bool waits = e->head->waits;
     e->head = NULL;
+    if (e->holds) push_release(&n->server);
     node_serve_readers(n);
     if (c->closing) return;
     node_exec_ended(n, c, command_by_name(SLICE("exec")));
@@ -148,6 +152,7 @@ static void begin_execution(struct node *n, struct execution *e, const struct op
     if (!open_head(n, &writes, &e->is_over)) return;
     e->head = op;
     e->left = op->len;
+    e->holds = push_hold(&n->server, op->conn->closing ? NULL : &op->conn->session);
     struct reply reply;
     reply_init(&reply, op->conn->closing || op->silent ? NULL : &op->conn->out, op->resp);
     if (e->is_over)

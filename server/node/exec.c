@@ -42,12 +42,14 @@ void node_watch_written(struct node *n, const struct command *cmd, int argc, con
     }
 }
 
-void node_drop_transactions(struct node *n) {
+void node_drop_sessions(struct node *n) {
     LIST_FOR_EACH_SAFE(it, &n->server.sessions) {
         struct session *s = container_of(it, struct session, link);
         struct transaction *t = &s->transaction;
-        if (!t->is_open && !transaction_watches(t)) continue;
+        bool tracks = s->tracking != NULL && s->tracking->is_on;
+        if (!t->is_open && !transaction_watches(t) && !tracks) continue;
         transaction_discard(&n->server, t);
+        tracking_disable(&n->server, s);
         conn_drain(conn_of_session(s));
     }
 }
@@ -175,8 +177,10 @@ static enum conn_verdict run(struct node *n, struct conn *c, const struct comman
     t->queue = (struct buf){0};
     transaction_discard(&n->server, t);
     CHECK(entry_open(r, buf_slice(&queue)));
+    bool holds = push_hold(&n->server, &c->session);
     while (entry_next(r) == 1)
         node_run_now(n, c, command_lookup(r->argc, r->argv), r->argc, r->argv, &reply, NULL);
+    if (holds) push_release(&n->server);
     buf_free(&queue);
     return answered(n, c, exec, out_before);
 }

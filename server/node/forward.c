@@ -156,7 +156,7 @@ void node_leadership_moved(struct node *n, bool was_readable) {
     }
     if (was_readable && !n->readable) {
         n->deposed_at_ms = mono_now_ms();
-        node_drop_transactions(n);
+        node_drop_sessions(n);
     }
     if (n->role == RAFT_LEADER && n->readable && !was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);

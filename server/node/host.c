@@ -30,6 +30,14 @@ static void host_session_close(struct host *h, struct session *s, bool after_rep
         conn_close(c);
 }
 
+static void host_session_push(struct host *h, struct session *s, struct slice bytes) {
+    (void)h;
+    struct conn *c = conn_of_session(s);
+    if (c->closing) return;
+    buf_add_slice(&c->out, bytes);
+    conn_touch(c);
+}
+
 static bool host_session_unblock(struct host *h, struct session *s, bool with_error) {
     return node_unblock(node_of(h), s, with_error);
 }
@@ -428,6 +436,7 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
 void host_init(struct node *n) {
     n->host = (struct host){
         .session_close = host_session_close,
+        .session_push = host_session_push,
         .session_unblock = host_session_unblock,
         .replicas_with = host_replicas_with,
         .session_usage = host_session_usage,

@@ -262,6 +262,7 @@ static void attend(struct node *n) {
     net_resume(&n->net);
     node_send_later(n);
     propose_and_send(n);
+    tracking_broadcast(&n->server);
     net_flush(&n->net);
     propose_and_send(n); /* a flush may have let connections read on */
 }

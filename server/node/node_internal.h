@@ -52,6 +52,7 @@ struct op {
     const struct command *cmd;
     uint32_t len; /* OP_BYTES; OP_EXEC: so many operations behind it are the transaction */
     uint8_t resp; /* 0: the session's when it runs */
+    bool caching; /* CLIENT CACHING was said of it */
     bool silent;  /* CLIENT REPLY OFF or SKIP when it was parsed */
     bool
         waits; /* it may find nothing and wait (OP_EXEC: it changes the session): nothing of its connection is behind it */
@@ -404,8 +405,8 @@ bool node_is_exec(const struct entry_reader *r);                                
 bool node_exec_head(const struct entry_reader *r, uint32_t *writes, bool *is_over);
 /* A write goes into the entry being filled: those who watch its keys wait for it. */
 void node_watch_written(struct node *n, const struct command *cmd, int argc, const struct slice *argv);
-/* This node leads no more: what its sessions queued and watch means nothing elsewhere. They are closed. */
-void node_drop_transactions(struct node *n);
+/* This node leads no more: what its sessions queued, watch and track means nothing elsewhere. They are closed. */
+void node_drop_sessions(struct node *n);
 
 /* reads.c: reads of a leader that is not alone wait until a majority has confirmed it. */
 bool node_may_read(struct node *n, const struct conn *c);

@@ -116,6 +116,7 @@ struct op *proposal_add_op(struct proposal *p, struct conn *c, const struct comm
     *op = (struct op){.conn = c, .cmd = cmd};
     if (c != NULL) {
         op->resp = c->session.resp;
+        op->caching = tracking_is_caching(&c->session);
         c->pending++;
         c->last_proposal = p;
     }
@@ -279,8 +280,7 @@ static bool changes_nothing(struct node *n, const struct conn *c, const struct c
     return cmd_changes_nothing(cmd, n->ks, c->session.db, argc, argv);
 }
 
-enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
-    struct node *n = arg;
+static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, const struct slice *argv) {
     const struct command *cmd = NULL;
     struct reply reply;
     if (c->blocked || n->ks == NULL) return CONN_HOLD;
@@ -354,6 +354,15 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
     if (!in_line && !c->closing) conn_touch(c);
     if (c->session.close_after_reply) conn_drain(c);
     return CONN_NEXT;
+}
+
+enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
+    struct node *n = arg;
+    tracking_limit(&n->server);
+    enum conn_verdict verdict = take_command(n, c, argc, argv);
+    if (c->session.tracking != NULL && (verdict == CONN_NEXT || verdict == CONN_BLOCK))
+        tracking_command_taken(&c->session);
+    return verdict;
 }
 
 /* --- into the log --- */

@@ -17,6 +17,7 @@ static struct world {
     const char *refused_name; /* the host refuses changes of this value */
     char changed[512];        /* names the host heard of, each with a space behind it */
     struct buf file;          /* the only file there is */
+    struct buf pushed;        /* what sessions were sent unasked: "<id> <bytes> " */
     uint64_t closed_id;       /* the last session that was closed */
     bool unblocked_with_error;
     int64_t replicas;      /* how many others have everything */
@@ -38,6 +39,13 @@ static void world_session_close(struct host *h, struct session *s, bool after_re
     world.closed_id = s->id;
     session_close(&desk.server, s);
     mem_free(s);
+}
+static void world_session_push(struct host *h, struct session *s, struct slice bytes) {
+    (void)h;
+    buf_printf(&world.pushed, "[%llu] ", (unsigned long long)s->id);
+    for (size_t i = 0; i < bytes.len; i++)
+        if (bytes.data[i] != '\r')
+            buf_add_byte(&world.pushed, (uint8_t)(bytes.data[i] == '\n' ? ' ' : bytes.data[i]));
 }
 static bool world_session_unblock(struct host *h, struct session *s, bool with_error) {
     (void)h;
@@ -142,7 +150,9 @@ static void world_log(struct host *h, const char *line) {
 
 __attribute__((unused)) static void server_open(void) {
     buf_free(&world.file);
+    buf_free(&world.pushed);
     world = (struct world){.host = {.session_close = world_session_close,
+                                    .session_push = world_session_push,
                                     .session_unblock = world_session_unblock,
                                     .replicas_with = world_replicas_with,
                                     .session_usage = world_session_usage,
@@ -186,6 +196,8 @@ __attribute__((unused)) static void server_close(void) {
                             false);
     }
     watch_table_free(&desk.server.watches);
+    tracking_free(&desk.server.tracking);
+    pushes_free(&desk.server.pushes);
     stats_free(&desk.server.stats);
     desk_close();
 }

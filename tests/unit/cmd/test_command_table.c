@@ -142,8 +142,9 @@ static bool is_any_nodes(const char *name) {
         "memory|purge",  "memory|help",    "object|help",
         "pfselftest",    "xgroup|help",    "xinfo|help",
     };
-    static const char *const leaders[] = {"cluster|meet", "cluster|forget", "cluster|countkeysinslot",
-                                          "cluster|getkeysinslot", "sentinel|failover"};
+    static const char *const leaders[] = {
+        "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",
+        "cluster|getkeysinslot", "sentinel|failover", "client|tracking"};
     for (size_t i = 0; i < sizeof leaders / sizeof leaders[0]; i++) {
         if (strcmp(name, leaders[i]) == 0) return false;
     }
