@@ -167,6 +167,9 @@ size_t command_full_name(const struct command *cmd, char *out, size_t cap);
  * arguments do not fit the command. */
 int command_keys(const struct command *cmd, int argc, const struct slice *argv, struct key_position *out,
                  int cap);
+/* Whether it names keys or, like shard channels, what has a slot as a key has. */
+bool command_has_slot(const struct command *cmd, int argc, const struct slice *argv, struct slice *name);
+bool key_spec_is_of_keys(const struct key_spec *spec); /* or else of names with a slot */
 
 /* --- what handlers share (cmd_common.c) --- */
 

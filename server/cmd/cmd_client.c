@@ -35,6 +35,8 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     int db = s == c->session ? c->db : s->db;
     if (last != NULL) command_full_name(last, cmd, sizeof cmd);
     int n = 0;
+    const struct subscriptions *listens = &s->subscriptions;
+    if (subscriptions_any(listens)) flags[n++] = 'P';
     if (s->transaction.is_open) flags[n++] = 'x';
     if (s->is_blocked) flags[n++] = 'b';
     const struct tracking_client *tracking = s->tracking;
@@ -50,9 +52,10 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     flags[n] = '\0';
     buf_printf(out, "id=%llu addr=%s laddr=%s fd=%d", (unsigned long long)s->id, s->peer, s->local, s->fd);
     add_word(out, "name", &s->name);
-    buf_printf(out, " age=%lld idle=%lld flags=%s db=%d sub=0 psub=0 ssub=0 multi=%lld",
+    buf_printf(out, " age=%lld idle=%lld flags=%s db=%d sub=%u psub=%u ssub=%u multi=%lld",
                (long long)(c->now_ms - s->created_ms) / 1000,
-               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db,
+               (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db, listens->counts[TOPIC_CHANNEL],
+               listens->counts[TOPIC_PATTERN], listens->counts[TOPIC_SHARD],
                s->transaction.is_open ? (long long)s->transaction.count : -1LL);
     buf_printf(out, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=0",
                u.query_buffer, u.query_buffer_free, u.argv_mem, s->transaction.queue.cap, u.output_buffer,
@@ -77,8 +80,7 @@ static enum client_type parse_type(struct slice word) {
 }
 
 static enum client_type session_type(const struct session *s) {
-    (void)s;
-    return TYPE_NORMAL;
+    return subscriptions_any(&s->subscriptions) ? TYPE_PUBSUB : TYPE_NORMAL;
 }
 
 static bool refuse_type(struct cmd_ctx *c, struct slice word) {

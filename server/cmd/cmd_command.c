@@ -387,7 +387,7 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
         reply_error(c->reply, "ERR Invalid command specified");
         return;
     }
-    if (cmd->key_spec_count == 0) {
+    if (cmd->key_spec_count == 0 || !key_spec_is_of_keys(&cmd->key_specs[0])) {
         reply_error(c->reply, "ERR The command has no key arguments");
         return;
     }

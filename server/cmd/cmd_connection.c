@@ -99,6 +99,10 @@ void cmd_hello(struct cmd_ctx *c) {
 void cmd_ping(struct cmd_ctx *c) {
     if (c->argc > 2) {
         reply_error(c->reply, "ERR wrong number of arguments for 'ping' command");
+    } else if (c->reply->resp == 2 && c->session != NULL && subscriptions_any(&c->session->subscriptions)) {
+        reply_array(c->reply, 2); /* as messages look */
+        reply_bulk_str(c->reply, "pong");
+        reply_bulk(c->reply, c->argc == 2 ? c->argv[1] : SLICE(""));
     } else if (c->argc == 2) {
         reply_bulk(c->reply, c->argv[1]);
     } else {
@@ -130,6 +134,7 @@ void cmd_reset(struct cmd_ctx *c) {
     struct session *s = c->session;
     transaction_discard(c->server, &s->transaction);
     tracking_disable(c->server, s);
+    pubsub_forget(c->server, s);
     s->is_stale_there = s->multi_there || s->watch_there;
     s->multi_there = s->watch_there = false;
     s->db = 0;

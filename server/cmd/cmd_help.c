@@ -347,3 +347,20 @@ void cmd_xinfo_help(struct cmd_ctx *c) {
     };
     help(c, lines);
 }
+
+void cmd_pubsub_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CHANNELS [<pattern>]",
+        "    The channels that somebody listens to and that match the pattern.",
+        "NUMPAT",
+        "    How many patterns are listened to.",
+        "NUMSUB [<channel> ...]",
+        "    How many listen to each of these channels; patterns do not count.",
+        "SHARDCHANNELS [<pattern>]",
+        "    The shard channels that somebody listens to and that match the pattern.",
+        "SHARDNUMSUB [<shardchannel> ...]",
+        "    How many listen to each of these shard channels.",
+        NULL,
+    };
+    help(c, lines);
+}

@@ -191,10 +191,7 @@ static void section_stats(const struct facts *f, struct buf *out) {
                                          "total_eviction_exceeded_time",
                                          "current_eviction_exceeded_time",
                                          NULL};
-    static const char *const rest[] = {"pubsub_channels",
-                                       "pubsub_patterns",
-                                       "pubsubshard_channels",
-                                       "latest_fork_usec",
+    static const char *const rest[] = {"latest_fork_usec",
                                        "total_forks",
                                        "migrate_cached_sockets",
                                        "slave_expires_tracked_keys",
@@ -227,6 +224,10 @@ static void section_stats(const struct facts *f, struct buf *out) {
     add_zeros(out, expiry);
     add_u64(out, "keyspace_hits", f->ks.hits);
     add_u64(out, "keyspace_misses", f->ks.misses);
+    const struct topic_table *topics = f->server->pubsub.topics;
+    add_u64(out, "pubsub_channels", topics[TOPIC_CHANNEL].count);
+    add_u64(out, "pubsub_patterns", topics[TOPIC_PATTERN].count);
+    add_u64(out, "pubsubshard_channels", topics[TOPIC_SHARD].count);
     add_zeros(out, rest);
     add_u64(out, "tracking_total_keys", f->server->tracking.key_count);
     add_u64(out, "tracking_total_items", f->server->tracking.item_count);

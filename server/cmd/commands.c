@@ -285,12 +285,19 @@ static int last_of_spec(const struct key_spec *spec, int *first, int argc, const
     return *first >= argc || last >= argc || last < *first ? -1 : (int)last;
 }
 
-int command_keys(const struct command *cmd, int argc, const struct slice *argv, struct key_position *out,
-                 int cap) {
+bool key_spec_is_of_keys(const struct key_spec *spec) {
+    return strncmp(spec->flags, "not_key", 7) != 0;
+}
+
+static int find_names(const struct command *cmd, int argc, const struct slice *argv, bool of_keys,
+                      struct key_position *out, int cap) {
     if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) return -1;
     int count = 0;
+    bool none_is_fine = true;
     for (int i = 0; i < cmd->key_spec_count; i++) {
         const struct key_spec *spec = &cmd->key_specs[i];
+        if (key_spec_is_of_keys(spec) != of_keys) continue;
+        none_is_fine = cmd->flags & CMD_NO_MANDATORY_KEYS;
         int first = first_of_spec(spec, argc, argv);
         if (first == 0) continue;
         int last = last_of_spec(spec, &first, argc, argv);
@@ -302,8 +309,21 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
             count++;
         }
     }
-    bool none_is_fine = cmd->key_spec_count == 0 || (cmd->flags & CMD_NO_MANDATORY_KEYS);
     return count == 0 && !none_is_fine ? -1 : count;
+}
+
+int command_keys(const struct command *cmd, int argc, const struct slice *argv, struct key_position *out,
+                 int cap) {
+    return find_names(cmd, argc, argv, true, out, cap);
+}
+
+bool command_has_slot(const struct command *cmd, int argc, const struct slice *argv, struct slice *name) {
+    struct key_position first;
+    if (find_names(cmd, argc, argv, true, &first, 1) <= 0 &&
+        find_names(cmd, argc, argv, false, &first, 1) <= 0)
+        return false;
+    *name = argv[first.at];
+    return true;
 }
 
 /* Dispatch answers an unknown subcommand itself, so nothing is ever run by a container's name. */

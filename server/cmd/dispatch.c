@@ -107,20 +107,38 @@ static enum gate refuse_moved(struct server *server, const struct command *cmd, 
     return refused(server, cmd, reply);
 }
 
+/* Commands with several replies, or none, and what comes unasked ever after. */
+static bool is_of_listening(const struct command *cmd) {
+    static cmd_fn *const fns[] = {cmd_subscribe,   cmd_psubscribe,   cmd_ssubscribe,
+                                  cmd_unsubscribe, cmd_punsubscribe, cmd_sunsubscribe};
+    for (size_t i = 0; i < sizeof fns / sizeof *fns; i++)
+        if (cmd->fn == fns[i]) return true;
+    return false;
+}
+
+static bool starts_tracking(const struct command *cmd, int argc, const struct slice *argv) {
+    return cmd->fn == cmd_client_tracking && argc > 2 && !slice_is(argv[2], "off");
+}
+
+static enum gate way_to_leader(const struct command *cmd, int argc, const struct slice *argv) {
+    bool wants_tunnel = cmd != NULL && (is_of_listening(cmd) || starts_tracking(cmd, argc, argv));
+    return wants_tunnel ? GATE_TUNNEL : GATE_FORWARD;
+}
+
 /* What becomes of a command that only the leader can answer, on a node that is not. Commands without a key have no slot
  * to be moved by, so they are forwarded for cluster clients, too. */
 static enum gate away_from_leader(struct server *server, const struct command *cmd, int argc,
                                   const struct slice *argv, struct reply *reply) {
-    struct key_position first;
+    struct slice name;
     switch (server->leadership) {
     case LEADERSHIP_REMOVED: reply_error(reply, ERR_REMOVED); return refused(server, cmd, reply);
     case LEADERSHIP_NOBODY: return GATE_NO_LEADER;
     case LEADERSHIP_THERE: break;
     case LEADERSHIP_HERE: CHECK(false);
     }
-    if (server->config.cluster_enabled && command_keys(cmd, argc, argv, &first, 1) > 0)
-        return refuse_moved(server, cmd, argv[first.at], reply);
-    return GATE_FORWARD;
+    if (server->config.cluster_enabled && command_has_slot(cmd, argc, argv, &name))
+        return refuse_moved(server, cmd, name, reply);
+    return way_to_leader(cmd, argc, argv);
 }
 
 /* What its transaction needs is what EXEC needs. */
@@ -130,6 +148,22 @@ static uint32_t flags_of(const struct session *session, const struct command *cm
 
 static bool is_of_transactions(const struct command *cmd) {
     return cmd->categories & ACL_TRANSACTION;
+}
+
+/* Whose RESP2 replies could not be told from messages. */
+static bool is_for_listeners(const struct command *cmd) {
+    return is_of_listening(cmd) || cmd->fn == cmd_ping || cmd->fn == cmd_quit || cmd->fn == cmd_reset;
+}
+
+static enum gate refuse_to_listener(struct server *server, struct session *session, const struct command *cmd,
+                                    struct reply *reply) {
+    char name[COMMAND_NAME_CAP], error[COMMAND_NAME_CAP + 128];
+    command_full_name(cmd, name, sizeof name);
+    snprintf(error, sizeof error,
+             "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are "
+             "allowed in this context",
+             name);
+    return refuse(server, session, cmd, reply, error);
 }
 
 static enum gate pass_gates(struct server *server, struct session *session, int argc,
@@ -165,6 +199,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     }
     if (session->transaction.is_open && cmd->flags & CMD_NO_MULTI)
         return refuse(server, session, cmd, reply, "ERR Command not allowed inside a transaction");
+    if (session->resp == 2 && subscriptions_any(&session->subscriptions) && !is_for_listeners(cmd))
+        return refuse_to_listener(server, session, cmd, reply);
     uint32_t flags = flags_of(session, cmd);
     if (is_held(server, flags, now_ms)) return GATE_HOLD;
     bool is_kept_here = is_of_transactions(cmd) && server->config.cluster_enabled && cmd->key_spec_count == 0;
@@ -192,7 +228,7 @@ static bool cannot_be_queued(const struct command *cmd) {
 static enum gate queue(struct server *server, struct session *session, int argc, const struct slice *argv,
                        struct reply *reply, const struct command *cmd, enum gate gate) {
     struct transaction *t = &session->transaction;
-    if (gate == GATE_FORWARD) {
+    if (gate == GATE_FORWARD || gate == GATE_TUNNEL) {
         reply_error(reply, "ERR this command cannot be part of a transaction on a node that does not lead");
         gate = refused(server, cmd, reply);
     } else if (gate != GATE_REFUSED && cmd != NULL && cannot_be_queued(cmd)) {
@@ -236,7 +272,7 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
             *found = cmd;
             session->last_command = cmd;
             session->last_command_ms = now_ms;
-            return GATE_FORWARD;
+            return way_to_leader(cmd, argc, argv);
         }
     }
     bool was_open = session->transaction.is_open;

@@ -14,6 +14,8 @@ enum gate {
     GATE_EXEC,      /* EXEC of session->transaction: it is the node's to execute, and to be discarded */
     GATE_HOLD,      /* CLIENT PAUSE: ask again later */
     GATE_FORWARD,   /* for the leader, who is another node */
+    GATE_TUNNEL, /* the same, and so is everything behind it on this connection, to its end: what comes back are
+                     * not replies alone */
     GATE_NO_LEADER, /* for the leader, and nobody knows one: ask again later, but only so long (forward-wait-ms),
                      * then answer ERR_NO_LEADER */
 };

@@ -43,21 +43,18 @@ void events_configure(struct server *s) {
 
 /* --- telling --- */
 
-static void publish(struct server *s, struct slice channel, struct slice message) {
-    (void)s, (void)channel, (void)message;
-}
-
 void event_publish(struct server *s, const char *event, int db, struct slice key) {
     struct buf *channel = &s->event_channel;
+    if (pubsub_is_idle(&s->pubsub)) return;
     if (s->event_classes & EVENT_KEYSPACE) {
         buf_clear(channel);
         buf_printf(channel, "__keyspace@%d__:", db);
         buf_add_slice(channel, key);
-        publish(s, buf_slice(channel), slice_of(event));
+        pubsub_publish(s, buf_slice(channel), slice_of(event));
     }
     if (s->event_classes & EVENT_KEYEVENT) {
         buf_clear(channel);
         buf_printf(channel, "__keyevent@%d__:%s", db, event);
-        publish(s, buf_slice(channel), key);
+        pubsub_publish(s, buf_slice(channel), key);
     }
 }

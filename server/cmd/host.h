@@ -64,7 +64,9 @@ enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 }
 struct host {
     /* Closes a session, at once or when its reply has left. */
     void (*session_close)(struct host *h, struct session *s, bool after_reply);
-    /* Adds bytes to what the session is sent, in their place among its replies; dropped when it is closing. */
+    /* Adds to a session's output what it did not ask for: a whole RESP value, at once, or, when the session is in the middle
+     * of being answered, behind the answer. CLIENT REPLY does not silence it; who is about to be closed gets nothing more.
+     * Never closes a session at once. */
     void (*session_push)(struct host *h, struct session *s, struct slice bytes);
     /* Ends what the session waits for, as when the time is over, or with an error; false when it does not wait. */
     bool (*session_unblock)(struct host *h, struct session *s, bool with_error);

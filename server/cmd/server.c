@@ -21,6 +21,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
     tracking_init(&s->tracking);
     config_init(&s->config);
     stats_init(&s->stats);
+    pubsub_init(&s->pubsub, host->random(host));
     s->start_ms = host->now_us(host) / 1000;
     make_run_id(s);
 }
@@ -31,6 +32,7 @@ void server_free(struct server *s) {
     watch_table_free(&s->watches);
     tracking_free(&s->tracking);
     pushes_free(&s->pushes);
+    pubsub_free(&s->pubsub);
     stats_free(&s->stats);
     config_free(&s->config);
 }

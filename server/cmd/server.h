@@ -6,6 +6,7 @@
 #include "cmd.h"
 #include "config.h"
 #include "host.h"
+#include "pubsub.h"
 #include "session.h"
 #include "push.h"
 #include "stats.h"
@@ -34,6 +35,7 @@ struct server {
     uint64_t session_count, next_session_id;
     uint64_t blocked_count; /* sessions that are blocked */
     struct watch_table watches;
+    struct pubsub pubsub;
     uint32_t event_classes;   /* enum event_class: what is told of keys; 0: nothing */
     struct buf event_channel; /* scratch of events.c */
     struct tracking tracking;

@@ -10,6 +10,7 @@ void session_open(struct server *s, struct session *session, int64_t now_ms) {
     transaction_init(&session->transaction);
     session->tracking = NULL;
     list_init(&session->redirects);
+    subscriptions_init(&session->subscriptions);
     session->created_ms = session->last_command_ms = now_ms;
     session->last_command = NULL;
     buf_clear(&session->user);
@@ -24,6 +25,7 @@ void session_close(struct server *s, struct session *session) {
     s->session_count--;
     transaction_free(s, &session->transaction);
     tracking_forget(s, session);
+    pubsub_forget(s, session);
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);

@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "list.h"
+#include "pubsub.h"
 #include "transaction.h"
 
 struct command;
@@ -30,6 +31,7 @@ struct session {
     struct transaction transaction;
     struct tracking_client *tracking; /* tracking.h; NULL: it never tracked */
     struct list redirects;            /* of those whose invalidations come here */
+    struct subscriptions subscriptions;
     /* On a node that does not lead: what of this client's is at the leader, and would die with it (dispatch.h). */
     bool multi_there, watch_there;
     bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */

@@ -65,12 +65,6 @@ static void say_broken(struct server *server, struct tracking_client *client) {
     buf_free(&bytes);
 }
 
-/* SUBSCRIBE is still to come. */
-static bool is_subscribed(const struct session *s) {
-    (void)s;
-    return false;
-}
-
 /* `keys` is an encoded array, or null for all there are. RESP2 has no place for it but in a subscriber's connection. */
 static void send_keys(struct server *server, struct tracking_client *client, const struct slice *keys) {
     struct session *to = client->redirect != 0 ? client->target : client->session;
@@ -84,7 +78,7 @@ static void send_keys(struct server *server, struct tracking_client *client, con
     if (to->resp >= 3) {
         reply_push(&r, 2);
         push_text(&r, "invalidate");
-    } else if (client->redirect != 0 && is_subscribed(to)) {
+    } else if (client->redirect != 0 && subscriptions_any(&to->subscriptions)) {
         reply_array(&r, 3);
         push_text(&r, "message");
         push_text(&r, "__redis__:invalidate");

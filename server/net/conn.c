@@ -296,17 +296,38 @@ static size_t unsent_bytes(const struct conn *c) {
     return c->out.len + uv_stream_get_write_queue_size(&c->uv.stream);
 }
 
+static const struct output_limit *limit_of(const struct conn *c) {
+    int class = subscriptions_any(&c->session.subscriptions) ? OUTPUT_PUBSUB : OUTPUT_NORMAL;
+    return &c->net->config->output_limits[class];
+}
+
+static bool is_over_limit(const struct conn *c) {
+    int64_t limit = limit_of(c)->hard;
+    return limit > 0 && unsent_bytes(c) >= (uint64_t)limit;
+}
+
+void conn_push(struct conn *c, struct slice bytes) {
+    if (c->closing || c->draining) return;
+    if (!is_over_limit(c)) buf_add_slice(&c->out, bytes);
+    conn_touch(c);
+}
+
+/* Who listens may hear nothing for long. */
+static bool may_be_idle(const struct conn *c) {
+    return c->pending > 0 || waits(c) || subscriptions_any(&c->session.subscriptions);
+}
+
 static void close_if_idle(struct conn *c) {
     uint64_t timeout_ms = (uint64_t)c->net->config->timeout * 1000, now = uv_now(c->net->loop);
     size_t unsent = unsent_bytes(c);
     if (unsent != c->unsent_seen) c->active_ms = now; /* a large reply is on its way, slowly */
     c->unsent_seen = unsent;
-    if (timeout_ms == 0 || c->pending > 0 || waits(c)) return;
+    if (timeout_ms == 0 || may_be_idle(c)) return;
     if (now - c->active_ms > timeout_ms) conn_close(c);
 }
 
 static void close_if_behind(struct conn *c) {
-    const struct output_limit *limit = &c->net->config->output_limits[OUTPUT_NORMAL];
+    const struct output_limit *limit = limit_of(c);
     uint64_t now = uv_now(c->net->loop);
     if (limit->soft == 0 || unsent_bytes(c) < (uint64_t)limit->soft) {
         c->over_soft_ms = 0;
@@ -324,8 +345,7 @@ void conn_look_after(struct conn *c) {
 
 void conn_flush(struct conn *c) {
     if (c->owes_error && c->pending == 0) say_error(c);
-    int64_t limit = c->net->config->output_limits[OUTPUT_NORMAL].hard;
-    if (limit > 0 && unsent_bytes(c) >= (uint64_t)limit) {
+    if (is_over_limit(c)) {
         close_with_reason(c, "its output exceeds client-output-buffer-limit");
         return;
     }

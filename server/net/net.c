@@ -331,7 +331,8 @@ static void look_after_cb(uv_handle_t *handle, void *arg) {
 }
 
 void net_look_after(struct net *net) {
-    bool has_soft_limit = net->config->output_limits[OUTPUT_NORMAL].soft > 0;
+    const struct output_limit *limits = net->config->output_limits;
+    bool has_soft_limit = limits[OUTPUT_NORMAL].soft > 0 || limits[OUTPUT_PUBSUB].soft > 0;
     if (net->config->timeout > 0 || has_soft_limit) uv_walk(net->loop, look_after_cb, NULL);
 }
 

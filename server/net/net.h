@@ -74,6 +74,7 @@ struct conn {
     bool blocked; /* its last command is answered later, and nothing further is parsed before that */
     struct forward *forward; /* its way to the leader; NULL before it is needed */
     uint32_t forwarded;      /* of `pending`, those that went that way */
+    bool tunnels;            /* everything goes that way, unread, to the end (forward.c) */
 
     /* Commands of this connection whose replies are still to come. */
     uint32_t pending;
@@ -137,6 +138,8 @@ static inline void conn_touch(struct conn *c) {
     if (!list_empty(&c->flush_link)) return;
     list_push_back(&c->net->to_flush, &c->flush_link);
 }
+/* Appends what the client did not ask for, unless it is about to be closed or too far behind (then the flush closes it). */
+void conn_push(struct conn *c, struct slice bytes);
 /* One pending command was answered (or its answer has nowhere to go). May free the connection. */
 void conn_let_go(struct conn *c);
 /* Puts requests in front of what is still to be parsed; they are offered with the next turn. */

@@ -96,7 +96,14 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
     struct cmd_wait wait = {0};
     if (session != NULL && op->waits) ctx.wait = &wait;
     n->server.tracking.caching = op->caching;
-    node_run_command(n, &ctx);
+    if (session != NULL && !in_exec) {
+        struct reply_span span;
+        span_begin(n, &span, c, in_exec);
+        node_run_command(n, &ctx);
+        span_end(n, &span, false);
+    } else {
+        node_run_command(n, &ctx);
+    }
     n->server.tracking.caching = false;
     if (op->waits) after_wait(n, op, &ctx);
 }
@@ -125,6 +132,7 @@ struct execution {
     bool holds;            /* what is pushed to its session meanwhile comes behind it */
     uint32_t left;         /* operations */
     bool is_over;          /* nothing of it is to happen */
+    struct reply_span span;
 };
 
 /* A head that makes no sense was written by a newer version. */
@@ -139,6 +147,7 @@ static void end_execution(struct node *n, struct execution *e) {
     bool waits = e->head->waits;
     e->head = NULL;
     if (e->holds) push_release(&n->server);
+    span_end(n, &e->span, false);
     node_serve_readers(n);
     if (c->closing) return;
     node_exec_ended(n, c, command_by_name(SLICE("exec")));
@@ -153,6 +162,7 @@ static void begin_execution(struct node *n, struct execution *e, const struct op
     e->head = op;
     e->left = op->len;
     e->holds = push_hold(&n->server, op->conn->closing ? NULL : &op->conn->session);
+    span_begin(n, &e->span, op->conn, true);
     struct reply reply;
     reply_init(&reply, op->conn->closing || op->silent ? NULL : &op->conn->out, op->resp);
     if (e->is_over)
@@ -161,11 +171,13 @@ static void begin_execution(struct node *n, struct execution *e, const struct op
         reply_array(&reply, op->len);
 }
 
-/* One operation of it. What only reads is of no use to who is gone, and what is about the session has none. */
+/* One operation of it. What only reads is of no use to who is gone, and what is about the session has none; who listens is to
+ * hear of it. */
 static void execute_op(struct node *n, struct execution *e, const struct op *op, struct entry_reader *r,
                        struct rng *rng) {
     bool is_write = op->kind == OP_WRITE;
-    if (e->is_over || (!is_write && op->conn->closing)) return;
+    bool is_for_others = op->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+    if (e->is_over || (!is_for_others && op->conn->closing)) return;
     if (!is_write && op->cmd->flags & CMD_GUARDED) {
         struct reply reply;
         reply_init(&reply, op->silent ? NULL : &op->conn->out, 2);

@@ -174,6 +174,8 @@ static enum conn_verdict run(struct node *n, struct conn *c, const struct comman
     reply_array(&reply, t->count);
     close_queue(t);
     struct buf queue = t->queue;
+    struct reply_span span;
+    span_begin(n, &span, c, true);
     t->queue = (struct buf){0};
     transaction_discard(&n->server, t);
     CHECK(entry_open(r, buf_slice(&queue)));
@@ -182,7 +184,9 @@ static enum conn_verdict run(struct node *n, struct conn *c, const struct comman
         node_run_now(n, c, command_lookup(r->argc, r->argv), r->argc, r->argv, &reply, NULL);
     if (holds) push_release(&n->server);
     buf_free(&queue);
-    return answered(n, c, exec, out_before);
+    enum conn_verdict verdict = answered(n, c, exec, out_before);
+    span_end(n, &span, false);
+    return verdict;
 }
 
 static enum conn_verdict say(struct node *n, struct conn *c, const struct command *exec, const char *error) {

@@ -5,6 +5,8 @@
  *   client  --- GET, SET ... --->  conn  --- the same bytes --->  upstream  --->  leader's peer port, a conn like any other
  *           <--- replies in order --     <--- literals, replies --
  *
+ * A client that is told things unasked (SUBSCRIBE) has a tunnel from then on: nothing is read on the way any more.
+ *
  * What is not sent waits for a leader. What is sent and not answered when the way breaks is asked again if it only reads;
  * otherwise it is of unknown outcome: the client's connection closes, after what did come was passed on. */
 #include "cmd_block.h"
@@ -51,6 +53,8 @@ struct forward {
     size_t others; /* what is expected beside those: it cannot be asked again */
     /* The session as a transaction that is being queued there will leave it, if it does; `executes`: it does. */
     bool changes_session, executes;
+    bool is_tunnel,
+        is_finished; /* it stands for one reply that never ends; and the client will send no more */
     int exec_db;
     uint8_t exec_resp;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
@@ -157,6 +161,7 @@ void node_leadership_moved(struct node *n, bool was_readable) {
     if (was_readable && !n->readable) {
         n->deposed_at_ms = mono_now_ms();
         node_drop_sessions(n);
+        node_drop_listeners(n);
     }
     if (n->role == RAFT_LEADER && n->readable && !was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
@@ -282,7 +287,7 @@ static void broken(struct forward *f) {
         if (pinned) conn_drain(c);
         return;
     }
-    bool again = f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining && !pinned;
+    bool again = !f->is_tunnel && f->others == 0 && resp_skim_is_between(&f->skim) && !c->draining && !pinned;
     c->pending -= c->forwarded;
     c->forwarded = 0;
     f->count = f->first = f->others = 0;
@@ -296,14 +301,16 @@ static void broken(struct forward *f) {
     f->reads_at = 0;
 }
 
-static void replies_cb(void *arg, struct slice bytes, size_t replies, size_t pushes) {
+static void bytes_cb(void *arg, struct slice bytes) {
     struct forward *f = arg;
     struct conn *c = f->conn;
-    (void)replies;
-    (void)pushes;
     while (bytes.len > 0) {
         size_t consumed = 0;
         const struct expected *e = oldest(f);
+        if (f->is_tunnel && e == NULL) {
+            buf_add_slice(&c->out, bytes);
+            break;
+        }
         if (e != NULL && e->is_exec && resp_skim_is_between(&f->skim)) see_exec(f, bytes);
         enum resp_skim_status status = resp_skim(&f->skim, bytes, &consumed);
         if (status == RESP_SKIM_ERROR || (e == NULL && status == RESP_SKIM_REPLY)) {
@@ -346,7 +353,7 @@ static void open_upstream(struct forward *f) {
         .resp = s->resp,
         .no_evict = s->no_evict,
     };
-    struct upstream_handler handler = {.arg = f, .replies = replies_cb, .down = down_cb};
+    struct upstream_handler handler = {.arg = f, .bytes = bytes_cb, .down = down_cb};
     f->upstream = upstream_open(n->peers, leader->address, leader->id, &client, 0, &handler);
     f->leader_id = leader->id;
     f->db = s->db;
@@ -412,24 +419,33 @@ static void follow_session(const struct node *n, struct forward *f, const struct
     }
 }
 
-enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
-                               const struct slice *argv) {
+/* Whether the client's next command can be sent to the leader; NULL with a verdict otherwise. */
+static struct forward *find_way(struct node *n, struct conn *c, enum conn_verdict *verdict) {
+    *verdict = CONN_HOLD;
     if (c->pending > c->forwarded)
-        return CONN_HOLD; /* something still waits for the log of this node, once leader */
+        return NULL; /* something still waits for the log of this node, once leader */
     struct forward *f = forward_of(n, c);
     if (is_pinned(c) && (f->upstream == NULL || (n->leader_id != 0 && n->leader_id != f->leader_id))) {
-        if (c->forwarded > 0 && f->upstream != NULL) return CONN_HOLD;
+        if (c->forwarded > 0 && f->upstream != NULL) return NULL;
         conn_drain(c); /* what it has begun was with another leader */
-        return CONN_NEXT;
+        *verdict = CONN_NEXT;
+        return NULL;
     }
-    if (members_find(&n->members, n->leader_id) == NULL || n->leader_id == n->node_id) return CONN_HOLD;
+    if (members_find(&n->members, n->leader_id) == NULL || n->leader_id == n->node_id) return NULL;
     if (c->session.is_stale_there) {
-        if (c->forwarded > 0) return CONN_HOLD;
+        if (c->forwarded > 0) return NULL;
         if (f->upstream != NULL) upstream_close(f->upstream);
         f->upstream = NULL;
         c->session.is_stale_there = false;
     }
-    if (!is_ready(n, f)) return CONN_HOLD;
+    return is_ready(n, f) ? f : NULL;
+}
+
+enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                               const struct slice *argv) {
+    enum conn_verdict verdict;
+    struct forward *f = find_way(n, c, &verdict);
+    if (f == NULL) return verdict;
     struct buf *out = upstream_out(f->upstream);
     tell_session(f, out);
     size_t told = out->len;
@@ -457,6 +473,44 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     return CONN_NEXT;
 }
 
+/* --- tunnels --- */
+
+/* CLIENT REPLY was answered here, and is to be kept there from now on. */
+static void tell_silence(const struct session *s, struct buf *out) {
+    if (s->reply_mode == SESSION_REPLY_OFF) buf_add_str(out, "CLIENT REPLY OFF\r\n");
+    if (s->reply_mode == SESSION_REPLY_SKIP) buf_add_str(out, "CLIENT REPLY SKIP\r\n");
+}
+
+enum conn_verdict node_open_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    enum conn_verdict verdict;
+    if (c->pending > 0) return CONN_HOLD;
+    struct forward *f = find_way(n, c, &verdict);
+    if (f == NULL) return verdict;
+    struct buf *out = upstream_out(f->upstream);
+    tell_session(f, out);
+    tell_silence(&c->session, out);
+    f->is_tunnel = c->tunnels = true;
+    c->pending++;
+    c->forwarded++;
+    return node_tunnel(n, c, argc, argv);
+}
+
+enum conn_verdict node_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    struct forward *f = c->forward;
+    if (upstream_unsent(f->upstream) >= UPSTREAM_QUEUE) return CONN_HOLD;
+    add_request(upstream_out(f->upstream), argc, argv);
+    c->session.last_command_ms = node_clock_ms(n);
+    n->server.stats.commands_processed++;
+    return CONN_NEXT;
+}
+
+/* The client sends no more: the leader is told, answers what it got, and closes. */
+static void finish_tunnel(struct forward *f) {
+    if (!f->is_tunnel || f->is_finished || !f->conn->draining || f->upstream == NULL) return;
+    f->is_finished = true;
+    upstream_finish(f->upstream);
+}
+
 /* A leader that hangs keeps its connections open: once another has led for a while, what the old one still owes is given up. */
 void node_tend_forwards(struct node *n) {
     uint64_t patience_ms = (uint64_t)n->server.config.raft_election_timeout;
@@ -476,6 +530,7 @@ bool forward_is_opening(const struct conn *c) {
 /* The client reads slowly: so do we, until it has caught up. */
 void forward_flushed(struct conn *c) {
     if (c->forward->upstream != NULL && c->out.len < CONN_OUTPUT_PAUSE) upstream_resume(c->forward->upstream);
+    finish_tunnel(c->forward);
 }
 
 void forward_close(struct conn *c) {

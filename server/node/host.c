@@ -31,11 +31,7 @@ static void host_session_close(struct host *h, struct session *s, bool after_rep
 }
 
 static void host_session_push(struct host *h, struct session *s, struct slice bytes) {
-    (void)h;
-    struct conn *c = conn_of_session(s);
-    if (c->closing) return;
-    buf_add_slice(&c->out, bytes);
-    conn_touch(c);
+    node_push(node_of(h), conn_of_session(s), bytes);
 }
 
 static bool host_session_unblock(struct host *h, struct session *s, bool with_error) {

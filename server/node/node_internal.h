@@ -125,6 +125,14 @@ struct node_loop {
 struct blocking;
 struct cmd_wait;
 
+/* A reply that is being written into its connection's output, from `begin` on. On the stack of whoever writes it. */
+struct reply_span {
+    struct reply_span *outer;
+    struct conn *conn;
+    size_t begin;    /* SIZE_MAX: made in parts */
+    struct buf held; /* pushed to the connection meanwhile, to come behind */
+};
+
 struct node {
     struct server server;
     struct host host;
@@ -199,7 +207,8 @@ struct node {
     struct entry_reader reader, local_reader, scout;
     struct arena arena;
     struct rng rng;
-    struct buf scratch; /* a reply that has to wait for its turn */
+    struct buf scratch;       /* a reply that has to wait for its turn */
+    struct reply_span *spans; /* replies that are being written, the newest first */
 
     bool readable, serving, stopping, failed, disk_is_full;
     struct ks_limits limits_told;   /* a leader's: what the log says last about them */
@@ -279,6 +288,10 @@ void node_tend_forwards(struct node *n);       /* those whose leader is no leade
 /* Passes one command on. CONN_HOLD: not now. */
 enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
                                const struct slice *argv);
+/* Passes one command on and opens a tunnel: all that follows goes to this leader, whatever it is, and all that comes from
+ * there goes to the client. It ends with either connection. CONN_HOLD: not now, for earlier commands are to be answered. */
+enum conn_verdict node_open_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv);
+enum conn_verdict node_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv);
 /* A reply made here, behind those that are still to come from the leader. */
 void forward_add_bytes(struct conn *c, struct slice reply);
 void forward_close(struct conn *c); /* the connection goes */
@@ -371,6 +384,12 @@ void node_look_at_waiters(struct node *n);
 void node_forget_waiter(struct conn *c);
 
 /* propose.c */
+/* Around what writes one reply into a connection's output: what is pushed to it meanwhile comes before the reply or behind
+ * it, and before it only if it is not made in parts. `silent` takes the reply back. */
+void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool in_parts);
+void span_end(struct node *n, struct reply_span *span, bool silent);
+void node_push(struct node *n, struct conn *c,
+               struct slice bytes); /* whole RESP values that nobody asked for */
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);
 /* Adds _SERVE, for a connection that waits. */
 void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
@@ -407,6 +426,10 @@ bool node_exec_head(const struct entry_reader *r, uint32_t *writes, bool *is_ove
 void node_watch_written(struct node *n, const struct command *cmd, int argc, const struct slice *argv);
 /* This node leads no more: what its sessions queued, watch and track means nothing elsewhere. They are closed. */
 void node_drop_sessions(struct node *n);
+
+/* news.c: what this node tells by itself */
+/* This node leads no more: who listens here would wait for messages that go elsewhere. They are closed. */
+void node_drop_listeners(struct node *n);
 
 /* reads.c: reads of a leader that is not alone wait until a majority has confirmed it. */
 bool node_may_read(struct node *n, const struct conn *c);

@@ -201,6 +201,31 @@ static void add_bytes(struct conn *c, struct slice reply) {
 
 /* --- running at once --- */
 
+void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool in_parts) {
+    *span = (struct reply_span){.outer = n->spans, .conn = c, .begin = in_parts ? SIZE_MAX : c->out.len};
+    n->spans = span;
+}
+
+void span_end(struct node *n, struct reply_span *span, bool silent) {
+    struct reply_span **at = &n->spans;
+    while (*at != span) at = &(*at)->outer;
+    *at = span->outer;
+    if (silent) span->conn->out.len = span->begin;
+    if (span->held.len > 0) conn_push(span->conn, buf_slice(&span->held));
+    buf_free(&span->held);
+}
+
+void node_push(struct node *n, struct conn *c, struct slice bytes) {
+    struct reply_span *span = n->spans;
+    while (span != NULL && span->conn != c) span = span->outer;
+    if (span != NULL && span->begin != c->out.len) {
+        buf_add_slice(&span->held, bytes);
+        return;
+    }
+    conn_push(c, bytes);
+    if (span != NULL) span->begin = c->out.len;
+}
+
 void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
                   const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
     int64_t now_ms = node_clock_ms(n);
@@ -283,6 +308,7 @@ static bool changes_nothing(struct node *n, const struct conn *c, const struct c
 static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, const struct slice *argv) {
     const struct command *cmd = NULL;
     struct reply reply;
+    if (c->tunnels) return node_tunnel(n, c, argc, argv);
     if (c->blocked || n->ks == NULL) return CONN_HOLD;
     time_from_here(n, c);
     /* A reply is written in place when nothing is owed to this connection, else it takes its place in line: here, among
@@ -304,6 +330,7 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
         gate = GATE_REFUSED;
         break;
     case GATE_FORWARD: return node_forward(n, c, cmd, argc, argv);
+    case GATE_TUNNEL: return node_open_tunnel(n, c, argc, argv);
     case GATE_EXEC: return node_exec(n, c, cmd);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
@@ -335,8 +362,14 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     case GATE_REFUSED: break;
     }
     struct cmd_wait wait = {0};
-    if (gate != GATE_REFUSED) node_run_now(n, c, cmd, argc, argv, &reply, &wait);
+    struct reply_span span;
+    span_begin(n, &span, c, false);
+    if (gate == GATE_REFUSED)
+        span.begin = in_line ? c->out.len : out_before;
+    else
+        node_run_now(n, c, cmd, argc, argv, &reply, &wait);
     bool silent = session_take_silence(&c->session);
+    span_end(n, &span, silent);
     if (wait.waits) {
         CHECK(!in_line);
         c->blocked = true;
@@ -350,7 +383,6 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
             add_bytes(c, buf_slice(&n->scratch));
     }
     if (in_line && n->scratch.cap > SPARE_BUFFER_MAX) buf_free(&n->scratch);
-    if (!in_line && silent) c->out.len = out_before;
     if (!in_line && !c->closing) conn_touch(c);
     if (c->session.close_after_reply) conn_drain(c);
     return CONN_NEXT;

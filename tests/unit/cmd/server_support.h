@@ -198,6 +198,7 @@ __attribute__((unused)) static void server_close(void) {
     watch_table_free(&desk.server.watches);
     tracking_free(&desk.server.tracking);
     pushes_free(&desk.server.pushes);
+    pubsub_free(&desk.server.pubsub);
     stats_free(&desk.server.stats);
     desk_close();
 }
@@ -228,7 +229,8 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
                  t->is_dirty ? "dirty" : "clean", t->count, t->writes, t->reads, t->db);
         reply_simple(&reply, text);
         transaction_discard(&desk.server, &s->transaction);
-    } else if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD && world.gate != GATE_FORWARD) {
+    } else if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD && world.gate != GATE_FORWARD &&
+               world.gate != GATE_TUNNEL) {
         struct cmd_ctx c = {.cmd = cmd,
                             .argc = argc,
                             .argv = desk.argv,

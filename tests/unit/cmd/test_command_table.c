@@ -89,6 +89,7 @@ TEST(keys_of_arguments) {
 
 /* The keys of a command with this one spec; words are separated by a space. */
 static void check_spec(struct key_spec spec, const char *line, const char *want) {
+    spec.flags = "RW";
     struct command cmd = {.name = "test", .arity = -1, .key_specs = &spec, .key_spec_count = 1};
     struct slice argv[16];
     char words[128], got[128] = "";
@@ -141,6 +142,8 @@ static bool is_any_nodes(const char *name) {
         "memory|doctor", "memory|stats",   "memory|malloc-stats",
         "memory|purge",  "memory|help",    "object|help",
         "pfselftest",    "xgroup|help",    "xinfo|help",
+        "unsubscribe",   "punsubscribe",   "sunsubscribe",
+        "pubsub|help",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",
