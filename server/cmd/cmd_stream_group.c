@@ -341,7 +341,7 @@ static bool parse_claim_options(struct cmd_ctx *c, int i, struct claim *claim, s
 }
 
 static bool find_claimed(struct cmd_ctx *c, struct claim *claim) {
-    if (!cmd_stream_consult(c, c->argv[1], &claim->o)) return false;
+    if (!cmd_is_type(c, claim->o, OBJECT_STREAM)) return false;
     claim->g = claim->o ? stream_group_find(claim->o, c->argv[2]) : NULL;
     return claim->g != NULL || no_group(c);
 }
@@ -353,7 +353,7 @@ static bool parse_idle_min(struct cmd_ctx *c, struct claim *claim, const char *e
 }
 
 void cmd_xclaim(struct cmd_ctx *c) {
-    struct claim claim = {.deliveries = -1};
+    struct claim claim = {.o = cmd_consult(c, c->argv[1]), .deliveries = -1};
     struct stream_id id, last = {0, 0};
     if (!find_claimed(c, &claim)) return;
     if (!parse_idle_min(c, &claim, "ERR Invalid min-idle-time argument for XCLAIM")) return;
@@ -425,7 +425,8 @@ static struct stream_id id_of(const struct buf *ids, size_t i) {
 }
 
 void cmd_xautoclaim(struct cmd_ctx *c) {
-    struct claim claim = {.deliveries = -1, .delivered_ms = c->now_ms};
+    /* The key is missed, if it is, whatever is wrong with the arguments: as in Redis. */
+    struct claim claim = {.o = cmd_consult(c, c->argv[1]), .deliveries = -1, .delivered_ms = c->now_ms};
     struct autoclaim a = {.count = 0};
     if (!parse_autoclaim(c, &claim, &a) || !find_claimed(c, &claim)) return;
     struct stream_id next = claim_idle(c, &claim, &a);

@@ -248,6 +248,8 @@ static void read_streams(struct cmd_ctx *c, bool for_group) {
     if (!look(c, &r, wants)) return;
     size_t mark = 0, served = 0;
     for (int i = 0; i < r.key_count; i++) {
+        /* Redis looks for each once more, and may miss it again. */
+        if (wants[i].o == NULL && !c->is_served) (void)cmd_read(c, wants[i].key);
         if (!has_something(&r, &wants[i])) continue;
         if (served++ == 0) mark = reply_defer(c->reply);
         deliver(c, &r, &wants[i]);

@@ -248,7 +248,6 @@ static bool text_keyspace_events(struct config *c, int argc, const struct slice 
                                  char *why) {
     static const char classes[] = "g$lshzxetd", rest[] = "KEm";
     bool set[128] = {false};
-    (void)c;
     for (size_t i = 0; argc > 0 && i < argv[0].len; i++) {
         unsigned char letter = (unsigned char)argv[0].data[i];
         if (letter == 'A') {
@@ -259,6 +258,7 @@ static bool text_keyspace_events(struct config *c, int argc, const struct slice 
             return wrong(why, "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
         }
     }
+    c->tells_new_keys = set['n'];
     bool all = true;
     for (const char *p = classes; *p != '\0'; p++) all = all && set[(unsigned char)*p];
     if (all) {

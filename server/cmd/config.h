@@ -48,6 +48,7 @@ struct config {
 #undef STRING
 #undef TEXT
     /* what some texts mean; follows them */
+    bool tells_new_keys; /* notify-keyspace-events has an n, which is not shown beside A, as in Redis */
     struct output_limit output_limits[OUTPUT_CLASSES];
     double percentiles[CONFIG_PERCENTILES_MAX]; /* of INFO latencystats */
     int percentile_count;

@@ -1,7 +1,8 @@
 /* See events.h. */
 #include "events.h"
 
-#include <stdio.h>
+#include "pubsub.h"
+
 #include <string.h>
 
 /* In the order of enum event_class. */
@@ -36,6 +37,7 @@ static void tell_cb(void *arg, enum ks_event event, int db, struct slice key) {
 
 void events_configure(struct server *s) {
     s->event_classes = classes_of(config_text(s->config.notify_keyspace_events));
+    if (s->event_classes != 0 && s->config.tells_new_keys) s->event_classes |= EVENT_NEW;
     if (s->ks == NULL) return;
     bool hears = s->event_classes & (EVENT_NEW | EVENT_EXPIRED | EVENT_MISSED);
     ks_tell(s->ks, hears ? tell_cb : NULL, s);

@@ -195,6 +195,8 @@ __attribute__((unused)) static void server_close(void) {
         world_session_close(&world.host, container_of(desk.server.sessions.next, struct session, link),
                             false);
     }
+    buf_free(&desk.server.event_channel);
+    buf_free(&desk.server.monitor_line);
     watch_table_free(&desk.server.watches);
     tracking_free(&desk.server.tracking);
     pushes_free(&desk.server.pushes);
