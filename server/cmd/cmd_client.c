@@ -36,6 +36,7 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
     if (last != NULL) command_full_name(last, cmd, sizeof cmd);
     int n = 0;
     const struct subscriptions *listens = &s->subscriptions;
+    if (s->is_monitor) flags[n++] = 'O';
     if (subscriptions_any(listens)) flags[n++] = 'P';
     if (s->transaction.is_open) flags[n++] = 'x';
     if (s->is_blocked) flags[n++] = 'b';

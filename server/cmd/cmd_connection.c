@@ -1,6 +1,7 @@
 /* Commands about the connection itself: greeting, authentication, database, goodbye. */
 #include "cmd.h"
 #include "handlers.h"
+#include "monitor.h"
 #include "num.h"
 #include "server.h"
 
@@ -141,6 +142,7 @@ void cmd_reset(struct cmd_ctx *c) {
     s->resp = c->reply->resp = 2;
     s->authenticated = c->server->config.requirepass[0] == '\0';
     s->reply_mode = SESSION_REPLY_ON;
+    monitor_end(c->server, s);
     buf_clear(&s->name);
     reply_simple(c->reply, "RESET");
 }

@@ -4,6 +4,7 @@
 #include "handlers.h"
 #include "hash.h"
 #include "mem.h"
+#include "monitor.h"
 #include "server.h"
 
 #include <ctype.h>
@@ -202,6 +203,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     if (session->resp == 2 && subscriptions_any(&session->subscriptions) && !is_for_listeners(cmd))
         return refuse_to_listener(server, session, cmd, reply);
     uint32_t flags = flags_of(session, cmd);
+    if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
+        return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
     if (is_held(server, flags, now_ms)) return GATE_HOLD;
     bool is_kept_here = is_of_transactions(cmd) && server->config.cluster_enabled && cmd->key_spec_count == 0;
     if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE && !is_kept_here)
@@ -211,7 +214,10 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
         snprintf(error, sizeof error, "MISCONF writes are refused: %s", server->refuse_reason);
         return refuse(server, session, cmd, reply, error);
     }
-    if (is_exec(cmd) && session->transaction.is_open && !session->transaction.is_doomed) return GATE_EXEC;
+    if (is_exec(cmd) && session->transaction.is_open && !session->transaction.is_doomed) {
+        memcpy(session->exec_word, argv[0].data, sizeof session->exec_word);
+        return GATE_EXEC;
+    }
     if (cmd->flags & CMD_WRITE) return GATE_PROPOSE;
     if (cmd->flags & CMD_ALONE) return GATE_RUN_ALONE;
     return cmd->flags & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
@@ -287,14 +293,14 @@ void cmd_run(struct cmd_ctx *c) {
     const struct cmd_ctx *outer = tracking_enter(c);
     c->cmd->fn(c);
     tracking_leave(c, outer);
+    if (monitor_wants(c->server, c->cmd) && !c->is_served) monitor_tell(c, false);
     if (holds) push_release(c->server);
     /* Errors are counted where a client sees them. */
     if (c->reply->error_count != errors && c->session != NULL)
         stats_error(&c->server->stats, c->reply->error_code);
 }
 
-/* Which arguments are secrets, a bit each; those beyond the bits are not logged anyway. */
-static uint64_t secret_args(const struct command *cmd, int argc, const struct slice *argv) {
+uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice *argv) {
     uint64_t bits = 0;
     int count = argc < 63 ? argc : 63;
     if (strcmp(cmd->name, "auth") == 0) {
@@ -318,7 +324,7 @@ static void account_slow(struct server *server, const struct session *session, c
     int64_t slower_than = config->slowlog_log_slower_than;
     if (slower_than >= 0 && us >= slower_than && !(cmd->flags & CMD_SKIP_SLOWLOG)) {
         slowlog_add(&server->stats.slowlog, config->slowlog_max_len, session, argc, argv,
-                    secret_args(cmd, argc, argv), now_us / 1000000, us);
+                    cmd_secret_args(cmd, argc, argv), now_us / 1000000, us);
     }
     int64_t threshold_ms = config->latency_monitor_threshold;
     if (threshold_ms > 0 && us / 1000 >= threshold_ms) {

@@ -33,6 +33,9 @@ void cmd_forwarded(struct session *session, const struct command *cmd, int argc)
  * time. */
 void cmd_run(struct cmd_ctx *c);
 
+/* Which arguments are secrets, a bit each; those beyond the bits are not. */
+uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice *argv);
+
 /* After a command took `us` microseconds: commandstats, latency histogram, slowlog, latency monitor. */
 void cmd_account(struct server *server, const struct session *session, const struct command *cmd, int argc,
                  const struct slice *argv, int64_t now_us, int64_t us, bool failed);

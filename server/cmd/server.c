@@ -18,6 +18,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
     *s = (struct server){.host = host, .ks = ks, .next_session_id = 1, .active_expire = true};
     s->executable = s->config_file = "";
     list_init(&s->sessions);
+    list_init(&s->monitors);
     tracking_init(&s->tracking);
     config_init(&s->config);
     stats_init(&s->stats);
@@ -29,6 +30,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
 void server_free(struct server *s) {
     CHECK(list_empty(&s->sessions));
     buf_free(&s->event_channel);
+    buf_free(&s->monitor_line);
     watch_table_free(&s->watches);
     tracking_free(&s->tracking);
     pushes_free(&s->pushes);

@@ -36,6 +36,9 @@ struct server {
     uint64_t blocked_count; /* sessions that are blocked */
     struct watch_table watches;
     struct pubsub pubsub;
+    struct list monitors; /* of struct session.monitor_link */
+    uint64_t monitor_count;
+    struct buf monitor_line;  /* scratch of cmd_monitor.c */
     uint32_t event_classes;   /* enum event_class: what is told of keys; 0: nothing */
     struct buf event_channel; /* scratch of events.c */
     struct tracking tracking;

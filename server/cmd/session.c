@@ -1,4 +1,5 @@
 /* See session.h and server.h: sessions enter and leave the registry. */
+#include "monitor.h"
 #include "server.h"
 
 void session_open(struct server *s, struct session *session, int64_t now_ms) {
@@ -26,6 +27,7 @@ void session_close(struct server *s, struct session *session) {
     transaction_free(s, &session->transaction);
     tracking_forget(s, session);
     pubsub_forget(s, session);
+    monitor_end(s, session);
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);

@@ -19,10 +19,13 @@ struct session {
     uint8_t resp;     /* 2 or 3 */
     bool authenticated;
     bool no_evict;
-    bool is_blocked;        /* its last command waits (BLPOP, WAIT ...) */
-    uint64_t write_index;   /* log entry of its last write that was applied; 0: none */
-    bool close_after_reply; /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
-    uint8_t reply_mode;     /* CLIENT REPLY */
+    bool is_monitor;          /* MONITOR */
+    struct list monitor_link; /* then: in server->monitors */
+    char exec_word[4];        /* EXEC as it was spelled last */
+    bool is_blocked;          /* its last command waits (BLPOP, WAIT ...) */
+    uint64_t write_index;     /* log entry of its last write that was applied; 0: none */
+    bool close_after_reply;   /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
+    uint8_t reply_mode;       /* CLIENT REPLY */
     int64_t created_ms, last_command_ms;
     const struct command *last_command;           /* NULL before the first */
     struct buf name, lib_name, lib_version, user; /* user: "default" */

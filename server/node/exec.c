@@ -5,6 +5,7 @@
  * WATCH: whoever watches is told of every change that is applied. What is in the log and not applied yet and might change
  * a watched key has left its entry's serial number with the session: EXEC is held until that entry was applied. Then nothing
  * is on its way that could change a watched key, and the transaction is proposed in the same breath. */
+#include "monitor.h"
 #include "node_internal.h"
 
 #include "mem.h"
@@ -162,6 +163,8 @@ void node_exec_ended(struct node *n, struct conn *c, const struct command *exec)
     cmd_account(&n->server, &c->session, exec, 1, (struct slice[]){SLICE("exec")}, node_now_us(n),
                 (int64_t)(now - n->turn_mono_us), false);
     n->turn_mono_us = now;
+    monitor_tell_of(&n->server, &c->session, exec, 1,
+                    &(struct slice){c->session.exec_word, sizeof c->session.exec_word});
     if (c->session.close_after_reply) conn_drain(c);
 }
 

@@ -10,6 +10,7 @@
  * What is not sent waits for a leader. What is sent and not answered when the way breaks is asked again if it only reads;
  * otherwise it is of unknown outcome: the client's connection closes, after what did come was passed on. */
 #include "cmd_block.h"
+#include "monitor.h"
 #include "node_internal.h"
 
 #include "mem.h"
@@ -453,6 +454,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
     bool in_multi = c->session.multi_there;
     cmd_forwarded(&c->session, cmd, argc);
+    if (cmd != NULL) monitor_tell_of(&n->server, &c->session, cmd, argc, argv);
     if (in_multi && c->session.multi_there) follow_session(n, f, cmd, argc, argv);
     if (in_multi && !c->session.multi_there) {
         e.is_exec = f->changes_session && strcmp(cmd->name, "exec") == 0;

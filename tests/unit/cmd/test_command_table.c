@@ -143,7 +143,7 @@ static bool is_any_nodes(const char *name) {
         "memory|purge",  "memory|help",    "object|help",
         "pfselftest",    "xgroup|help",    "xinfo|help",
         "unsubscribe",   "punsubscribe",   "sunsubscribe",
-        "pubsub|help",
+        "pubsub|help",   "monitor",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",
