@@ -96,7 +96,7 @@ static int base_getmetatable(lua_State *L) {
         return 1;
     }
     if (lua_istable(L, 1) && sandbox_is_locked(L, 1)) {
-        if (lua_topointer(L, 1) == e->locked_globals)
+        if (lua_topointer(L, 1) == e->locked_globals || lua_topointer(L, 1) == e->locked_function_globals)
             lua_rawgeti(L, LUA_REGISTRYINDEX, e->globals_metatable_ref);
         else
             lua_pushnil(L);

@@ -4,10 +4,10 @@
  * left, and where in a table a key that was removed comes to lie when it is added again. Lua's own collector is therefore off. */
 #include "script_internal.h"
 
+#include "lib.h"
 #include "mem.h"
 
 #include <lua-bitop.h>
-#include <lua-cjson.h>
 #include <lualib.h>
 #include <string.h>
 
@@ -110,7 +110,9 @@ static void checkpoint(lua_State *L, struct script_run *run) {
 
 void script_check_end(lua_State *L) {
     const struct script_run *run = script_of(L)->run;
-    if (run != NULL && run->end != NULL) redis_raise(L, run->end);
+    if (run == NULL || run->end == NULL) return;
+    bool has_code = strncmp(run->end, "ERR ", 4) == 0; /* which redis_raise adds */
+    redis_raise(L, has_code ? run->end + 4 : run->end);
 }
 
 static void collect_within(struct script_engine *e, struct script_run *run) {
@@ -158,13 +160,14 @@ static void open_libraries(lua_State *L) {
 }
 
 static void open_more_libraries(lua_State *L) {
-    static const lua_CFunction libraries[] = {luaopen_cjson, luaopen_bit};
-    static const char *const names[] = {"cjson", "bit"};
-    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
-        lua_pushcfunction(L, libraries[i]);
-        lua_call(L, 0, 1);
-        lua_setfield(L, LUA_GLOBALSINDEX, names[i]);
-    }
+    lua_pushcfunction(L, luaopen_bit);
+    lua_call(L, 0, 1);
+    lua_setfield(L, LUA_GLOBALSINDEX, "bit");
+    lib_string_open(L);
+    lib_table_open(L);
+    lib_cjson_open(L);
+    lib_cmsgpack_open(L);
+    lib_struct_open(L);
 }
 
 struct script_engine *script_engine_new(void) {
@@ -181,6 +184,7 @@ struct script_engine *script_engine_new(void) {
     open_more_libraries(L);
     redis_api_open(L);
     sandbox_open(e);
+    library_open(e);
     lua_newtable(L);
     e->compiled_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     CHECK(lua_gettop(L) == 0);
@@ -208,8 +212,7 @@ void script_forget_all(struct script_engine *e) {
 }
 
 /* Pushes the function, or nil. */
-static void push_compiled(struct script_engine *e, lua_State *L, struct slice sha) {
-    CHECK(sha.len == SCRIPT_SHA_LEN);
+void script_push_compiled(struct script_engine *e, lua_State *L, struct slice sha) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, e->compiled_ref);
     lua_pushlstring(L, sha.data, sha.len);
     lua_rawget(L, -2);
@@ -217,7 +220,7 @@ static void push_compiled(struct script_engine *e, lua_State *L, struct slice sh
 }
 
 bool script_is_compiled(const struct script_engine *e, struct slice sha) {
-    push_compiled((struct script_engine *)e, e->L, sha);
+    script_push_compiled((struct script_engine *)e, e->L, sha);
     bool is_there = !lua_isnil(e->L, -1);
     lua_pop(e->L, 1);
     return is_there;
@@ -247,23 +250,28 @@ bool script_load(struct script_engine *e, struct slice code, const char *chunk_n
     return false;
 }
 
-bool script_compile(struct script_engine *e, struct slice sha, struct slice body, struct buf *error) {
+bool script_keep(struct script_engine *e, struct slice key, struct slice code, const char *chunk_name,
+                 struct buf *error) {
     lua_State *L = e->L;
-    if (e->compiled_count >= COMPILED_COUNT_MAX || e->compiled_bytes + body.len > COMPILED_BYTES_MAX)
+    if (e->compiled_count >= COMPILED_COUNT_MAX || e->compiled_bytes + code.len > COMPILED_BYTES_MAX)
         script_forget_all(e);
-    if (!script_load(e, body, "@user_script", error)) {
-        collect_after(e);
-        return false;
+    bool ok = script_load(e, code, chunk_name, error);
+    if (ok) {
+        lua_rawgeti(L, LUA_REGISTRYINDEX, e->compiled_ref);
+        lua_pushlstring(L, key.data, key.len);
+        lua_pushvalue(L, -3);
+        lua_rawset(L, -3);
+        lua_pop(L, 2);
+        e->compiled_count++;
+        e->compiled_bytes += code.len;
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, e->compiled_ref);
-    lua_pushlstring(L, sha.data, sha.len);
-    lua_pushvalue(L, -3);
-    lua_rawset(L, -3);
-    lua_pop(L, 2);
-    e->compiled_count++;
-    e->compiled_bytes += body.len;
     collect_after(e);
-    return true;
+    return ok;
+}
+
+bool script_compile(struct script_engine *e, struct slice sha, struct slice body, struct buf *error) {
+    CHECK(sha.len == SCRIPT_SHA_LEN);
+    return script_keep(e, sha, body, "@user_script", error);
 }
 
 /* --- runs --- */
@@ -282,7 +290,9 @@ static lua_State *take_thread(struct script_engine *e, struct script_run *run) {
 static lua_State *begin(struct script_engine *e, struct script_run *run) {
     lua_State *L = take_thread(e, run);
     CHECK(lua_gettop(L) == 0);
+    lib_cjson_reset(L);
     run->thread = L;
+    run->declaring = NULL;
     run->work = 0;
     run->checkpoint_count = 0;
     uint64_t spent = run->limits != NULL && run->limits->spent != NULL ? *run->limits->spent : 0;
@@ -331,6 +341,23 @@ void script_protected(struct script_engine *e, lua_CFunction body, void *arg, st
     end(e, run);
 }
 
+bool script_protected_text(struct script_engine *e, lua_CFunction body, void *arg, struct script_run *run,
+                           struct buf *error) {
+    lua_State *L = begin(e, run);
+    lua_pushcfunction(L, sandbox_error_handler);
+    lua_pushcfunction(L, body);
+    lua_pushlightuserdata(L, arg);
+    bool ok = lua_pcall(L, 1, 0, 1) == 0;
+    if (!ok) {
+        if (lua_istable(L, -1)) lua_getfield(L, -1, "err");
+        size_t len = 0;
+        const char *text = lua_tolstring(L, -1, &len);
+        buf_add(error, text, len);
+    }
+    end(e, run);
+    return ok;
+}
+
 void script_push_slices(lua_State *L, int count, const struct slice *items) {
     lua_createtable(L, count, 0);
     for (int i = 0; i < count; i++) {
@@ -351,7 +378,7 @@ static int eval(lua_State *L) {
     lua_setfield(L, -2, "KEYS");
     script_push_slices(L, e->run->arg_count, e->run->args);
     lua_setfield(L, -2, "ARGV");
-    push_compiled(e, L, *sha);
+    script_push_compiled(e, L, *sha);
     lua_call(L, 0, 1);
     return 1;
 }

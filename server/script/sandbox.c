@@ -63,7 +63,7 @@ void sandbox_see_through(lua_State *L, int index) {
     lua_pop(L, 1);
 }
 
-static int refuse_change(lua_State *L) {
+int sandbox_refuse_change(lua_State *L) {
     return luaL_error(L, "Attempt to modify a readonly table");
 }
 
@@ -77,7 +77,7 @@ void sandbox_lock(struct script_engine *e, lua_State *L) {
     lua_setfield(L, -2, "__index");
     lua_pushboolean(L, 1); /* for lib_table.c */
     lua_setfield(L, -2, "__readonly");
-    lua_pushcfunction(L, refuse_change);
+    lua_pushcfunction(L, sandbox_refuse_change);
     lua_setfield(L, -2, "__newindex");
     lua_setmetatable(L, -2);
     /* For good: it is known by where it is. */

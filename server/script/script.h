@@ -63,6 +63,7 @@ struct script_run {
     /* the engine's own */
     struct script_run *outer;
     struct lua_State *thread;
+    struct declaring *declaring;
     uint64_t checkpoint_at, checkpoint_count, checked_work, collect_at, random;
     const char *end; /* why it has to end, once it has to */
     int resp;        /* redis.setresp */
@@ -89,6 +90,36 @@ void script_forget_all(struct script_engine *e);
 MUST_USE bool script_read_shebang(struct slice body, uint32_t *flags, size_t *body_at, struct buf *error);
 /* 0 when there is no such flag. */
 uint32_t script_flag_of(struct slice word);
+enum { SCRIPT_FLAG_COUNT = 5 };
+size_t script_flag_words(uint32_t flags, const char *words[SCRIPT_FLAG_COUNT]); /* returns how many */
+
+/* --- libraries of functions (library.c) --- */
+
+#define SCRIPT_NAME_ERROR                                                                                    \
+    "Library names can only contain letters, numbers, or underscores(_) and must be at least one character " \
+    "long"
+bool script_is_name(struct slice name); /* of a library or a function */
+
+struct script_function {
+    struct slice name, description; /* data NULL: none */
+    uint32_t flags;
+};
+struct script_library {
+    struct script_function *functions;
+    size_t count, cap;
+};
+void script_library_free(struct script_library *l);
+
+/* As script_compile; the code is what is behind a library's first line, and `id` is the SHA1 of the whole. */
+MUST_USE bool script_library_compile(struct script_engine *e, struct slice id, struct slice code,
+                                     struct buf *error);
+bool script_library_is_compiled(const struct script_engine *e, struct slice id);
+/* Runs the code, which is compiled, and adds the functions that it declares; false with the error's text ("ERR ..."). */
+MUST_USE bool script_library_declare(struct script_engine *e, struct slice id, struct script_run *run,
+                                     struct script_library *out, struct buf *error);
+/* Calls a function that the code is known to declare, and writes exactly one reply. */
+void script_library_call(struct script_engine *e, struct slice id, struct slice function,
+                         struct script_run *run, struct reply *reply);
 
 /* Bytes it holds. */
 size_t script_memory(const struct script_engine *e);

@@ -28,9 +28,11 @@ struct script_engine {
     size_t large_uncounted; /* and of these, not yet counted as work */
     bool is_dirty;          /* something large may be lying about */
     int compiled_ref, compiled_count;
-    size_t compiled_bytes;                           /* of source text */
-    int globals_ref;                                 /* what scripts see as _G: what it stands for, and ... */
-    const void *locked_globals;                      /* ... what stands for it */
+    size_t compiled_bytes;               /* of source text */
+    int globals_ref;                     /* what scripts see as _G: what it stands for, and ... */
+    const void *locked_globals;          /* ... what stands for it */
+    const void *locked_function_globals; /* library.c: the same for functions of libraries */
+    int declaring_globals_ref, calling_globals_ref;
     int globals_metatable_ref, string_metatable_ref; /* what scripts may see of these */
     const void *traversed[TRAVERSALS_MAX];           /* tables whose keys were looked at */
     unsigned traversed_next;
@@ -51,6 +53,13 @@ struct script_engine *script_of(lua_State *L);
  * the one reply. */
 void script_protected(struct script_engine *e, lua_CFunction body, void *arg, struct script_run *run,
                       struct reply *reply);
+/* The same, without a value and with an error's text: false. */
+bool script_protected_text(struct script_engine *e, lua_CFunction body, void *arg, struct script_run *run,
+                           struct buf *error);
+/* Compiles the code and keeps the function under this key, of its own kind by its length; false with the error's text. */
+bool script_keep(struct script_engine *e, struct slice key, struct slice code, const char *chunk_name,
+                 struct buf *error);
+void script_push_compiled(struct script_engine *e, lua_State *L, struct slice key); /* or nil */
 /* Pushes the function that the code is; false with the error's text appended. On e->L. */
 bool script_load(struct script_engine *e, struct slice code, const char *chunk_name, struct buf *error);
 void script_push_slices(lua_State *L, int count, const struct slice *items); /* as KEYS and ARGV are */
@@ -69,6 +78,7 @@ void sandbox_refuse_locked(lua_State *L, int index); /* "Attempt to modify a rea
 /* No key of the table is one whose place among the others depends on where it lies in memory; the other raises an error if. */
 bool sandbox_keys_are_ordered(lua_State *L, int index);
 void sandbox_check_keys(lua_State *L, int index);
+int sandbox_refuse_change(lua_State *L);
 /* {err = "ERR ..."}, {err = ..., source =, line = } */
 int sandbox_error_handler(lua_State *L);
 
@@ -77,6 +87,7 @@ void base_push_text(lua_State *L, int index); /* what tostring says */
 void maths_open(lua_State *L);                /* maths.c */
 uint64_t maths_seed(uint64_t seed);           /* a struct script_run's random */
 void coroutine_open(lua_State *L);            /* coroutine.c */
+void library_open(struct script_engine *e);   /* library.c; behind sandbox_open */
 
 /* --- redis_api.c --- */
 

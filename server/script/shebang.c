@@ -20,6 +20,13 @@ uint32_t script_flag_of(struct slice word) {
     return 0;
 }
 
+size_t script_flag_words(uint32_t flags, const char *words[SCRIPT_FLAG_COUNT]) {
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof flag_words / sizeof *flag_words; i++)
+        if (flags & flag_words[i].flag) words[count++] = flag_words[i].word;
+    return count;
+}
+
 static bool says(struct buf *error, const char *what, struct slice quoted) {
     buf_printf(error, "%s%.*s", what, (int)(quoted.len < 128 ? quoted.len : 128), quoted.data);
     return false;
