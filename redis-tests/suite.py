@@ -31,11 +31,11 @@ EXPECTED = os.path.join(HERE, "expected-missing.tsv")
 # The units whose commands are in scope. Of the others nothing is run and nothing is claimed.
 UNITS = """unit/dump unit/type/list unit/type/list-2 unit/type/list-3 unit/type/stream unit/type/stream-cgroups
 unit/type/hash unit/type/set unit/type/zset unit/geo unit/type/string unit/type/incr unit/sort unit/bitops unit/bitfield unit/hyperloglog unit/keyspace unit/expire unit/scan unit/protocol unit/quit
-unit/other unit/multi unit/info-command unit/introspection-2 unit/latency-monitor unit/slowlog unit/pause integration/redis-cli""".split()
+unit/other unit/multi unit/info-command unit/introspection-2 unit/latency-monitor unit/slowlog unit/pause integration/redis-cli unit/pubsub""".split()
 
 # Units that want to start the server themselves, with a configuration file: our program stands in for redis-server.
 # unit/networking is not among them: one of its restarts does not wait, and fails on the reference too at times.
-SPAWNING = """unit/introspection unit/auth unit/info unit/limits unit/obuf-limits unit/querybuf""".split()
+SPAWNING = """unit/introspection unit/auth unit/info unit/limits unit/obuf-limits unit/querybuf unit/pubsubshard""".split()
 
 # Not in the baseline, because they fail on the reference too at times: this one wants loading to take long enough.
 UNSTEADY = {("unit/introspection", "config during loading")}

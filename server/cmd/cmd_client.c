@@ -58,9 +58,10 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
                (long long)(c->now_ms - s->last_command_ms) / 1000, flags, db, listens->counts[TOPIC_CHANNEL],
                listens->counts[TOPIC_PATTERN], listens->counts[TOPIC_SHARD],
                s->transaction.is_open ? (long long)s->transaction.count : -1LL);
-    buf_printf(out, " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=0",
+    buf_printf(out,
+               " qbuf=%zu qbuf-free=%zu argv-mem=%zu multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=%d omem=%zu",
                u.query_buffer, u.query_buffer_free, u.argv_mem, s->transaction.queue.cap, u.output_buffer,
-               u.output_buffer, u.output_pending);
+               u.output_buffer, u.output_pending, u.output_behind > 0, u.output_behind);
     buf_printf(out, " tot-mem=%zu events=r cmd=%s", u.total, cmd);
     add_word(out, "user", &s->user);
     buf_printf(out, " redir=%lld resp=%d", tracks ? (long long)tracking->redirect : -1LL, s->resp);

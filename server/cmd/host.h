@@ -11,7 +11,8 @@
 struct session;
 
 struct host_session_usage { /* CLIENT LIST's numbers about buffers */
-    size_t query_buffer, query_buffer_free, argv_mem, output_buffer, output_pending, total;
+    size_t query_buffer, query_buffer_free, argv_mem, output_buffer, total;
+    size_t output_pending, output_behind; /* made in this turn; waiting for a client that reads slowly */
 };
 
 struct host_usage { /* INFO's numbers about the process */

@@ -291,8 +291,7 @@ static void send_later(struct conn *c, size_t sent) {
     }
 }
 
-/* What this client is owed and has not been able to take, or not wanted to. */
-static size_t unsent_bytes(const struct conn *c) {
+size_t conn_unsent(const struct conn *c) {
     return c->out.len + uv_stream_get_write_queue_size(&c->uv.stream);
 }
 
@@ -303,7 +302,7 @@ static const struct output_limit *limit_of(const struct conn *c) {
 
 static bool is_over_limit(const struct conn *c) {
     int64_t limit = limit_of(c)->hard;
-    return limit > 0 && unsent_bytes(c) >= (uint64_t)limit;
+    return limit > 0 && conn_unsent(c) >= (uint64_t)limit;
 }
 
 void conn_push(struct conn *c, struct slice bytes) {
@@ -319,23 +318,26 @@ static bool may_be_idle(const struct conn *c) {
 
 static void close_if_idle(struct conn *c) {
     uint64_t timeout_ms = (uint64_t)c->net->config->timeout * 1000, now = uv_now(c->net->loop);
-    size_t unsent = unsent_bytes(c);
+    size_t unsent = conn_unsent(c);
     if (unsent != c->unsent_seen) c->active_ms = now; /* a large reply is on its way, slowly */
     c->unsent_seen = unsent;
     if (timeout_ms == 0 || may_be_idle(c)) return;
     if (now - c->active_ms > timeout_ms) conn_close(c);
 }
 
-static void close_if_behind(struct conn *c) {
+static void watch_soft_limit(struct conn *c) {
     const struct output_limit *limit = limit_of(c);
-    uint64_t now = uv_now(c->net->loop);
-    if (limit->soft == 0 || unsent_bytes(c) < (uint64_t)limit->soft) {
+    if (limit->soft == 0 || conn_unsent(c) < (uint64_t)limit->soft)
         c->over_soft_ms = 0;
-    } else if (c->over_soft_ms == 0) {
-        c->over_soft_ms = now;
-    } else if (now - c->over_soft_ms > (uint64_t)limit->soft_seconds * 1000) {
+    else if (c->over_soft_ms == 0)
+        c->over_soft_ms = uv_now(c->net->loop);
+}
+
+static void close_if_behind(struct conn *c) {
+    watch_soft_limit(c);
+    uint64_t patience_ms = (uint64_t)limit_of(c)->soft_seconds * 1000;
+    if (c->over_soft_ms != 0 && uv_now(c->net->loop) - c->over_soft_ms > patience_ms)
         close_with_reason(c, "its output stays above the soft client-output-buffer-limit");
-    }
 }
 
 void conn_look_after(struct conn *c) {
@@ -367,6 +369,7 @@ void conn_flush(struct conn *c) {
             buf_clear(&c->out);
     }
     if (c->closing) return;
+    watch_soft_limit(c);
     if (c->forward != NULL) c->net->handler.flushed(c->net->handler.arg, c);
     close_if_drained(c);
     if (!c->closing && !c->is_reading && !waits(c)) conn_resume(c);

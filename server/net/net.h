@@ -140,6 +140,8 @@ static inline void conn_touch(struct conn *c) {
 }
 /* Appends what the client did not ask for, unless it is about to be closed or too far behind (then the flush closes it). */
 void conn_push(struct conn *c, struct slice bytes);
+size_t conn_unsent(
+    const struct conn *c); /* what this client is owed and has not been able to take, or not wanted to */
 /* One pending command was answered (or its answer has nowhere to go). May free the connection. */
 void conn_let_go(struct conn *c);
 /* Puts requests in front of what is still to be parsed; they are offered with the next turn. */

@@ -50,7 +50,8 @@ static void host_session_usage(struct host *h, const struct session *s, struct h
         .query_buffer_free = c->in.cap - c->in.len,
         .argv_mem = (size_t)c->parser.argv_cap * sizeof(struct slice),
         .output_buffer = c->out.cap,
-        .output_pending = c->out.len + c->sending.len,
+        .output_pending = c->is_sending ? 0 : c->out.len,
+        .output_behind = c->is_sending ? conn_unsent(c) : 0,
         .total = sizeof *c + c->in.cap + c->out.cap + c->sending.cap,
     };
 }
