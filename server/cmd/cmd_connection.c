@@ -136,6 +136,7 @@ void cmd_reset(struct cmd_ctx *c) {
     transaction_discard(c->server, &s->transaction);
     tracking_disable(c->server, s);
     pubsub_forget(c->server, s);
+    s->asks_sentinel = false;
     s->is_stale_there = s->multi_there || s->watch_there;
     s->multi_there = s->watch_there = false;
     s->db = 0;

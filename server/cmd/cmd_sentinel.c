@@ -5,8 +5,8 @@
  * Clients ask for the master by a name they were configured with. Asked for it, any name is good; where names are
  * listed (SENTINEL MASTERS, which redis-py asks for), they are those of sentinel-master-name.
  *
- * To come with SUBSCRIBE: the message +switch-master "<name> <old ip> <old port> <new ip> <new port>", which the node has to
- * publish to its own subscribers when it learns of another leader. */
+ * What they listen for (+switch-master) is sentinel_news.c's.
+ */
 #include "cmd_topology.h"
 #include "handlers.h"
 #include "server.h"
@@ -132,8 +132,15 @@ static void reply_sentinel(struct cmd_ctx *c, const struct topology *t, const st
 
 /* --- commands --- */
 
+/* Such a client may listen for news next, of the master it asks for. */
+static void note_client(struct cmd_ctx *c) {
+    if (c->session != NULL) c->session->asks_sentinel = true;
+    if (c->argc == 3) sentinel_news_of(c->server, c->argv[2]);
+}
+
 void cmd_sentinel_address(struct cmd_ctx *c) {
     struct topology t;
+    note_client(c);
     topology_load(c, &t);
     if (t.leader == NULL) {
         reply_null_array(c->reply);
@@ -146,6 +153,7 @@ void cmd_sentinel_address(struct cmd_ctx *c) {
 
 /* False after answering: there is no master now, so none of that name. */
 static bool load_master(struct cmd_ctx *c, struct topology *t) {
+    note_client(c);
     topology_load(c, t);
     if (t->leader == NULL) reply_error(c->reply, "ERR No such master with that name");
     return t->leader != NULL;
@@ -153,6 +161,7 @@ static bool load_master(struct cmd_ctx *c, struct topology *t) {
 
 void cmd_sentinel_masters(struct cmd_ctx *c) {
     struct topology t;
+    note_client(c);
     topology_load(c, &t);
     size_t mark = reply_defer(c->reply), count = 0;
     for (const char *p = c->server->config.sentinel_master_name; t.leader != NULL && *p != '\0';) {

@@ -128,9 +128,16 @@ static enum gate way_to_leader(const struct command *cmd, int argc, const struct
 
 /* What becomes of a command that only the leader can answer, on a node that is not. Commands without a key have no slot
  * to be moved by, so they are forwarded for cluster clients, too. */
-static enum gate away_from_leader(struct server *server, const struct command *cmd, int argc,
-                                  const struct slice *argv, struct reply *reply) {
+static enum gate away_from_leader(struct server *server, const struct session *session,
+                                  const struct command *cmd, int argc, const struct slice *argv,
+                                  struct reply *reply) {
     struct slice name;
+    if (session->subscriptions.is_local && is_of_listening(cmd)) {
+        reply_error(
+            reply,
+            "ERR this connection listens to news of this node: take another for channels of the cluster");
+        return refused(server, cmd, reply);
+    }
     switch (server->leadership) {
     case LEADERSHIP_REMOVED: reply_error(reply, ERR_REMOVED); return refused(server, cmd, reply);
     case LEADERSHIP_NOBODY: return GATE_NO_LEADER;
@@ -165,6 +172,13 @@ static enum gate refuse_to_listener(struct server *server, struct session *sessi
              "allowed in this context",
              name);
     return refuse(server, session, cmd, reply, error);
+}
+
+/* Of the leader's, what this node answers by itself all the same. */
+static bool is_kept_here(const struct server *server, const struct session *session,
+                         const struct command *cmd, int argc, const struct slice *argv) {
+    if (is_of_transactions(cmd) && server->config.cluster_enabled && cmd->key_spec_count == 0) return true;
+    return sentinel_news_is_for(session, cmd, argc, argv);
 }
 
 static enum gate pass_gates(struct server *server, struct session *session, int argc,
@@ -206,9 +220,9 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
         return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
     if (is_held(server, flags, now_ms)) return GATE_HOLD;
-    bool is_kept_here = is_of_transactions(cmd) && server->config.cluster_enabled && cmd->key_spec_count == 0;
-    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE && !is_kept_here)
-        return away_from_leader(server, cmd, argc, argv, reply);
+    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE &&
+        !is_kept_here(server, session, cmd, argc, argv))
+        return away_from_leader(server, session, cmd, argc, argv, reply);
     if (flags & CMD_WRITE && server->refuse_writes) {
         char error[sizeof server->refuse_reason + 64];
         snprintf(error, sizeof error, "MISCONF writes are refused: %s", server->refuse_reason);

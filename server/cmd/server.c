@@ -51,4 +51,5 @@ void server_tick(struct server *s, int64_t now_ms) {
     rate_sample(&s->stats.net_in, usage.net_in_bytes, now_ms);
     rate_sample(&s->stats.net_out, usage.net_out_bytes, now_ms);
     tracking_limit(s);
+    sentinel_news_look(s);
 }

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "host.h"
 #include "pubsub.h"
+#include "sentinel_news.h"
 #include "session.h"
 #include "push.h"
 #include "stats.h"
@@ -36,6 +37,7 @@ struct server {
     uint64_t blocked_count; /* sessions that are blocked */
     struct watch_table watches;
     struct pubsub pubsub;
+    struct sentinel_news sentinel_news;
     struct list monitors; /* of struct session.monitor_link */
     uint64_t monitor_count;
     struct buf monitor_line;  /* scratch of cmd_monitor.c */

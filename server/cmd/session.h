@@ -35,6 +35,7 @@ struct session {
     struct tracking_client *tracking; /* tracking.h; NULL: it never tracked */
     struct list redirects;            /* of those whose invalidations come here */
     struct subscriptions subscriptions;
+    bool asks_sentinel; /* it has used SENTINEL */
     /* On a node that does not lead: what of this client's is at the leader, and would die with it (dispatch.h). */
     bool multi_there, watch_there;
     bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */

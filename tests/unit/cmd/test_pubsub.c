@@ -160,4 +160,73 @@ TEST(subscriptions_are_a_relation) {
     server_close();
 }
 
+static struct cluster_member member(uint64_t id, const char *address, bool is_self) {
+    struct cluster_member m = {.id = id, .is_self = is_self, .is_connected = true, .heard_ms_ago = 0};
+    snprintf(m.address, sizeof m.address, "%s", address);
+    return m;
+}
+
+/* Three nodes, of which this one, 1, does not lead. */
+static void be_follower(uint64_t leader_id) {
+    world.cluster.member_count = 3;
+    world.cluster.members[0] = member(1, "10.0.0.1:7001", true);
+    world.cluster.members[1] = member(2, "10.0.0.2:7002", false);
+    world.cluster.members[2] = member(3, "10.0.0.3:7003", false);
+    world.cluster.leader_id = world.cluster.last_leader_id = leader_id;
+    world.cluster.is_leader = world.cluster.readable = false;
+    desk.server.leadership = LEADERSHIP_THERE;
+}
+
+TEST(news_of_sentinel_are_told_by_each_node) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1"), *t = client_open("127.0.0.1:2");
+    be_follower(2);
+    sentinel_news_look(&desk.server);
+    client_check(s, "subscribe +switch-master", "*3 $9 subscribe $14 +switch-master :1");
+    client_check(s, "psubscribe [-+]sdown", "*3 $10 psubscribe $9 [-+]sdown :2");
+    EXPECT(s->subscriptions.is_local);
+    client_run(t, "sentinel get-master-addr-by-name other");
+    client_check(t, "psubscribe +switch*", "*3 $10 psubscribe $8 +switch* :1");
+    sentinel_news_look(&desk.server);
+    check_pushed("");
+    be_follower(3);
+    sentinel_news_look(&desk.server);
+    check_pushed("[1] *3 $7 message $14 +switch-master $36 mymaster 10.0.0.2 7002 10.0.0.3 7003 "
+                 "[2] *4 $8 pmessage $8 +switch* $14 +switch-master $36 mymaster 10.0.0.2 7002 10.0.0.3 7003 "
+                 "[1] *3 $7 message $14 +switch-master $33 other 10.0.0.2 7002 10.0.0.3 7003 "
+                 "[2] *4 $8 pmessage $8 +switch* $14 +switch-master $33 other 10.0.0.2 7002 10.0.0.3 7003 ");
+    world.cluster.members[1].is_connected = false;
+    world.cluster.members[1].heard_ms_ago = 1000000;
+    sentinel_news_look(&desk.server);
+    const char *text = pushed();
+    EXPECT_NOTE(strstr(text,
+                       "[1] *4 $8 pmessage $9 [-+]sdown $6 +sdown $60 slave 10.0.0.2:7002 10.0.0.2 7002 @ "
+                       "mymaster 10.0.0.3 7003") != NULL,
+                "%s", text);
+    server_close();
+}
+
+TEST(who_listens_to_news_of_a_node_listens_to_nothing_else_there) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    be_follower(2);
+    client_run(s, "subscribe +switch-master");
+    client_check(
+        s, "subscribe news",
+        "-ERR this connection listens to news of this node: take another for channels of the cluster");
+    client_run(s, "unsubscribe");
+    client_run(s, "subscribe news");
+    EXPECT_EQ_INT(world.gate, GATE_TUNNEL);
+    client_run(s, "psubscribe +switch*");
+    EXPECT_EQ_INT(world.gate, GATE_TUNNEL);
+    client_run(s, "psubscribe *");
+    EXPECT_EQ_INT(world.gate, GATE_TUNNEL);
+    desk.server.leadership = LEADERSHIP_HERE;
+    client_run(s, "subscribe +switch-master");
+    EXPECT(s->subscriptions.is_local);
+    client_run(s, "subscribe news");
+    EXPECT(!s->subscriptions.is_local);
+    server_close();
+}
+
 TEST_MAIN
