@@ -200,7 +200,7 @@ TEST(news_of_sentinel_are_told_by_each_node) {
     sentinel_news_look(&desk.server);
     const char *text = pushed();
     EXPECT_NOTE(strstr(text,
-                       "[1] *4 $8 pmessage $9 [-+]sdown $6 +sdown $60 slave 10.0.0.2:7002 10.0.0.2 7002 @ "
+                       "[1] *4 $8 pmessage $9 [-+]sdown $6 +sdown $58 slave 10.0.0.2:7002 10.0.0.2 7002 @ "
                        "mymaster 10.0.0.3 7003") != NULL,
                 "%s", text);
     server_close();
