@@ -256,6 +256,72 @@ def test_sentinel_client(make):
         assert sentinel.slave_for("mymaster", socket_timeout=PATIENCE_S).get("text") == text_of(m, "text")
 
 
+# --- publish and subscribe ---------------------------------------------------------------------------------------------
+
+class Listening:
+    """A redis-py listener that goes on after each end of its connection: what it heard, a list for each subscription."""
+
+    def __init__(self, moving, port):
+        self.heard, self.over = [], threading.Event()
+        self.pubsub = plain(moving, port).pubsub()
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        self.pubsub.subscribe("ch")
+        while not self.over.is_set():
+            try:
+                message = self.pubsub.get_message(timeout=0.5)
+            except LOST:
+                time.sleep(0.02)
+                continue
+            if message is not None and message["type"] == "subscribe":
+                self.heard.append([])
+            elif message is not None:
+                self.heard[-1].append(int(message["data"]))
+
+    def newest(self):
+        return self.heard[-1][-1] if self.heard and self.heard[-1] else 0
+
+    def check(self, said):
+        everything = [n for part in self.heard for n in part]
+        assert everything == sorted(set(everything)), "heard twice, or out of order"
+        for part in self.heard:
+            missed = [n for n in range(part[0], part[-1]) if n in said and n not in set(part)] if part else []
+            assert not missed, "not heard by who was there: %s" % missed[:10]
+
+
+def test_listeners(make):
+    """redis-py subscribes again by itself; while its connection stands it hears everything, in order and once."""
+    with Moving(make) as m:
+        listeners = [Listening(m, port) for port in m.ports()]
+        m.wait(lambda: all(one.heard for one in listeners))
+        r, said, over, numbers = plain(m), set(), threading.Event(), [0]
+
+        def publish():
+            while not over.is_set():
+                numbers[0] += 1
+                try:
+                    r.publish("ch", numbers[0])
+                    said.add(numbers[0])
+                except redis.RedisError:
+                    time.sleep(0.05)
+                time.sleep(0.002)
+        thread = threading.Thread(target=publish, daemon=True)
+        thread.start()
+        for how in ("transfer", "kill", "stop"):
+            m.move(how)
+            now = numbers[0]
+            m.wait(lambda: all(one.newest() > now + 20 for one in listeners))  # noqa: B023
+        over.set()
+        thread.join(PATIENCE_S)
+        for one in listeners:
+            one.over.set()
+            one.thread.join(PATIENCE_S)
+            one.check(said)
+            assert len(one.heard) > 1, "no connection ended"
+
+
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 def test_redis_benchmark(make):
