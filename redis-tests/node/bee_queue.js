@@ -1,0 +1,53 @@
+// bee-queue: on node-redis 3, with scripts that it loads once and never again.
+'use strict';
+const assert = require('assert');
+const Queue = require('bee-queue');
+const { host, port, until, run } = require('./resident');
+
+const made = (settings = {}) => {
+    const queue = new Queue('bees', { redis: { host, port }, ...settings });
+    queue.on('error', (e) => console.error(e.message));
+    return queue;
+};
+
+const tests = {
+    'jobs, results, progress': async () => {
+        const producer = made({ isWorker: false });
+        const worker = made();
+        worker.process(3, async (job) => {
+            job.reportProgress({ half: true });
+            return job.data.n * 2;
+        });
+        let progressed = 0;
+        const jobs = [];
+        for (let n = 0; n < 30; n++) {
+            const job = producer.createJob({ n });
+            job.on('progress', () => progressed++);
+            jobs.push(new Promise((resolve, reject) => { job.on('succeeded', resolve); job.on('failed', reject); }));
+            await job.save();
+        }
+        assert.deepEqual(await Promise.all(jobs), Array.from({ length: 30 }, (_, n) => 2 * n));
+        await until('progress', () => progressed === 30);
+        assert.equal((await producer.checkHealth()).succeeded, 30);
+        await Promise.all([producer.close(), worker.close()]);
+    },
+
+    'retries and delayed jobs': async () => {
+        const queue = made({ activateDelayedJobs: true });
+        let tries = 0;
+        const done = [];
+        queue.process(async (job) => {
+            if (job.data.name === 'stubborn' && ++tries < 3) throw new Error('not yet');
+            done.push(job.data.name);
+        });
+        await queue.createJob({ name: 'stubborn' }).retries(5).save();
+        await queue.createJob({ name: 'late' }).delayUntil(Date.now() + 200).save();
+        await queue.saveAll(['x', 'y'].map((name) => queue.createJob({ name })));
+        await until('all', () => done.length === 4);
+        assert.equal(tries, 3);
+        assert.deepEqual([...done].sort(), ['late', 'stubborn', 'x', 'y']);
+        await queue.close();
+    },
+};
+
+run(tests);
