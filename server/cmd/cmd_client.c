@@ -267,7 +267,7 @@ void cmd_client_pause(struct cmd_ctx *c) {
     if (c->argc > 4) {
         reply_errorf(c->reply,
                      "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
-                     (int)c->argv[1].len, c->argv[1].data);
+                     cmd_quoted(c->argv[1]), c->argv[1].data);
         return;
     }
     if (c->argc == 4) {
@@ -299,7 +299,9 @@ void cmd_client_unpause(struct cmd_ctx *c) {
 void cmd_client_unblock(struct cmd_ctx *c) {
     int64_t id = 0;
     if (c->argc > 4) {
-        reply_error(c->reply, ERR_SYNTAX);
+        reply_errorf(c->reply,
+                     "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try CLIENT HELP.",
+                     cmd_quoted(c->argv[1]), c->argv[1].data);
         return;
     }
     bool with_error = c->argc == 4 && slice_is(c->argv[3], "error");

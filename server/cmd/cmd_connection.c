@@ -50,7 +50,7 @@ static void reply_greeting(struct cmd_ctx *c) {
     reply_bulk_str(r, "proto");
     reply_int(r, c->session->resp);
     reply_bulk_str(r, "id");
-    reply_int(r, (int64_t)c->session->id);
+    reply_int(r, (int64_t)session_own_id(c->session));
     reply_bulk_str(r, "mode");
     reply_bulk_str(r, c->server->config.cluster_enabled ? "cluster" : "standalone");
     reply_bulk_str(r, "role");

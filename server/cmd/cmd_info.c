@@ -95,14 +95,8 @@ static void section_memory(const struct facts *f, struct buf *out) {
     static const char *const scripts[] = {"used_memory_scripts_eval", "number_of_cached_scripts",
                                           "number_of_functions",      "number_of_libraries",
                                           "used_memory_vm_functions", NULL};
-    static const char *const zeros[] = {"mem_not_counted_for_evict",
-                                        "mem_replication_backlog",
-                                        "mem_total_replication_buffers",
-                                        "mem_clients_slaves",
-                                        "mem_clients_normal",
-                                        "mem_cluster_links",
-                                        "mem_aof_buffer",
-                                        NULL};
+    static const char *const zeros[] = {"mem_not_counted_for_evict", "mem_replication_backlog",
+                                        "mem_total_replication_buffers", "mem_clients_slaves", NULL};
     const struct host_usage *u = &f->usage;
     const struct config *config = &f->server->config;
     struct buf policy = {0};
@@ -140,6 +134,9 @@ static void section_memory(const struct facts *f, struct buf *out) {
     buf_printf(out, "mem_fragmentation_ratio:%.2f\r\n", ratio(u->memory_resident, used));
     buf_printf(out, "mem_fragmentation_bytes:%lld\r\n", (long long)(u->memory_resident - used));
     add_zeros(out, zeros);
+    add_u64(out, "mem_clients_normal", u->connections_memory);
+    add_u64(out, "mem_cluster_links", 0);
+    add_u64(out, "mem_aof_buffer", 0);
     add_text(out, "mem_allocator", "jemalloc");
     add_u64(out, "active_defrag_running", 0);
     add_u64(out, "lazyfree_pending_objects", f->ks.flush_pending);
@@ -184,13 +181,8 @@ static void section_persistence(const struct facts *f, struct buf *out) {
 
 static void section_stats(const struct facts *f, struct buf *out) {
     static const char *const sync[] = {"sync_full", "sync_partial_ok", "sync_partial_err", NULL};
-    static const char *const expiry[] = {"expired_time_cap_reached_count",
-                                         "expire_cycle_cpu_milliseconds",
-                                         "evicted_keys",
-                                         "evicted_clients",
-                                         "total_eviction_exceeded_time",
-                                         "current_eviction_exceeded_time",
-                                         NULL};
+    static const char *const expiry[] = {"expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds",
+                                         "evicted_keys", NULL};
     static const char *const rest[] = {"latest_fork_usec",
                                        "total_forks",
                                        "migrate_cached_sockets",
@@ -222,6 +214,9 @@ static void section_stats(const struct facts *f, struct buf *out) {
     add_u64(out, "expired_keys", f->ks.expired);
     add_text(out, "expired_stale_perc", "0.00");
     add_zeros(out, expiry);
+    add_u64(out, "evicted_clients", u->connections_evicted);
+    add_u64(out, "total_eviction_exceeded_time", 0);
+    add_u64(out, "current_eviction_exceeded_time", 0);
     add_u64(out, "keyspace_hits", f->ks.hits);
     add_u64(out, "keyspace_misses", f->ks.misses);
     const struct topic_table *topics = f->server->pubsub.topics;
@@ -351,6 +346,7 @@ static void section_errorstats(const struct facts *f, struct buf *out) {
 
 static void section_latencystats(const struct facts *f, struct buf *out) {
     const struct config *config = &f->server->config;
+    if (!config->latency_tracking) return;
     for (int id = 0; id < command_stat_count(); id++) {
         const struct histogram *h = f->server->stats.commands[id].latency;
         const struct command *cmd = command_by_id(id);

@@ -20,6 +20,8 @@ struct host_usage { /* INFO's numbers about the process */
     double cpu_user_s, cpu_system_s, cpu_main_user_s, cpu_main_system_s;
     uint64_t net_in_bytes, net_out_bytes, net_reads, net_writes;
     uint64_t connections_received, connections_rejected;
+    uint64_t connections_memory,
+        connections_evicted;   /* what they take together; closed by maxmemory-clients */
     uint64_t connections_held; /* their next command waits, e.g. for the end of CLIENT PAUSE */
     uint64_t kv_memory_bytes;  /* RocksDB: caches, memtables, table readers */
     uint64_t log_bytes, log_syncs, log_entries;

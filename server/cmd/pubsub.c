@@ -166,6 +166,7 @@ void pubsub_subscribe(struct server *server, struct session *session, enum topic
     list_push_back(&session->subscriptions.of_kind[kind], &s->of_session);
     t->subscription_count++;
     session->subscriptions.counts[kind]++;
+    session->subscriptions.bytes += sizeof *s + sizeof *t + t->len;
     p->count++;
 }
 
@@ -177,6 +178,7 @@ static void end(struct pubsub *p, struct subscription *s) {
     list_unlink(&s->of_topic);
     list_unlink(&s->of_session);
     s->session->subscriptions.counts[t->kind]--;
+    s->session->subscriptions.bytes -= sizeof *s + sizeof *t + t->len;
     p->count--;
     if (--t->subscription_count == 0) drop_topic(p, t);
     mem_free(s);

@@ -19,6 +19,7 @@ enum topic_kind { TOPIC_CHANNEL, TOPIC_PATTERN, TOPIC_SHARD, TOPIC_KINDS };
 struct subscriptions {
     struct list of_kind[TOPIC_KINDS]; /* of struct subscription, oldest first */
     uint32_t counts[TOPIC_KINDS];
+    size_t bytes;  /* what they take of memory */
     bool is_local; /* all of it is news of this node (SENTINEL), which has it whoever leads */
 };
 

@@ -71,6 +71,8 @@ MUST_USE enum rc server_rewrite_config(struct server *s, bool everything);
 /* session.c: a session enters and leaves the registry. */
 void session_open(struct server *s, struct session *session, int64_t now_ms);
 void session_close(struct server *s, struct session *session);
+/* What it takes of memory, beside itself. */
+size_t session_memory(const struct session *session);
 /* Who `asker` means by an id: clients of another node know themselves, and each other, by the ids they have there. NULL:
  * nobody. */
 struct session *session_by_id(const struct server *s, const struct session *asker, uint64_t id);

@@ -34,6 +34,12 @@ void session_close(struct server *s, struct session *session) {
     buf_free(&session->user);
 }
 
+size_t session_memory(const struct session *s) {
+    const struct transaction *t = &s->transaction;
+    return s->name.cap + s->lib_name.cap + s->lib_version.cap + s->user.cap + t->queue.cap + t->watch_bytes +
+           s->subscriptions.bytes + tracking_memory(s);
+}
+
 struct session *session_by_id(const struct server *s, const struct session *asker, uint64_t id) {
     LIST_FOR_EACH(it, &s->sessions) {
         struct session *session = container_of(it, struct session, link);

@@ -467,9 +467,11 @@ static void add_prefix(struct tracking *t, struct tracking_client *client, struc
     pc->client = client;
     list_push_back(&p->clients, &pc->of_prefix);
     list_push_back(&client->prefixes, &pc->of_client);
+    client->prefix_bytes += sizeof *pc + sizeof *p + p->len;
 }
 
 static void drop_prefixes(struct tracking *t, struct tracking_client *client) {
+    client->prefix_bytes = 0;
     LIST_FOR_EACH_SAFE(it, &client->prefixes) {
         struct prefix_client *pc = container_of(it, struct prefix_client, of_client);
         list_unlink(&pc->of_prefix);
@@ -571,6 +573,11 @@ void tracking_forget(struct server *server, struct session *session) {
     session->tracking = NULL;
     client->session = NULL;
     if (client->key_count == 0) mem_free(client);
+}
+
+size_t tracking_memory(const struct session *session) {
+    const struct tracking_client *client = session->tracking;
+    return client != NULL ? sizeof *client + client->prefix_bytes : 0;
 }
 
 bool tracking_is_caching(const struct session *session) {

@@ -31,6 +31,7 @@ struct tracking_client {
     struct session *target; /* who has that id; NULL: gone */
     struct list of_target;  /* in target->redirects */
     struct list prefixes;   /* of struct prefix_client.of_client */
+    size_t prefix_bytes;
 };
 
 struct tracking {
@@ -69,6 +70,8 @@ typedef bool tracking_prefix_fn(void *arg, struct slice prefix);
 void tracking_each_prefix(const struct server *server, const struct session *session,
                           tracking_prefix_fn *visit, void *arg);
 
+/* What the session's prefixes take; keys are the table's. */
+size_t tracking_memory(const struct session *session);
 /* CLIENT CACHING was said and still counts. */
 bool tracking_is_caching(const struct session *session);
 /* A command of a session that tracks, or did, was taken: CLIENT CACHING counts no more, unless it was that. */

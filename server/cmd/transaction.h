@@ -21,6 +21,7 @@ struct transaction {
     int db;           /* as the SELECTs in the queue leave it */
 
     struct list watches; /* of struct watch.of_session */
+    size_t watch_bytes;  /* what they take of memory */
     bool is_dirty;       /* a watched key was changed: EXEC answers nil */
     uint64_t
         watch_serial; /* what was proposed up to here may still change one: EXEC waits for it (watch.h) */

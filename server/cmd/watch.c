@@ -160,6 +160,7 @@ void watch_add(struct watch_table *w, struct keyspace *ks, struct transaction *t
     watch->was_expired = is_expired(content(ks, db, key), now_ms);
     list_push_back(&k->watches, &watch->of_key);
     list_push_back(&t->watches, &watch->of_session);
+    t->watch_bytes += sizeof *watch + sizeof *k + k->len;
     w->ks = ks;
     ks_watch(ks, KS_WATCHER_WATCH, change_cb, w); /* again and again: the state may be another one by now */
 }
@@ -174,6 +175,7 @@ void watch_forget(struct watch_table *w, struct keyspace *ks, struct transaction
         mem_free(watch);
     }
     t->is_dirty = false;
+    t->watch_bytes = 0;
     if (any && w->key_count == 0 && ks != NULL) ks_watch(ks, KS_WATCHER_WATCH, NULL, NULL);
 }
 

@@ -32,6 +32,7 @@ static void close_cb(uv_handle_t *handle) {
 void conn_close(struct conn *c) {
     if (c->closing) return;
     c->closing = true;
+    conn_measure(c);
     list_unlink(&c->flush_link);
     list_unlink(&c->held_link);
     c->net->handler.closed(c->net->handler.arg, c);
@@ -80,7 +81,8 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
         return;
     }
     size_t want = c->parser.wanted > c->in.len ? c->parser.wanted - c->in.len : 0;
-    if (want < READ_SIZE) want = READ_SIZE;
+    /* The end of a large argument is read as it is: room for more would double what it takes. */
+    if (want == 0 || (want < READ_SIZE && c->in.len < READ_SIZE)) want = READ_SIZE;
     if (want > 4 << 20)
         want = 4 << 20; /* a client that announces a gigabyte has to send it before we believe it */
     buf_reserve(&c->in, want);
@@ -192,11 +194,31 @@ void conn_unpark(struct conn *c, bool confirmed) {
     conn_resume(c);
 }
 
-static void close_with_reason(struct conn *c, const char *reason) {
+void conn_close_with_reason(struct conn *c, const char *reason) {
     char line[160];
     snprintf(line, sizeof line, "closing client %s: %s", c->session.peer, reason);
     c->net->handler.log(c->net->handler.arg, line);
     conn_close(c);
+}
+
+size_t conn_unsent(const struct conn *c) {
+    return c->out.len + uv_stream_get_write_queue_size(&c->uv.stream);
+}
+
+static const struct output_limit *limit_of(const struct conn *c) {
+    int class = subscriptions_any(&c->session.subscriptions) ? OUTPUT_PUBSUB : OUTPUT_NORMAL;
+    return &c->net->config->output_limits[class];
+}
+
+static bool is_over_limit(const struct conn *c) {
+    int64_t limit = limit_of(c)->hard;
+    return limit > 0 && conn_unsent(c) >= (uint64_t)limit;
+}
+
+/* Before the turn's other commands: who asks next should not see it any more. */
+static void close_if_over_limit(struct conn *c) {
+    if (!c->closing && is_over_limit(c))
+        conn_close_with_reason(c, "its output exceeds client-output-buffer-limit");
 }
 
 static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
@@ -232,14 +254,18 @@ static void read_cb(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf) {
         process_kept(c);
     }
     if ((int64_t)c->in.len > c->net->config->client_query_buffer_limit && !c->closing) {
-        close_with_reason(c, "its input exceeds client-query-buffer-limit");
+        conn_close_with_reason(c, "its input exceeds client-query-buffer-limit");
     }
+    close_if_over_limit(c);
+    conn_measure(c);
+    net_evict_clients(c->net);
 }
 
 void conn_take(struct conn *c, struct slice bytes) {
     buf_add_slice(&c->in, bytes);
     c->net->bytes_in += bytes.len;
     if (bytes.len > 0) process_kept(c);
+    conn_measure(c);
 }
 
 static void start_reading(struct conn *c) {
@@ -291,20 +317,6 @@ static void send_later(struct conn *c, size_t sent) {
     }
 }
 
-size_t conn_unsent(const struct conn *c) {
-    return c->out.len + uv_stream_get_write_queue_size(&c->uv.stream);
-}
-
-static const struct output_limit *limit_of(const struct conn *c) {
-    int class = subscriptions_any(&c->session.subscriptions) ? OUTPUT_PUBSUB : OUTPUT_NORMAL;
-    return &c->net->config->output_limits[class];
-}
-
-static bool is_over_limit(const struct conn *c) {
-    int64_t limit = limit_of(c)->hard;
-    return limit > 0 && conn_unsent(c) >= (uint64_t)limit;
-}
-
 void conn_push(struct conn *c, struct slice bytes) {
     if (c->closing || c->draining) return;
     if (!is_over_limit(c)) buf_add_slice(&c->out, bytes);
@@ -337,7 +349,7 @@ static void close_if_behind(struct conn *c) {
     watch_soft_limit(c);
     uint64_t patience_ms = (uint64_t)limit_of(c)->soft_seconds * 1000;
     if (c->over_soft_ms != 0 && uv_now(c->net->loop) - c->over_soft_ms > patience_ms)
-        close_with_reason(c, "its output stays above the soft client-output-buffer-limit");
+        conn_close_with_reason(c, "its output stays above the soft client-output-buffer-limit");
 }
 
 void conn_look_after(struct conn *c) {
@@ -347,10 +359,8 @@ void conn_look_after(struct conn *c) {
 
 void conn_flush(struct conn *c) {
     if (c->owes_error && c->pending == 0) say_error(c);
-    if (is_over_limit(c)) {
-        close_with_reason(c, "its output exceeds client-output-buffer-limit");
-        return;
-    }
+    close_if_over_limit(c);
+    if (c->closing) return;
     if (c->out.len > 0 && !c->is_sending) {
         uv_buf_t part = {.base = c->out.data, .len = c->out.len < INT32_MAX ? c->out.len : INT32_MAX};
         int n = uv_try_write(&c->uv.stream, &part, 1);
@@ -373,6 +383,7 @@ void conn_flush(struct conn *c) {
     if (c->forward != NULL) c->net->handler.flushed(c->net->handler.arg, c);
     close_if_drained(c);
     if (!c->closing && !c->is_reading && !waits(c)) conn_resume(c);
+    conn_measure(c);
 }
 
 /* --- beginning --- */

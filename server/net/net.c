@@ -318,7 +318,7 @@ void net_resume(struct net *net) {
     }
 }
 
-static struct conn *conn_of_handle(uv_handle_t *handle) {
+struct conn *net_conn_of_handle(uv_handle_t *handle) {
     if (handle->type != UV_TCP && handle->type != UV_NAMED_PIPE) return NULL;
     struct conn *c = handle->data;
     return c != NULL && c->magic == CONN_MAGIC && !c->closing ? c : NULL;
@@ -326,7 +326,7 @@ static struct conn *conn_of_handle(uv_handle_t *handle) {
 
 static void look_after_cb(uv_handle_t *handle, void *arg) {
     (void)arg;
-    struct conn *c = conn_of_handle(handle);
+    struct conn *c = net_conn_of_handle(handle);
     if (c != NULL) conn_look_after(c);
 }
 
@@ -338,7 +338,7 @@ void net_look_after(struct net *net) {
 
 static void drain_cb(uv_handle_t *handle, void *arg) {
     (void)arg;
-    struct conn *c = conn_of_handle(handle);
+    struct conn *c = net_conn_of_handle(handle);
     if (c == NULL) return;
     if (c->closes_at_eof)
         conn_close(c);
@@ -354,7 +354,7 @@ void net_stop(struct net *net) {
 
 static void close_cb(uv_handle_t *handle, void *arg) {
     (void)arg;
-    struct conn *c = conn_of_handle(handle);
+    struct conn *c = net_conn_of_handle(handle);
     if (c != NULL) conn_close(c);
 }
 

@@ -55,6 +55,7 @@ struct conn {
     bool is_reading, draining, closing, handle_closed;
     bool in_process;       /* conn_process is on the stack */
     bool owes_error;       /* the parser's error is to be said when everything pending is answered */
+    size_t memory_counted; /* of net->client_memory */
     uint64_t active_ms;    /* loop time when bytes last came or went */
     size_t unsent_seen;    /* what libuv had still to send when net_look_after last looked */
     uint64_t over_soft_ms; /* loop time when output first was seen above its soft limit; 0: it is not */
@@ -104,6 +105,8 @@ struct net {
     struct net_handler handler;
     struct list to_flush, held, listeners;
     uint64_t conn_count;
+    uint64_t client_memory; /* of all connections */
+    uint64_t evicted;       /* connections closed for it */
     uint64_t bytes_in, bytes_out, reads, writes, accepted, rejected;
     char *scratch; /* input of the connection being read, when it has none left over */
     bool scratch_busy;
@@ -124,6 +127,10 @@ void net_unlisten(struct net *net);
 void net_flush(struct net *net);
 /* Offers held connections their command again. */
 void net_resume(struct net *net);
+/* Behind each read and each flush: closes the largest connections while all of them together take more than maxmemory-clients. */
+void net_evict_clients(struct net *net);
+/* What it takes of memory. */
+size_t conn_memory(const struct conn *c);
 /* Called about once a second. Closes connections on which no byte came or went for longer than `timeout` and which wait
  * for no answer, and those whose output was above the soft client-output-buffer-limit for too long. */
 void net_look_after(struct net *net);

@@ -159,6 +159,7 @@ void node_leadership_moved(struct node *n, bool was_readable) {
     } else {
         s->leadership = LEADERSHIP_NOBODY;
     }
+    if (!node_adjust_oom_score(n)) node_log("oom-score-adj cannot be set");
     if (was_readable && !n->readable) {
         n->deposed_at_ms = mono_now_ms();
         node_drop_sessions(n);

@@ -42,17 +42,21 @@ static int64_t host_replicas_with(struct host *h, const struct session *s) {
     return node_replicas_with(node_of(h), s->write_index);
 }
 
+enum { BIG_ARGUMENT = 32 * 1024 };
+
 static void host_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
     (void)h;
     const struct conn *c = container_of(s, const struct conn, session);
+    size_t understood = 0; /* a large argument that is still coming in stands alone in Redis's buffer */
+    if (c->parser.bulk_len >= BIG_ARGUMENT && c->parser.pos <= c->in.len) understood = c->parser.pos;
     *out = (struct host_session_usage){
-        .query_buffer = c->in.len,
+        .query_buffer = c->in.len - understood,
         .query_buffer_free = c->in.cap - c->in.len,
         .argv_mem = (size_t)c->parser.argv_cap * sizeof(struct slice),
         .output_buffer = c->out.cap,
         .output_pending = c->is_sending ? 0 : c->out.len,
         .output_behind = c->is_sending ? conn_unsent(c) : 0,
-        .total = sizeof *c + c->in.cap + c->out.cap + c->sending.cap,
+        .total = conn_memory(c),
     };
 }
 
@@ -172,6 +176,8 @@ static void host_usage(struct host *h, struct host_usage *out) {
         .net_reads = n->net.reads,
         .net_writes = n->net.writes,
         .connections_held = held,
+        .connections_memory = n->net.client_memory,
+        .connections_evicted = n->net.evicted,
         .connections_received = n->net.accepted,
         .connections_rejected = n->net.rejected,
         .kv_memory_bytes = ks_kv_memory(n->ks),
@@ -380,7 +386,9 @@ static enum rc host_save(struct host *h, bool wait) {
 }
 
 static void host_unpause(struct host *h) {
-    (void)h; /* held connections are offered their command at every turn */
+    struct node *n = node_of(h);
+    node_propose_expired(n); /* held connections are offered their command at every turn */
+    n->answers_behind = n->readable && n->filling->has_expiry;
 }
 
 static uint64_t host_random(struct host *h) {
@@ -418,6 +426,10 @@ static bool host_config_changed(struct host *h, const char *name, const char **w
     if (strcmp(name, "port") != 0 && strcmp(name, "bind") != 0) {
         if (strcmp(name, "maxmemory") == 0) node_update_memory(n);
         if (strcmp(name, "maxmemory-policy") == 0) node_update_clock(n);
+        if (strncmp(name, "oom-score-adj", 13) == 0 && !node_adjust_oom_score(n)) {
+            *why = "Failed to apply new oom_score_adj configuration, check server logs.";
+            return false;
+        }
         node_propose_limits(n);
         return true;
     }

@@ -264,6 +264,7 @@ static void attend(struct node *n) {
     propose_and_send(n);
     tracking_broadcast(&n->server);
     net_flush(&n->net);
+    net_evict_clients(&n->net);
     propose_and_send(n); /* a flush may have let connections read on */
 }
 

@@ -235,6 +235,9 @@ struct node {
     uint64_t memory_budget; /* for ks_stats.memory_bytes; UINT64_MAX without maxmemory */
     uint64_t memory_limit;  /* maxmemory as last looked at */
     uint64_t memory_peak;
+    bool answers_behind;  /* what runs now is answered when the entry being filled is applied */
+    bool oom_is_adjusted; /* oom-score-adj is in force, and this was the score before: */
+    int oom_base;
 };
 
 /* step.c: one event through the core, and what its update asks for. */
@@ -467,6 +470,9 @@ void node_serve_ready(struct node *n);
 /* apply.c */
 void node_apply(struct node *n); /* everything committed and stored here */
 void node_run_command(struct node *n, struct cmd_ctx *c);
+
+/* oom.c: takes oom-score-adj over; false when the kernel does not. */
+bool node_adjust_oom_score(struct node *n);
 
 /* host.c */
 void host_init(struct node *n);

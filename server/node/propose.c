@@ -191,8 +191,7 @@ static void add_local(struct conn *c, const struct command *cmd, int argc, const
     p->local_count++;
 }
 
-static void add_bytes(struct conn *c, struct slice reply) {
-    struct proposal *p = c->last_proposal;
+static void add_bytes(struct proposal *p, struct conn *c, struct slice reply) {
     struct op *op = proposal_add_op(p, c, NULL);
     op->kind = OP_BYTES;
     op->len = (uint32_t)reply.len;
@@ -308,6 +307,7 @@ static bool changes_nothing(struct node *n, const struct conn *c, const struct c
 static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, const struct slice *argv) {
     const struct command *cmd = NULL;
     struct reply reply;
+    n->answers_behind = false;
     if (c->tunnels) return node_tunnel(n, c, argc, argv);
     if (c->blocked || n->ks == NULL) return CONN_HOLD;
     time_from_here(n, c);
@@ -380,7 +380,11 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
         if (there)
             forward_add_bytes(c, buf_slice(&n->scratch));
         else
-            add_bytes(c, buf_slice(&n->scratch));
+            add_bytes(c->last_proposal, c, buf_slice(&n->scratch));
+    }
+    if (n->answers_behind && !in_line && !silent) {
+        add_bytes(n->filling, c, slice_make(c->out.data + out_before, c->out.len - out_before));
+        c->out.len = out_before;
     }
     if (in_line && n->scratch.cap > SPARE_BUFFER_MAX) buf_free(&n->scratch);
     if (!in_line && !c->closing) conn_touch(c);
@@ -452,7 +456,7 @@ static void propose_due(void *arg, int db, struct slice key) {
 
 void node_propose_expired(struct node *n) {
     if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping ||
-        n->server.refuse_writes)
+        n->server.refuse_writes || n->server.pause_until_ms > node_clock_ms(n))
         return;
     size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
