@@ -35,7 +35,7 @@ unit/other unit/multi unit/info-command unit/introspection-2 unit/latency-monito
 
 # Units that want to start the server themselves, with a configuration file: our program stands in for redis-server.
 # unit/maxmemory is not among them: that limit bounds what is cached here, and no key goes for it.
-SPAWNING = """unit/introspection unit/auth unit/info unit/limits unit/obuf-limits unit/querybuf unit/pubsubshard
+SPAWNING = """unit/introspection unit/auth unit/acl unit/acl-v2 unit/info unit/limits unit/obuf-limits unit/querybuf unit/pubsubshard
 unit/networking unit/client-eviction unit/shutdown unit/oom-score-adj""".split()
 
 # Not in the baseline, because what they say depends on the moment. One wants loading to take long enough, one does not wait for

@@ -9,6 +9,7 @@
 #include "resp_write.h"
 #include "rng.h"
 
+struct acl_user;
 struct server;
 struct session;
 struct cmd_ctx;
@@ -146,6 +147,8 @@ struct cmd_ctx {
     int64_t now_us;      /* the same instant for TIME and friends: wall clock, never used by writes */
     struct rng *rng;     /* writes: seeded by the entry; else by the system */
     struct arena *arena; /* emptied after the reply */
+    /* Whose rights the commands of a script have, the same on every node; NULL: all. */
+    const struct acl_user *user;
     /* cmd_block.h */
     struct cmd_wait *wait;   /* takes what the command waits for; NULL: it cannot wait here */
     bool is_served;          /* it has waited, and something may be there under ... */
@@ -170,6 +173,9 @@ int command_keys(const struct command *cmd, int argc, const struct slice *argv, 
 /* Whether it names keys or, like shard channels, what has a slot as a key has. */
 bool command_has_slot(const struct command *cmd, int argc, const struct slice *argv, struct slice *name);
 bool key_spec_is_of_keys(const struct key_spec *spec); /* or else of names with a slot */
+/* What the command does to a key of this spec: its flags, or fewer when that depends on its options. */
+const char *command_key_flags(const struct command *cmd, const struct key_spec *spec, int argc,
+                              const struct slice *argv);
 
 /* --- what handlers share (cmd_common.c) --- */
 

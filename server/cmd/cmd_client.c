@@ -1,4 +1,6 @@
 /* CLIENT: what the server knows about its connections, and what may be done to them. */
+#include "cmd_client.h"
+
 #include "cmd.h"
 #include "handlers.h"
 #include "num.h"
@@ -24,7 +26,7 @@ static size_t running_command_bytes(const struct cmd_ctx *c) {
     return bytes;
 }
 
-static void add_session_line(struct cmd_ctx *c, const struct session *s, struct buf *out) {
+void cmd_client_describe(const struct cmd_ctx *c, const struct session *s, struct buf *out) {
     struct host *host = c->server->host;
     struct host_session_usage u = {0};
     char cmd[COMMAND_NAME_CAP] = "NULL", flags[16];
@@ -63,11 +65,15 @@ static void add_session_line(struct cmd_ctx *c, const struct session *s, struct 
                u.query_buffer, u.query_buffer_free, u.argv_mem, s->transaction.queue.cap, u.output_buffer,
                u.output_buffer, u.output_pending, u.output_behind > 0, u.output_behind);
     buf_printf(out, " tot-mem=%zu events=r cmd=%s", u.total, cmd);
-    add_word(out, "user", &s->user);
+    add_word(out, "user", &s->user->name);
     buf_printf(out, " redir=%lld resp=%d", tracks ? (long long)tracking->redirect : -1LL, s->resp);
     /* Of newer versions of Redis: shown only to those who have set it. */
     if (s->lib_name.len > 0) add_word(out, "lib-name", &s->lib_name);
     if (s->lib_version.len > 0) add_word(out, "lib-ver", &s->lib_version);
+}
+
+static void add_session_line(struct cmd_ctx *c, const struct session *s, struct buf *out) {
+    cmd_client_describe(c, s, out);
     buf_add_byte(out, '\n');
 }
 
@@ -180,8 +186,9 @@ void cmd_client_setinfo(struct cmd_ctx *c) {
 /* --- CLIENT KILL --- */
 
 struct kill_filter {
-    struct slice addr, laddr, user; /* data NULL: any */
-    const struct session *session;  /* with has_id: who has the id; NULL: nobody */
+    struct slice addr, laddr;      /* data NULL: any */
+    const struct acl_user *user;   /* NULL: any */
+    const struct session *session; /* with has_id: who has the id; NULL: nobody */
     bool has_id;
     enum client_type type; /* TYPE_UNKNOWN: any */
     bool skip_me;
@@ -205,11 +212,11 @@ static bool parse_kill_option(struct cmd_ctx *c, struct slice option, struct sli
     } else if (slice_is(option, "laddr")) {
         f->laddr = value;
     } else if (slice_is(option, "user")) {
-        if (!slice_eq(value, SLICE("default"))) {
-            reply_errorf(c->reply, "ERR No such user '%.*s'", (int)value.len, value.data);
+        f->user = acl_find(&c->server->acl, value);
+        if (f->user == NULL) {
+            reply_errorf(c->reply, "ERR No such user '%.*s'", cmd_quoted(value), value.data);
             return false;
         }
-        f->user = value;
     } else if (slice_is(option, "skipme") && (slice_is(value, "yes") || slice_is(value, "no"))) {
         f->skip_me = slice_is(value, "yes");
     } else {
@@ -224,7 +231,7 @@ static bool kill_matches(const struct kill_filter *f, const struct session *s, c
     if (f->laddr.data != NULL && !slice_eq(slice_of(s->local), f->laddr)) return false;
     if (f->type != TYPE_UNKNOWN && session_type(s) != f->type) return false;
     if (f->has_id && s != f->session) return false;
-    if (f->user.data != NULL && !slice_eq(buf_slice(&s->user), f->user)) return false;
+    if (f->user != NULL && s->user != f->user) return false;
     return s != me || !f->skip_me;
 }
 

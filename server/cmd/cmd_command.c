@@ -353,31 +353,6 @@ void cmd_command_docs(struct cmd_ctx *c) {
 
 /* --- COMMAND GETKEYS --- */
 
-/* BITFIELD only reads when there is nothing but GET. */
-static const char *flags_of_bitfield(int argc, const struct slice *argv) {
-    for (int i = 2; i < argc;) {
-        int left = argc - i - 1;
-        if (slice_is(argv[i], "get") && left >= 2)
-            i += 3;
-        else if (slice_is(argv[i], "overflow") && left >= 1)
-            i += 2;
-        else
-            return "RW access update";
-    }
-    return "RO access";
-}
-
-/* What a command with variable_flags does to its key depends on its options: SET reads only with GET. */
-static const char *flags_of_key(const struct command *cmd, const struct key_spec *spec, int argc,
-                                const struct slice *argv) {
-    if (strstr(spec->flags, "variable_flags") == NULL) return spec->flags;
-    if (cmd->fn == cmd_bitfield) return flags_of_bitfield(argc, argv);
-    for (int i = 3; i < argc; i++) {
-        if (slice_is(argv[i], "get")) return "RW access update";
-    }
-    return "OW update";
-}
-
 static void reply_keys(struct cmd_ctx *c, bool with_flags) {
     int argc = c->argc - 2;
     const struct slice *argv = c->argv + 2;
@@ -404,7 +379,7 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
     for (int i = 0; i < count; i++) {
         if (with_flags) reply_array(c->reply, 2);
         reply_bulk(c->reply, argv[keys[i].at]);
-        if (with_flags) reply_words(c->reply, flags_of_key(cmd, keys[i].spec, argc, argv), true);
+        if (with_flags) reply_words(c->reply, command_key_flags(cmd, keys[i].spec, argc, argv), true);
     }
     mem_free(keys);
 }

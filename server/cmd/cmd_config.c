@@ -183,7 +183,12 @@ enum rc server_rewrite_config(struct server *server, bool everything) {
     struct buf old = {0}, text = {0};
     enum rc rc = host->read_file(host, server->config_file, &old);
     if (rc == RC_OK || rc == RC_NOT_FOUND) {
-        config_rewrite(&server->config, buf_slice(&old), everything, &text);
+        struct buf users = {0};
+        /* With an aclfile, they stand there. */
+        if (server->config.aclfile[0] == '\0' && !acl_is_plain(&server->acl))
+            acl_write_lines(&server->acl, &users);
+        config_rewrite(&server->config, buf_slice(&old), buf_slice(&users), everything, &text);
+        buf_free(&users);
         rc = host->write_file(host, server->config_file, buf_slice(&text));
     }
     buf_free(&old);

@@ -5,23 +5,15 @@
 #include "num.h"
 #include "server.h"
 
-/* Compares in time that depends on the lengths only. */
-static bool is_password(struct slice password, struct slice given) {
-    unsigned char differs = password.len != given.len;
-    for (size_t i = 0; i < given.len; i++)
-        differs |= (unsigned char)(given.data[i] ^ password.data[i < password.len ? i : password.len]);
-    return differs == 0;
-}
-
-/* There is one user. Without a password it takes any. False after answering. */
-static bool authenticate(struct cmd_ctx *c, struct slice user, struct slice password) {
-    const char *required = c->server->config.requirepass;
-    if (!slice_eq(user, SLICE("default")) ||
-        (required[0] != '\0' && !is_password(config_text(required), password))) {
+/* False after answering. */
+static bool authenticate(struct cmd_ctx *c, struct slice name, struct slice password) {
+    struct acl_user *user = acl_find(&c->server->acl, name);
+    if (!acl_knows(user, password)) {
+        acl_log_auth(c, name);
         reply_error(c->reply, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
     }
-    c->session->authenticated = true;
+    session_set_user(c->session, user, true);
     return true;
 }
 
@@ -30,7 +22,7 @@ void cmd_auth(struct cmd_ctx *c) {
         reply_error(c->reply, ERR_SYNTAX);
         return;
     }
-    if (c->argc == 2 && c->server->config.requirepass[0] == '\0') {
+    if (c->argc == 2 && c->server->acl.default_user->nopass) {
         reply_error(c->reply,
                     "ERR AUTH <password> called without any password configured for the default user. Are "
                     "you sure your configuration is correct?");
@@ -86,7 +78,7 @@ void cmd_hello(struct cmd_ctx *c) {
             return;
         }
     }
-    if (!c->session->authenticated && c->server->config.requirepass[0] != '\0') {
+    if (session_needs_password(c->server, c->session)) {
         reply_error(c->reply,
                     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
                     "AUTH <user> <pass> option can be used to authenticate the client and select the "
@@ -137,11 +129,11 @@ void cmd_reset(struct cmd_ctx *c) {
     tracking_disable(c->server, s);
     pubsub_forget(c->server, s);
     s->asks_sentinel = false;
-    s->is_stale_there = s->multi_there || s->watch_there;
+    if (s->multi_there || s->watch_there) s->is_stale_there = true;
     s->multi_there = s->watch_there = false;
     s->db = 0;
     s->resp = c->reply->resp = 2;
-    s->authenticated = c->server->config.requirepass[0] == '\0';
+    session_set_user(s, c->server->acl.default_user, acl_is_open(&c->server->acl));
     s->reply_mode = SESSION_REPLY_ON;
     monitor_end(c->server, s);
     buf_clear(&s->name);

@@ -135,6 +135,37 @@ void cmd_slowlog_help(struct cmd_ctx *c) {
     help(c, lines);
 }
 
+void cmd_acl_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "CAT [<category>]",
+        "    The categories of commands, or the commands of one.",
+        "DELUSER <username> [<username> ...]",
+        "    Delete users, and close their connections.",
+        "DRYRUN <username> <command> [<arg> ...]",
+        "    Whether the user may give this command; it is not run.",
+        "GETUSER <username>",
+        "    What a user may do.",
+        "GENPASS [<bits>]",
+        "    A random password, of 256 bits unless said otherwise.",
+        "LIST",
+        "    All users with their rules, as an ACL file has them.",
+        "LOAD",
+        "    Make the users of the leader's ACL file those of the cluster.",
+        "LOG [<count> | RESET]",
+        "    What was denied lately on this node; or forget it.",
+        "SAVE",
+        "    Write the users to this node's ACL file.",
+        "SETUSER <username> <attribute> [<attribute> ...]",
+        "    Add rules to a user, on all nodes; make the user when there is none.",
+        "USERS",
+        "    The names of all users.",
+        "WHOAMI",
+        "    Who this connection is.",
+        NULL,
+    };
+    help(c, lines);
+}
+
 void cmd_latency_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "DOCTOR",

@@ -26,6 +26,7 @@ void transaction_queue(struct server *server, struct transaction *t, const struc
     t->writes += (cmd->flags & CMD_WRITE) != 0;
     t->reads += (cmd->flags & CMD_READONLY) != 0;
     t->flags |= cmd->flags;
+    if (cmd_changes_users(cmd)) t->changes_users = true;
     if (strcmp(cmd->name, "select") == 0) follow_select(server, t, argv[1]);
 }
 
@@ -34,6 +35,7 @@ void transaction_discard(struct server *server, struct transaction *t) {
     buf_free(&t->queue);
     t->is_open = t->is_doomed = false;
     t->count = t->writes = t->reads = t->flags = 0;
+    t->changes_users = false;
 }
 
 void transaction_free(struct server *server, struct transaction *t) {

@@ -326,6 +326,31 @@ bool command_has_slot(const struct command *cmd, int argc, const struct slice *a
     return true;
 }
 
+/* BITFIELD only reads when there is nothing but GET. */
+static const char *flags_of_bitfield(int argc, const struct slice *argv) {
+    for (int i = 2; i < argc;) {
+        int left = argc - i - 1;
+        if (slice_is(argv[i], "get") && left >= 2)
+            i += 3;
+        else if (slice_is(argv[i], "overflow") && left >= 1)
+            i += 2;
+        else
+            return "RW access update";
+    }
+    return "RO access";
+}
+
+/* What a command with variable_flags does to its key depends on its options: SET reads only with GET. */
+const char *command_key_flags(const struct command *cmd, const struct key_spec *spec, int argc,
+                              const struct slice *argv) {
+    if (strstr(spec->flags, "variable_flags") == NULL) return spec->flags;
+    if (cmd->fn == cmd_bitfield) return flags_of_bitfield(argc, argv);
+    for (int i = 3; i < argc; i++) {
+        if (slice_is(argv[i], "get")) return "RW access update";
+    }
+    return "OW update";
+}
+
 /* Dispatch answers an unknown subcommand itself, so nothing is ever run by a container's name. */
 void cmd_container(struct cmd_ctx *c) {
     reply_error(c->reply, ERR_SYNTAX);

@@ -3,6 +3,7 @@
  * Redis's. */
 #include "config.h"
 
+#include "acl.h"
 #include "mem.h"
 #include "num.h"
 #include "resp_parse.h"
@@ -671,6 +672,7 @@ void config_free(struct config *c) {
     for (int i = 0; i < ROW_COUNT; i++) {
         if (is_text(&rows[i])) free_text(*text_field(c, &rows[i]));
     }
+    buf_free(&c->users);
     *c = (struct config){0};
 }
 
@@ -709,10 +711,72 @@ static bool add_save(struct loading *l, const struct config_row *row, int argc, 
     return ok;
 }
 
+/* In the quotes that resp_split_line takes off again. */
+static void add_quoted(struct buf *out, struct slice s) {
+    buf_add_byte(out, '"');
+    for (size_t i = 0; i < s.len; i++) {
+        unsigned char ch = (unsigned char)s.data[i];
+        if (ch == '"' || ch == '\\') {
+            buf_printf(out, "\\%c", ch);
+        } else if (ch < ' ' || ch > '~') {
+            buf_printf(out, "\\x%02x", ch);
+        } else {
+            buf_add_byte(out, ch);
+        }
+    }
+    buf_add_byte(out, '"');
+}
+
+static bool user_is_there(const struct config *c, struct slice line) {
+    struct slice rest = buf_slice(&c->users);
+    const char *end;
+    for (; rest.len > 0; rest = slice_make(end + 1, rest.len - (size_t)(end + 1 - rest.data))) {
+        end = memchr(rest.data, '\n', rest.len);
+        CHECK(end != NULL);
+        if (rest.len > line.len && memcmp(rest.data, line.data, line.len) == 0) return true;
+    }
+    return false;
+}
+
+static const char *wrong_rule(int argc, const struct slice *argv) {
+    struct acl_user u;
+    struct acl_rules rules;
+    int unmatched;
+    const char *error = NULL;
+    if (!acl_rules_merge(&rules, argc, argv, &unmatched))
+        return "Unmatched parenthesis in selector definition";
+    acl_user_init(&u, SLICE(""));
+    for (int i = 0; i < rules.count && error == NULL; i++) error = acl_apply(&u, buf_slice(&rules.items[i]));
+    acl_user_free(&u);
+    acl_rules_free(&rules);
+    return error;
+}
+
+/* user NAME rules: who may come in, as long as the cluster knows no users. */
+static bool add_user(struct config *c, int argc, const struct slice *argv, char *why) {
+    struct buf line = {0};
+    const char *error = argc < 2 ? "it has no name" : wrong_rule(argc - 2, argv + 2);
+    if (error == NULL && acl_has_spaces(argv[1])) error = "Spaces not allowed in ACL usernames";
+    for (int i = 1; i < argc; i++) {
+        if (i > 1) buf_add_byte(&line, ' ');
+        add_quoted(&line, argv[i]);
+        if (i == 1 && error == NULL && user_is_there(c, buf_slice(&line)))
+            error = "Duplicate user found. A user can only be defined once in config files";
+    }
+    buf_add_byte(&line, '\n');
+    if (error == NULL)
+        buf_add_slice(&c->users, buf_slice(&line));
+    else
+        snprintf(why, CONFIG_ERROR_CAP, "Error in user declaration: %s", error);
+    buf_free(&line);
+    return error == NULL;
+}
+
 /* One directive: its name and its arguments. */
 static bool apply_directive(struct loading *l, int argc, const struct slice *argv, char *why) {
     enum { WORDS_MAX = 64 };
     if (is_forgotten(argv[0])) return true;
+    if (slice_is(argv[0], "user")) return add_user(l->config, argc, argv, why);
     const struct config_row *row = config_find(argv[0]);
     if (row == NULL) return wrong(why, "Bad directive or wrong number of arguments");
     if (!(row->flags & MULTI)) {
@@ -751,6 +815,8 @@ static bool load_line(struct loading *l, const char *path, int number, struct sl
         ok = apply_directive(l, argc, argv, why);
     }
     if (!ok && why[0] != '\0') {
+        if (argc > 0 && slice_is(argv[0], "user"))
+            line = slice_of("user"); /* passwords are nobody's business */
         char place[32] = "";
         if (number > 0) snprintf(place, sizeof place, " line %d:", number);
         snprintf(l->error, l->cap, "%s:%s '%.*s': %s", path, place, (int)(line.len < 200 ? line.len : 200),
@@ -796,22 +862,6 @@ static bool load_file(struct loading *l, const char *path, int depth) {
     }
     buf_free(&content);
     return ok;
-}
-
-/* In the quotes that resp_split_line takes off again. */
-static void add_quoted(struct buf *out, struct slice s) {
-    buf_add_byte(out, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char ch = (unsigned char)s.data[i];
-        if (ch == '"' || ch == '\\') {
-            buf_printf(out, "\\%c", ch);
-        } else if (ch < ' ' || ch > '~') {
-            buf_printf(out, "\\x%02x", ch);
-        } else {
-            buf_add_byte(out, ch);
-        }
-    }
-    buf_add_byte(out, '"');
 }
 
 static int word_count(const char *arg) {
@@ -933,6 +983,11 @@ static bool line_says_the_same(const struct config *c, const struct config_row *
     return same;
 }
 
+static bool is_user_line(struct slice line) {
+    line = trim(line);
+    return line.len > 4 && strncasecmp(line.data, "user", 4) == 0 && strchr(" \t", line.data[4]) != NULL;
+}
+
 static const struct config_row *row_of_line(struct slice line, struct buf *store, struct slice **argv,
                                             int *cap, int *argc) {
     line = trim(line);
@@ -943,7 +998,8 @@ static const struct config_row *row_of_line(struct slice line, struct buf *store
     return config_find((*argv)[0]);
 }
 
-void config_rewrite(const struct config *c, struct slice old, bool everything, struct buf *out) {
+void config_rewrite(const struct config *c, struct slice old, struct slice users, bool everything,
+                    struct buf *out) {
     static const char heading[] = "# Generated by CONFIG REWRITE";
     bool written[ROW_COUNT] = {false};
     bool headed = false;
@@ -954,6 +1010,11 @@ void config_rewrite(const struct config *c, struct slice old, bool everything, s
     while (next_line(&old, &line)) {
         if (slice_eq(trim(line), slice_of(heading))) headed = true;
         const struct config_row *row = row_of_line(line, &store, &argv, &cap, &argc);
+        if (is_user_line(line)) {
+            buf_add_slice(out, users);
+            users.len = 0;
+            continue;
+        }
         if (row == NULL) {
             buf_add_slice(out, line);
             buf_add_byte(out, '\n');
@@ -976,6 +1037,8 @@ void config_rewrite(const struct config *c, struct slice old, bool everything, s
         headed = true;
         add_lines(c, &rows[i], out);
     }
+    if (users.len > 0 && !headed) buf_printf(out, "%s\n", heading);
+    buf_add_slice(out, users);
     mem_free(argv);
     buf_free(&store);
 }

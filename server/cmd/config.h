@@ -22,6 +22,7 @@ enum maxmemory_policy {
 };
 enum { ENDPOINT_IP, ENDPOINT_HOSTNAME, ENDPOINT_UNKNOWN }; /* cluster-preferred-endpoint-type */
 enum { READ_MODE_READ_INDEX, READ_MODE_LEASE };
+enum { ACL_PUBSUB_ALLCHANNELS, ACL_PUBSUB_RESETCHANNELS }; /* acl-pubsub-default */
 enum { OUTPUT_NORMAL, OUTPUT_REPLICA, OUTPUT_PUBSUB, OUTPUT_CLASSES };
 enum { CONFIG_PERCENTILES_MAX = 32 };
 
@@ -52,6 +53,8 @@ struct config {
     struct output_limit output_limits[OUTPUT_CLASSES];
     double percentiles[CONFIG_PERCENTILES_MAX]; /* of INFO latencystats */
     int percentile_count;
+    struct buf
+        users; /* the `user` lines of files: a line each, name and rules in quotes; acl_users.h takes them */
 };
 
 /* The settings that say when values change their encoding, as the state has them. */
@@ -99,6 +102,8 @@ MUST_USE bool config_load(struct config *c, int argc, char **argv, config_read_f
                           const char **file, char *error, size_t cap);
 /* The text of a file that was `old`, with today's values: comments and order stay, what is not at its
  * default and not there yet is added at the end; with `everything`, defaults too. */
-void config_rewrite(const struct config *c, struct slice old, bool everything, struct buf *out);
+/* `users` are lines in place of those that begin with "user". */
+void config_rewrite(const struct config *c, struct slice old, struct slice users, bool everything,
+                    struct buf *out);
 
 #endif

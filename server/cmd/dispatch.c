@@ -1,6 +1,7 @@
 /* See dispatch.h. */
 #include "dispatch.h"
 
+#include "acl_gate.h"
 #include "handlers.h"
 #include "hash.h"
 #include "mem.h"
@@ -149,9 +150,10 @@ static enum gate away_from_leader(struct server *server, const struct session *s
     return way_to_leader(cmd, argc, argv);
 }
 
-/* What its transaction needs is what EXEC needs. */
-static uint32_t flags_of(const struct session *session, const struct command *cmd) {
-    return is_exec(cmd) ? cmd->flags | session->transaction.flags : cmd->flags;
+/* CONFIG SET of a password is one of all nodes. */
+static uint32_t own_flags(const struct command *cmd, int argc, const struct slice *argv) {
+    return cmd_sets_requirepass(cmd, argc, argv) ? (cmd->flags | CMD_WRITE) & ~(uint32_t)CMD_ALONE
+                                                 : cmd->flags;
 }
 
 static bool is_of_transactions(const struct command *cmd) {
@@ -208,19 +210,27 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
             "configuration file, and then restart the server.");
         return refused(server, cmd, reply);
     }
-    if (!session->authenticated && !(cmd->flags & CMD_NO_AUTH) && server->config.requirepass[0] != '\0') {
+    if (!(cmd->flags & CMD_NO_AUTH) && session_needs_password(server, session)) {
         reply_error(reply, ERR_NOAUTH);
         return refused(server, cmd, reply);
     }
     if (session->transaction.is_open && cmd->flags & CMD_NO_MULTI)
         return refuse(server, session, cmd, reply, "ERR Command not allowed inside a transaction");
+    struct acl_refusal refusal;
+    switch (acl_gate(server, session, cmd, argc, argv, now_ms, &refusal)) {
+    case ACL_GATE_OPEN: break;
+    case ACL_GATE_HOLD: return GATE_HOLD;
+    case ACL_GATE_SHUT: return refuse(server, session, cmd, reply, refusal.text);
+    }
     if (session->resp == 2 && subscriptions_any(&session->subscriptions) && !is_for_listeners(cmd))
         return refuse_to_listener(server, session, cmd, reply);
-    uint32_t flags = flags_of(session, cmd);
+    uint32_t own = own_flags(cmd, argc, argv);
+    uint32_t flags =
+        is_exec(cmd) ? own | session->transaction.flags : own; /* it needs what its transaction needs */
     if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
         return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
     if (is_held(server, flags, now_ms)) return GATE_HOLD;
-    if (cmd->flags & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE &&
+    if (own & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE &&
         !is_kept_here(server, session, cmd, argc, argv))
         return away_from_leader(server, session, cmd, argc, argv, reply);
     if (flags & CMD_WRITE && server->refuse_writes) {
@@ -232,9 +242,9 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
         memcpy(session->exec_word, argv[0].data, sizeof session->exec_word);
         return GATE_EXEC;
     }
-    if (cmd->flags & CMD_WRITE) return GATE_PROPOSE;
-    if (cmd->flags & CMD_ALONE) return GATE_RUN_ALONE;
-    return cmd->flags & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
+    if (own & CMD_WRITE) return GATE_PROPOSE;
+    if (own & CMD_ALONE) return GATE_RUN_ALONE;
+    return own & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
 }
 
 /* Commands about the cluster wait for it, and some others need the state between two entries. */
@@ -259,6 +269,15 @@ static enum gate queue(struct server *server, struct session *session, int argc,
     if (gate == GATE_REFUSED || gate == GATE_HOLD || gate == GATE_NO_LEADER || gate == GATE_EXEC) return gate;
     if (is_of_transactions(cmd) && cmd->fn != cmd_unwatch) return gate;
     if (cmd->fn == cmd_quit || cmd->fn == cmd_reset) return gate;
+    if (cmd_is_prepared(cmd, argc, argv)) {
+        if (!cmd_prepare(server, session, cmd, argc, argv, true, reply)) {
+            t->is_doomed = true;
+            return refused(server, cmd, reply);
+        }
+        cmd = server->prepared.cmd;
+        argc = server->prepared.argc;
+        argv = server->prepared.argv;
+    }
     transaction_queue(server, t, cmd, argc, argv);
     reply_simple(reply, "QUEUED");
     return GATE_REFUSED;
@@ -323,6 +342,8 @@ uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice
         for (int i = 2; i + 2 < count; i++) {
             if (slice_is(argv[i], "auth")) bits |= UINT64_C(3) << (i + 1);
         }
+    } else if (cmd->fn == cmd_acl_setuser || cmd->fn == cmd_acl_deluser || cmd->fn == cmd_acl_getuser) {
+        for (int i = 2; i < count; i++) bits |= UINT64_C(1) << i;
     } else if (strcmp(cmd->name, "set") == 0 && cmd->parent != NULL) {
         for (int i = 2; i + 1 < count; i += 2) {
             const struct config_row *row = config_find(argv[i]);

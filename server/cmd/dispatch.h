@@ -33,7 +33,7 @@ void cmd_forwarded(struct session *session, const struct command *cmd, int argc)
  * time. */
 void cmd_run(struct cmd_ctx *c);
 
-/* Which arguments are secrets, a bit each; those beyond the bits are not. */
+/* Which arguments are secrets, a bit each, for whoever shows commands to others; those beyond the bits are not shown. */
 uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice *argv);
 
 /* After a command took `us` microseconds: commandstats, latency histogram, slowlog, latency monitor. */

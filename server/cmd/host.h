@@ -101,7 +101,8 @@ struct host {
     MUST_USE enum rc (*save)(struct host *h, bool wait);
     void (*unpause)(struct host *h); /* held commands may run again */
     uint64_t (*random)(struct host *h);
-    int64_t (*now_us)(struct host *h); /* wall clock */
+    void (*secret)(struct host *h, void *out, size_t len); /* random bytes that nobody can guess */
+    int64_t (*now_us)(struct host *h);                     /* wall clock */
     void (*log)(struct host *h, const char *line);
 };
 

@@ -21,6 +21,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
     list_init(&s->monitors);
     tracking_init(&s->tracking);
     config_init(&s->config);
+    acl_init(&s->acl);
     stats_init(&s->stats);
     pubsub_init(&s->pubsub, host->random(host));
     s->start_ms = host->now_us(host) / 1000;
@@ -36,6 +37,8 @@ void server_free(struct server *s) {
     pushes_free(&s->pushes);
     pubsub_free(&s->pubsub);
     stats_free(&s->stats);
+    acl_free(&s->acl);
+    prepared_free(&s->prepared);
     config_free(&s->config);
 }
 

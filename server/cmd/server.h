@@ -3,9 +3,11 @@
 #ifndef CMD_SERVER_H
 #define CMD_SERVER_H
 
+#include "acl_users.h"
 #include "cmd.h"
 #include "config.h"
 #include "host.h"
+#include "prepare.h"
 #include "pubsub.h"
 #include "sentinel_news.h"
 #include "session.h"
@@ -31,6 +33,8 @@ struct server {
     char leader_address[CLUSTER_ADDRESS_CAP]; /* "host:port" while it is THERE */
     struct keyspace *ks;
     struct config config;
+    struct acl acl;
+    struct prepared prepared; /* of the command that just passed the gates */
     struct stats stats;
     struct list sessions; /* of struct session.link, oldest first */
     uint64_t session_count, next_session_id;

@@ -6,7 +6,9 @@ void session_open(struct server *s, struct session *session, int64_t now_ms) {
     session->id = s->next_session_id++;
     session->db = 0;
     session->resp = 2;
-    session->authenticated = s->config.requirepass[0] == '\0';
+    session->user = NULL;
+    session_set_user(session, s->acl.default_user, acl_is_open(&s->acl));
+    session->denied_since_ms = 0;
     session->reply_mode = SESSION_REPLY_ON;
     transaction_init(&session->transaction);
     session->tracking = NULL;
@@ -14,8 +16,6 @@ void session_open(struct server *s, struct session *session, int64_t now_ms) {
     subscriptions_init(&session->subscriptions);
     session->created_ms = session->last_command_ms = now_ms;
     session->last_command = NULL;
-    buf_clear(&session->user);
-    buf_add_str(&session->user, "default");
     list_push_back(&s->sessions, &session->link);
     s->session_count++;
 }
@@ -31,12 +31,11 @@ void session_close(struct server *s, struct session *session) {
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);
-    buf_free(&session->user);
 }
 
 size_t session_memory(const struct session *s) {
     const struct transaction *t = &s->transaction;
-    return s->name.cap + s->lib_name.cap + s->lib_version.cap + s->user.cap + t->queue.cap + t->watch_bytes +
+    return s->name.cap + s->lib_name.cap + s->lib_version.cap + t->queue.cap + t->watch_bytes +
            s->subscriptions.bytes + tracking_memory(s);
 }
 

@@ -7,6 +7,7 @@
 #include "pubsub.h"
 #include "transaction.h"
 
+struct acl_user;
 struct command;
 struct tracking_client;
 
@@ -18,6 +19,9 @@ struct session {
     int db;           /* as of the last command parsed */
     uint8_t resp;     /* 2 or 3 */
     bool authenticated;
+    struct acl_user *user; /* acl_users.h; whoever has said no password is the default user */
+    int64_t
+        denied_since_ms; /* on a node that does not lead: it may only not know the user's rights yet; 0: no */
     bool no_evict;
     bool is_monitor;          /* MONITOR */
     struct list monitor_link; /* then: in server->monitors */
@@ -27,9 +31,9 @@ struct session {
     bool close_after_reply;   /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
     uint8_t reply_mode;       /* CLIENT REPLY */
     int64_t created_ms, last_command_ms;
-    const struct command *last_command;           /* NULL before the first */
-    struct buf name, lib_name, lib_version, user; /* user: "default" */
-    char peer[64], local[64];                     /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
+    const struct command *last_command; /* NULL before the first */
+    struct buf name, lib_name, lib_version;
+    char peer[64], local[64]; /* "127.0.0.1:1234", "[::1]:1", "/path:0" */
     int fd;
     struct transaction transaction;
     struct tracking_client *tracking; /* tracking.h; NULL: it never tracked */

@@ -106,7 +106,7 @@ static void say_error(struct conn *c) {
 /* Who has not said the password yet may not make the server hold much for him. */
 static void limit(const struct conn *c, struct resp_limits *limits) {
     enum { UNAUTHENTICATED_ARG_COUNT_MAX = 10 };
-    limits->authenticated = c->session.authenticated || c->net->config->requirepass[0] == '\0';
+    limits->authenticated = c->session.authenticated || !net_needs_password(c->net);
     limits->arg_count_max = limits->authenticated ? INT32_MAX : UNAUTHENTICATED_ARG_COUNT_MAX;
 }
 

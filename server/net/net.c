@@ -82,11 +82,15 @@ static void refuse(struct conn *c) {
     turn_away(c, text);
 }
 
+bool net_needs_password(const struct net *net) {
+    const struct net_handler *h = &net->handler;
+    return h->needs_password != NULL ? h->needs_password(h->arg) : net->config->requirepass[0] != '\0';
+}
+
 /* protected-mode: without a password only this machine is served. */
 static bool is_stranger(const struct conn *c) {
     const struct session *s = &c->session;
-    if (!c->net->config->protected_mode || c->net->config->requirepass[0] != '\0' || s->unix_socket)
-        return false;
+    if (!c->net->config->protected_mode || net_needs_password(c->net) || s->unix_socket) return false;
     return strncmp(s->peer, "127.", 4) != 0 && strncmp(s->peer, "[::1]", 5) != 0 &&
            strncmp(s->peer, "[::ffff:127.", 12) != 0;
 }
@@ -148,8 +152,8 @@ static void name_forwarded(struct conn *c, const struct peer_client *client) {
 
 /* Nobody without the password gets as far as being forwarded: the other node has seen to that. */
 static void take_over_session(struct session *s, const struct peer_client *client) {
-    struct buf *texts[] = {&s->name, &s->lib_name, &s->lib_version, &s->user};
-    const struct slice said[] = {client->name, client->lib_name, client->lib_version, client->user};
+    struct buf *texts[] = {&s->name, &s->lib_name, &s->lib_version};
+    const struct slice said[] = {client->name, client->lib_name, client->lib_version};
     s->authenticated = true;
     s->there_id = client->id;
     s->db = (int)client->db;
@@ -184,6 +188,10 @@ struct conn *net_adopt(struct net *net, int fd, struct slice leftover, const str
     conn_start(c);
     if (c->closing) return NULL;
     take_over_session(&c->session, client);
+    if (net->handler.adopted != NULL && !net->handler.adopted(net->handler.arg, c, client->user)) {
+        conn_close(c);
+        return NULL;
+    }
     conn_take(c, leftover);
     return c;
 }

@@ -97,6 +97,10 @@ struct net_handler {
     void (*closed)(void *arg, struct conn *c);  /* no more commands come; pending replies go nowhere */
     enum conn_verdict (*command)(void *arg, struct conn *c, int argc, const struct slice *argv);
     void (*log)(void *arg, const char *line);
+    /* Whether a client has to say a password before anything else. NULL: requirepass says so. */
+    bool (*needs_password)(void *arg);
+    /* A client of another node came in: it is this user there. False when there is no such user here. NULL: any will do. */
+    bool (*adopted)(void *arg, struct conn *c, struct slice user);
 };
 
 struct net {
@@ -118,8 +122,10 @@ void net_init(struct net *net, uv_loop_t *loop, const struct config *config, str
 MUST_USE enum rc net_listen(struct net *net, char *error, size_t cap);
 /* A socket that a peer opened for one of its clients and that has passed the handshake: it becomes a connection like any
  * other, with session.forwarded and session.authenticated set and what `client` says in the session; `leftover` is input
- * that came already. The fd is taken over in any case. NULL when there are too many connections: it is told so and closed. */
+ * that came already. The fd is taken over in any case. NULL when there are too many connections, or not its user: it is told so and
+ * closed. */
 struct conn *net_adopt(struct net *net, int fd, struct slice leftover, const struct peer_client *client);
+bool net_needs_password(const struct net *net);
 /* "127.0.0.1:6379, /path/to.sock" */
 void net_describe(const struct net *net, struct buf *out);
 void net_unlisten(struct net *net);

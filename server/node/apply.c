@@ -62,11 +62,30 @@ static int64_t clock_of_read(struct node *n, const struct command *cmd, bool in_
     return cmd->flags & CMD_READONLY ? node_read_clock_ms(n) : node_clock_ms(n);
 }
 
+/* Whose script it is, as the state has it here. Who was deleted may do nothing. */
+static const struct acl_user *user_of_entry(const struct node *n, struct slice name) {
+    const struct acl *acl = &n->server.acl;
+    const struct acl_user *user = acl_find(acl, name);
+    return user != NULL ? user : &acl->nobody;
+}
+
+static const struct acl_user *rights_of(const struct session *s) {
+    return s == NULL || s->user->is_unrestricted ? NULL : s->user;
+}
+
 /* `in_exec`: in a transaction, where nothing waits. */
 static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
                       bool is_write, bool in_exec) {
     static const struct op nobody = {0};
+    int argc = r->argc;
+    const struct slice *argv = r->argv;
+    const struct acl_user *user = NULL;
     if (op == NULL) op = &nobody;
+    if (is_write && node_is_as(r)) {
+        user = user_of_entry(n, r->argv[1]);
+        argc -= 2;
+        argv += 2;
+    }
     struct conn *c = op->conn;
     struct reply reply;
     struct session *session = c != NULL && !c->closing ? &c->session : NULL;
@@ -74,16 +93,16 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                op->resp != 0     ? op->resp
                : session != NULL ? session->resp
                                  : 2);
-    const struct command *cmd = op->cmd ? op->cmd : command_lookup(r->argc, r->argv);
+    const struct command *cmd = op->cmd ? op->cmd : command_lookup(argc, argv);
     if (cmd == NULL ||
         !serve_is_known(cmd,
                         r)) { /* written by a newer version: skipping it would make this node's data differ */
-        node_fail(n, "entry with an unknown command '%.*s'", (int)r->argv[0].len, r->argv[0].data);
+        node_fail(n, "entry with an unknown command '%.*s'", (int)argv[0].len, argv[0].data);
         return;
     }
     struct cmd_ctx ctx = {.cmd = cmd,
-                          .argc = r->argc,
-                          .argv = r->argv,
+                          .argc = argc,
+                          .argv = argv,
                           .reply = &reply,
                           .ks = n->ks,
                           .server = &n->server,
@@ -92,7 +111,8 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .now_ms = is_write ? r->header.clock_ms : clock_of_read(n, cmd, in_exec),
                           .now_us = n->now_us,
                           .rng = is_write ? rng : &n->rng,
-                          .arena = &n->arena};
+                          .arena = &n->arena,
+                          .user = is_write ? user : rights_of(session)};
     struct cmd_wait wait = {0};
     if (session != NULL && op->waits) ctx.wait = &wait;
     n->server.tracking.caching = op->caching;
@@ -237,13 +257,14 @@ static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
             c->pending_reads--;
             break;
         case OP_BYTES:
-            if (!c->closing) buf_add(&c->out, p->bytes.data + bytes_at, op->len);
+            if (!c->closing && !(in_exec && e.is_over)) buf_add(&c->out, p->bytes.data + bytes_at, op->len);
             bytes_at += op->len;
             break;
         }
         if (in_exec && --e.left == 0) end_execution(n, &e);
         if (c == NULL) continue;
         if (!c->closing) conn_touch(c);
+        if (op->kind == OP_WRITE && c->session.close_after_reply) conn_drain(c); /* its user is no more */
         conn_let_go(c);
     }
 }

@@ -5,6 +5,7 @@
  * WATCH: whoever watches is told of every change that is applied. What is in the log and not applied yet and might change
  * a watched key has left its entry's serial number with the session: EXEC is held until that entry was applied. Then nothing
  * is on its way that could change a watched key, and the transaction is proposed in the same breath. */
+#include "acl_gate.h"
 #include "monitor.h"
 #include "node_internal.h"
 
@@ -67,9 +68,9 @@ bool node_is_exec(const struct entry_reader *r) {
 
 /* _EXEC writes deadline: if the entry's clock has reached the deadline (0: there is none), a watched key has expired, and
  * nothing happens. */
-static void add_head(struct node *n, const struct transaction *t, int64_t deadline_ms) {
+static void add_head(struct node *n, const struct transaction *t, uint32_t write_count, int64_t deadline_ms) {
     char writes[NUM_I64_MAX_LEN], deadline[NUM_I64_MAX_LEN];
-    struct slice argv[3] = {exec_word(), slice_make(writes, format_i64(writes, t->writes)),
+    struct slice argv[3] = {exec_word(), slice_make(writes, format_i64(writes, write_count)),
                             slice_make(deadline, format_i64(deadline, deadline_ms))};
     entry_add(&n->filling->payload, (uint8_t)t->db, 3, argv);
     proposal_wrote(n, n->filling);
@@ -84,15 +85,59 @@ bool node_exec_head(const struct entry_reader *r, uint32_t *writes, bool *is_ove
     return true;
 }
 
+/* What the client said: some commands stand in the queue in another form. */
+static const struct command *said_command(const struct entry_reader *r) {
+    const struct command *cmd = command_lookup(r->argc, r->argv);
+    CHECK(cmd != NULL);
+    return cmd_said_as(cmd);
+}
+
+/* Whether the user may still do what was queued; false with an error in place of the reply. */
+static bool is_still_allowed(struct node *n, struct conn *c, const struct entry_reader *r,
+                             struct reply *reply) {
+    if (c->session.user->is_unrestricted) return true;
+    return acl_gate_at_exec(&n->server, &c->session, said_command(r), r->argc, r->argv, node_clock_ms(n),
+                            reply);
+}
+
+/* How many writes of the queue will be in the log: fewer than there are when the user's rights have changed. */
+static uint32_t count_allowed(const struct conn *c, struct entry_reader *r, const struct transaction *t) {
+    const struct acl_user *user = c->session.user;
+    uint32_t count = 0;
+    if (user->is_unrestricted) return t->writes;
+    CHECK(entry_open(r, buf_slice(&t->queue)));
+    while (entry_next(r) == 1) {
+        int at;
+        if (!(command_lookup(r->argc, r->argv)->flags & CMD_WRITE)) continue;
+        if (acl_check(user, said_command(r), r->argc, r->argv, &at) == ACL_ALLOWED) count++;
+    }
+    return count;
+}
+
+static void add_denied(struct node *n, struct conn *c, const struct buf *error, bool silent) {
+    struct op *op = proposal_add_op(n->filling, c, NULL);
+    op->kind = OP_BYTES;
+    op->len = silent ? 0 : (uint32_t)error->len;
+    buf_add(&n->filling->bytes, error->data, op->len);
+}
+
 static void add_one(struct node *n, struct conn *c, const struct entry_reader *r, bool silent, bool blocks) {
     struct proposal *p = n->filling;
     const struct command *cmd = command_lookup(r->argc, r->argv);
+    struct buf error = {0};
+    struct reply reply;
     CHECK(cmd != NULL);
+    reply_init(&reply, &error, c->session.resp);
+    if (!is_still_allowed(n, c, r, &reply)) {
+        add_denied(n, c, &error, silent);
+        buf_free(&error);
+        return;
+    }
     struct op *op = proposal_add_op(p, c, cmd);
     op->silent = silent;
     if (blocks) op->resp = 0; /* HELLO may stand before it */
     if (cmd->flags & CMD_WRITE) {
-        entry_add(&p->payload, r->db, r->argc, r->argv);
+        node_add_payload(n, c, cmd, r->db, r->argc, r->argv);
         proposal_wrote(n, p);
         node_watch_written(n, cmd, r->argc, r->argv);
         return;
@@ -120,7 +165,7 @@ static void close_queue(struct transaction *t) {
 
 /* Whether others than the log have a say: then what follows on this connection waits, for it may depend on it (SELECT). */
 static bool changes_session(const struct transaction *t) {
-    return t->count > t->writes + t->reads;
+    return t->count > t->writes + t->reads || t->changes_users;
 }
 
 static enum conn_verdict propose(struct node *n, struct conn *c, const struct command *exec) {
@@ -134,7 +179,7 @@ static enum conn_verdict propose(struct node *n, struct conn *c, const struct co
     head->len = t->count;
     head->silent = silent;
     head->waits = blocks;
-    add_head(n, t, deadline_ms);
+    add_head(n, t, count_allowed(c, r, t), deadline_ms);
     struct buf queue = t->queue;
     t->queue = (struct buf){0};
     transaction_discard(&n->server, t);
@@ -184,7 +229,8 @@ static enum conn_verdict run(struct node *n, struct conn *c, const struct comman
     CHECK(entry_open(r, buf_slice(&queue)));
     bool holds = push_hold(&n->server, &c->session);
     while (entry_next(r) == 1)
-        node_run_now(n, c, command_lookup(r->argc, r->argv), r->argc, r->argv, &reply, NULL);
+        if (is_still_allowed(n, c, r, &reply))
+            node_run_now(n, c, command_lookup(r->argc, r->argv), r->argc, r->argv, &reply, NULL);
     if (holds) push_release(&n->server);
     buf_free(&queue);
     enum conn_verdict verdict = answered(n, c, exec, out_before);

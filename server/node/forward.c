@@ -55,7 +55,8 @@ struct forward {
     /* The session as a transaction that is being queued there will leave it, if it does; `executes`: it does. */
     bool changes_session, executes;
     bool is_tunnel,
-        is_finished; /* it stands for one reply that never ends; and the client will send no more */
+        is_finished;   /* it stands for one reply that never ends; and the client will send no more */
+    bool changes_user; /* AUTH is queued there: who it will be is known there only */
     int exec_db;
     uint8_t exec_resp;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
@@ -93,10 +94,13 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
         struct entry_reader *r = op->kind == OP_RUN ? locals : writes;
         if (op->kind != OP_BYTES) CHECK(entry_next(r) == 1);
         if (op->conn != c || node_is_serve(op->cmd)) continue;
-        if (op->kind == OP_BYTES || op->kind == OP_EXEC || op->silent || r->db != c->session.db)
+        int prefix = op->kind == OP_WRITE && node_is_as(r) ? 2 : 0;
+        if (op->kind == OP_WRITE && op->cmd->flags & CMD_INTERNAL)
+            whole = false; /* ACL LOAD, CONFIG SET requirepass: made of what is here */
+        else if (op->kind == OP_BYTES || op->kind == OP_EXEC || op->silent || r->db != c->session.db)
             whole = false;
         else
-            add_request(out, r->argc, r->argv);
+            add_request(out, r->argc - prefix, r->argv + prefix);
     }
     return whole;
 }
@@ -169,6 +173,7 @@ void node_leadership_moved(struct node *n, bool was_readable) {
         node_log("Leading the cluster in term %llu", (unsigned long long)n->term);
         n->server.last_serial = n->applied_serial = n->filling->serial - 1;
         node_begin_limits(n);
+        node_begin_users(n);
     }
 }
 
@@ -249,6 +254,7 @@ static void exec_ended(struct forward *f) {
     if (!f->executes) return;
     s->db = f->db = f->exec_db;
     s->resp = f->resp = f->exec_resp;
+    if (f->changes_user) conn_drain(f->conn);
 }
 
 /* Whether what it asked waits already is known there only: here it counts as waiting from the first. */
@@ -350,7 +356,7 @@ static void open_upstream(struct forward *f) {
         .name = buf_slice(&s->name),
         .lib_name = buf_slice(&s->lib_name),
         .lib_version = buf_slice(&s->lib_version),
-        .user = buf_slice(&s->user),
+        .user = buf_slice(&s->user->name),
         .db = (uint32_t)s->db,
         .resp = s->resp,
         .no_evict = s->no_evict,
@@ -410,8 +416,12 @@ static void follow_session(const struct node *n, struct forward *f, const struct
     if (!f->changes_session) {
         f->exec_db = f->conn->session.db;
         f->exec_resp = f->conn->session.resp;
+        f->changes_user = false;
     }
-    if (cmd == NULL || argc < 2 || !parse_i64(argv[1], &number)) return;
+    if (cmd == NULL || argc < 2) return;
+    if (cmd->flags & CMD_NO_AUTH && (strcmp(cmd->name, "auth") == 0 || argc > 2))
+        f->changes_user = f->changes_session = true;
+    if (!parse_i64(argv[1], &number)) return;
     if (strcmp(cmd->name, "select") == 0 && number >= 0 && number < n->server.config.databases) {
         f->exec_db = (int)number;
         f->changes_session = true;
@@ -430,6 +440,12 @@ static struct forward *find_way(struct node *n, struct conn *c, enum conn_verdic
     if (is_pinned(c) && (f->upstream == NULL || (n->leader_id != 0 && n->leader_id != f->leader_id))) {
         if (c->forwarded > 0 && f->upstream != NULL) return NULL;
         conn_drain(c); /* what it has begun was with another leader */
+        *verdict = CONN_NEXT;
+        return NULL;
+    }
+    if (is_pinned(c) && c->session.is_stale_there) {
+        if (c->forwarded > 0) return NULL;
+        conn_drain(c); /* it is somebody else now, and what it watches is there */
         *verdict = CONN_NEXT;
         return NULL;
     }

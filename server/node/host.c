@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -395,6 +396,17 @@ static uint64_t host_random(struct host *h) {
     return rng_next(&node_of(h)->rng);
 }
 
+static void host_secret(struct host *h, void *out, size_t len) {
+    (void)h;
+    enum { AT_ONCE = 256 }; /* so much comes whole */
+    for (char *p = out; len > 0;) {
+        size_t part = len < AT_ONCE ? len : AT_ONCE;
+        CHECK(getrandom(p, part, 0) == (ssize_t)part);
+        p += part;
+        len -= part;
+    }
+}
+
 static int64_t host_now_us(struct host *h) {
     (void)h;
     struct timespec t;
@@ -462,6 +474,7 @@ void host_init(struct node *n) {
         .save = host_save,
         .unpause = host_unpause,
         .random = host_random,
+        .secret = host_secret,
         .now_us = host_now_us,
         .log = host_log,
     };

@@ -428,6 +428,20 @@ static void conn_flushed(void *arg, struct conn *c) {
     if (c->forward != NULL) forward_flushed(c);
 }
 
+static bool needs_password(void *arg) {
+    struct node *n = arg;
+    return !acl_is_open(&n->server.acl);
+}
+
+/* The node it comes from has seen its password; what the user may do is for this node to say. */
+static bool conn_adopted(void *arg, struct conn *c, struct slice user) {
+    struct node *n = arg;
+    struct acl_user *found = acl_find(&n->server.acl, user);
+    if (found == NULL) return false;
+    session_set_user(&c->session, found, true);
+    return true;
+}
+
 static void conn_log(void *arg, const char *line) {
     (void)arg;
     node_log("%s", line);
@@ -466,6 +480,14 @@ int64_t node_clients_possible(int64_t wanted) {
     int64_t files = (int64_t)limit.rlim_cur;
     int64_t possible = files > 2 * FILES_BESIDES_CLIENTS ? files - FILES_BESIDES_CLIENTS : files / 3;
     return possible < wanted ? possible : wanted;
+}
+
+/* Those of the configuration hold until the cluster has its own. */
+static bool take_users(struct node *n) {
+    char error[1024];
+    if (acl_take_config(&n->server, error, sizeof error)) return true;
+    node_log("%s", error);
+    return false;
 }
 
 static void bound_clients(struct node *n) {
@@ -517,7 +539,9 @@ static void init_node(struct node *n, struct config *config) {
                                   .closed = conn_closed,
                                   .flushed = conn_flushed,
                                   .command = node_command,
-                                  .log = conn_log};
+                                  .log = conn_log,
+                                  .needs_password = needs_password,
+                                  .adopted = conn_adopted};
     net_init(&n->net, &n->uv.loop, &n->server.config, handler);
 }
 
@@ -532,7 +556,8 @@ int node_run(struct config *config, const char *executable, const char *config_f
         node_log("Redraft %s, PID: %d", REDRAFT_VERSION,
                  (int)getpid()); /* supervisors and test harnesses look for it */
         bound_clients(n);        /* before the databases take their share of the files */
-        opened = node_open_folder(n) && node_open_peers(n) && (!n->formed || node_open_group(n));
+        opened =
+            take_users(n) && node_open_folder(n) && node_open_peers(n) && (!n->formed || node_open_group(n));
     }
     if (opened) {
         write_pidfile(n);

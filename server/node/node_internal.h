@@ -402,6 +402,12 @@ void node_propose_expired(struct node *n);
 /* The leader's settings about encodings become everybody's: called when it begins to lead and when one is set. */
 void node_begin_limits(struct node *n);
 void node_propose_limits(struct node *n);
+/* The users of the leader's configuration become the cluster's, when it has none; likewise a requirepass that is new. */
+void node_begin_users(struct node *n);
+/* A script of a user who may not do everything stands in the log as _AS USER command: every node asks what he may. */
+bool node_is_as(const struct entry_reader *r);
+void node_add_payload(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                      const struct slice *argv);
 struct proposal *proposal_new(struct node *n);
 void proposals_free(struct node *n);                       /* the spare ones */
 void proposal_release(struct node *n, struct proposal *p); /* one holder less; the last one frees it */

@@ -213,6 +213,7 @@ bool node_open_group(struct node *n) {
         return false;
     }
     server_set_keyspace(&n->server, n->ks);
+    acl_state_replaced(&n->server);
     n->writer = log_writer_start(n->log, SYNC_HERE_US_MAX, node_wake, n);
     n->sweeper = sweeper_start(n->group_dir);
     node_begin_filling(n);

@@ -148,19 +148,45 @@ static size_t size_of(int argc, const struct slice *argv) {
     return size;
 }
 
+/* --- users --- */
+
+static bool is_restricted_script(const struct session *s, const struct command *cmd) {
+    return cmd->flags & CMD_WRITE && cmd->categories & ACL_SCRIPTING && !s->user->is_unrestricted;
+}
+
+bool node_is_as(const struct entry_reader *r) {
+    return r->argc > 2 && slice_eq(r->argv[0], SLICE("_as"));
+}
+
+void node_add_payload(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                      const struct slice *argv) {
+    struct buf *payload = &n->filling->payload;
+    if (!is_restricted_script(&c->session, cmd)) {
+        entry_add(payload, (uint8_t)db, argc, argv);
+        return;
+    }
+    struct slice *whole = mem_alloc(((size_t)argc + 2) * sizeof *whole);
+    whole[0] = SLICE("_as");
+    whole[1] = buf_slice(&c->session.user->name);
+    memcpy(whole + 2, argv, (size_t)argc * sizeof *argv);
+    entry_add(payload, (uint8_t)db, argc + 2, whole);
+    mem_free(whole);
+}
+
 /* False when it is too large for the log, whatever the limits of the parser are set to. */
 static bool add_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
                       const struct slice *argv) {
     struct proposal *p = n->filling;
     size_t before = p->payload.len;
-    entry_add(&p->payload, (uint8_t)c->session.db, argc, argv);
+    node_add_payload(n, c, cmd, c->session.db, argc, argv);
     if (p->payload.len - before > COMMAND_BYTES_MAX) {
         p->payload.len = before;
         return false;
     }
     struct op *op = proposal_add_op(p, c, cmd);
     op->silent = session_take_silence(&c->session);
-    op->waits = c->blocked = cmd_may_wait(cmd, argc, argv);
+    /* What it may do behind a change of users depends on that. */
+    op->waits = c->blocked = cmd_may_wait(cmd, argc, argv) || cmd_changes_users(cmd);
     proposal_wrote(n, p);
     node_watch_written(n, cmd, argc, argv);
     node_serve_written(n, cmd, c->session.db, argc, argv);
@@ -241,6 +267,7 @@ void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int
                           .now_us = n->now_us,
                           .rng = &n->rng,
                           .arena = &n->arena,
+                          .user = c->session.user->is_unrestricted ? NULL : c->session.user,
                           .wait = wait};
     node_run_command(n, &ctx);
 }
@@ -304,6 +331,24 @@ static bool changes_nothing(struct node *n, const struct conn *c, const struct c
     return cmd_changes_nothing(cmd, n->ks, c->session.db, argc, argv);
 }
 
+/* ACL SETUSER and what else stands in the log in another form. False after answering. */
+static bool prepare(struct node *n, struct conn *c, const struct command **cmd, int *argc,
+                    const struct slice **argv, struct reply *reply) {
+    struct server *s = &n->server;
+    struct prepared *p = &s->prepared;
+    uint32_t errors = reply->error_count;
+    bool ok = cmd_prepare(s, &c->session, *cmd, *argc, *argv, false, reply);
+    if (!ok) stats_error(&s->stats, reply->error_code);
+    if (!ok || p->cmd != *cmd)
+        cmd_account(s, &c->session, *cmd, *argc, *argv, node_now_us(n),
+                    (int64_t)(mono_us() - n->turn_mono_us), reply->error_count > errors);
+    if (!ok) return false;
+    *cmd = p->cmd;
+    *argc = p->argc;
+    *argv = p->argv;
+    return true;
+}
+
 static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, const struct slice *argv) {
     const struct command *cmd = NULL;
     struct reply reply;
@@ -334,6 +379,13 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     case GATE_EXEC: return node_exec(n, c, cmd);
     case GATE_PROPOSE:
         if (there) return CONN_HOLD;
+        if (cmd_is_prepared(cmd, argc, argv)) {
+            if (in_line) return CONN_HOLD;
+            if (!prepare(n, c, &cmd, &argc, &argv, &reply)) {
+                gate = GATE_REFUSED;
+                break;
+            }
+        }
         if (!in_line && changes_nothing(n, c, cmd, argc, argv)) {
             if (node_may_read(n, c)) break;
             node_await_read(n, c);
@@ -439,6 +491,31 @@ void node_propose_limits(struct node *n) {
     proposal_add_op(p, NULL, NULL);
     entry_add(&p->payload, 0, 1 + COUNT, argv);
     proposal_wrote(n, p);
+}
+
+/* --- users of the configuration --- */
+
+static void propose_prepared(struct node *n, const struct prepared *prepared) {
+    struct proposal *p = n->filling;
+    proposal_add_op(p, NULL, prepared->cmd);
+    entry_add(&p->payload, 0, prepared->argc, prepared->argv);
+    proposal_wrote(n, p);
+}
+
+void node_begin_users(struct node *n) {
+    struct server *s = &n->server;
+    char hash[SHA256_HEX_LEN];
+    if (!acl_state_has_users(n->ks)) {
+        if (acl_is_plain(&s->acl)) return;
+        acl_prepare_seed(s, &s->prepared);
+        propose_prepared(n, &s->prepared);
+        node_log("The users of this node's configuration become those of the cluster");
+    } else if (acl_file_password(s, hash)) {
+        struct slice argv[] = {SLICE("_requirepass"), SLICE("file"), slice_make(hash, sizeof hash)};
+        struct prepared p = {.cmd = command_by_name(argv[0]), .argc = 3, .argv = argv};
+        propose_prepared(n, &p);
+        node_log("The requirepass of this node's configuration becomes that of the cluster");
+    }
 }
 
 /* --- expiry: the leader finds what is due, everybody deletes it by the entry --- */

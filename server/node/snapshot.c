@@ -577,6 +577,7 @@ static void take_new_state(struct snapshot_taking *t) {
     }
     n->ks = ks;
     server_set_keyspace(&n->server, ks);
+    acl_state_replaced(&n->server);
     node_drop_entries(n, t->index);
     node_clock_seen(n, ks_applied(ks).clock_ms);
     n->warming = true;

@@ -139,6 +139,10 @@ static uint64_t world_random(struct host *h) {
     (void)h;
     return world.random += UINT64_C(0x0123456789abcdef);
 }
+static void world_secret(struct host *h, void *out, size_t len) {
+    (void)h;
+    memset(out, 0x5a, len);
+}
 static int64_t world_now_us(struct host *h) {
     (void)h;
     return desk.now_ms * 1000;
@@ -169,6 +173,7 @@ __attribute__((unused)) static void server_open(void) {
                                     .save = world_save,
                                     .unpause = world_unpause,
                                     .random = world_random,
+                                    .secret = world_secret,
                                     .now_us = world_now_us,
                                     .log = world_log}};
     /* A leader alone, as every server begins. */
@@ -202,6 +207,8 @@ __attribute__((unused)) static void server_close(void) {
     pushes_free(&desk.server.pushes);
     pubsub_free(&desk.server.pubsub);
     stats_free(&desk.server.stats);
+    acl_free(&desk.server.acl);
+    prepared_free(&desk.server.prepared);
     desk_close();
 }
 
@@ -211,6 +218,20 @@ __attribute__((unused)) static struct session *client_open(const char *peer) {
     snprintf(s->local, sizeof s->local, "127.0.0.1:6379");
     session_open(&desk.server, s, desk.now_ms);
     return s;
+}
+
+static const char *shown_reply(void) {
+    size_t n = 0;
+    for (size_t i = 0; i < desk.out.len; i++) {
+        char ch = desk.out.data[i];
+        if (ch == '\r') continue;
+        desk.out.data[n++] = ch == '\n' && i > 0 && desk.out.data[i - 1] == '\r' ? ' ' : ch;
+    }
+    if (n > 0) n--; /* the last line end */
+    buf_reserve(&desk.out, 1);
+    desk.out.data[n] = '\0';
+    desk.out.len = n;
+    return desk.out.data;
 }
 
 /* As the shell does it, but that writes run at once. The reply as support.h shows it, "" when there is
@@ -233,9 +254,24 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
         transaction_discard(&desk.server, &s->transaction);
     } else if (world.gate != GATE_REFUSED && world.gate != GATE_HOLD && world.gate != GATE_FORWARD &&
                world.gate != GATE_TUNNEL) {
+        const struct slice *argv = desk.argv;
+        bool is_prepared = world.gate == GATE_PROPOSE && cmd_is_prepared(cmd, argc, argv);
+        if (is_prepared && !cmd_prepare(&desk.server, s, cmd, argc, argv, false, &reply)) {
+            world.gate = GATE_REFUSED;
+            return shown_reply();
+        }
+        if (is_prepared) {
+            if (cmd != desk.server.prepared.cmd)
+                cmd_account(&desk.server, s, cmd, argc, argv, desk.now_ms * 1000 + 123, 5, false);
+            cmd = desk.server.prepared.cmd;
+            argc = desk.server.prepared.argc;
+            argv = desk.server.prepared.argv;
+        }
+        struct ks_applied applied = ks_applied(desk.ks);
+        if (world.gate == GATE_PROPOSE) ks_begin_entry(desk.ks);
         struct cmd_ctx c = {.cmd = cmd,
                             .argc = argc,
-                            .argv = desk.argv,
+                            .argv = argv,
                             .reply = &reply,
                             .ks = desk.ks,
                             .server = &desk.server,
@@ -247,20 +283,12 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
                             .arena = &desk.arena,
                             .wait = world.wait};
         cmd_run(&c);
-        cmd_account(&desk.server, s, cmd, argc, desk.argv, c.now_us, 5, reply.error_count > 0);
+        cmd_account(&desk.server, s, cmd, argc, argv, c.now_us, 5, reply.error_count > 0);
         arena_reset(&desk.arena);
+        applied.index++;
+        if (world.gate == GATE_PROPOSE) ks_set_applied(desk.ks, applied);
     }
-    size_t n = 0;
-    for (size_t i = 0; i < desk.out.len; i++) {
-        char ch = desk.out.data[i];
-        if (ch == '\r') continue;
-        desk.out.data[n++] = ch == '\n' && i > 0 && desk.out.data[i - 1] == '\r' ? ' ' : ch;
-    }
-    if (n > 0) n--; /* the last line end */
-    buf_reserve(&desk.out, 1);
-    desk.out.data[n] = '\0';
-    desk.out.len = n;
-    return desk.out.data;
+    return shown_reply();
 }
 
 #define client_check(session, line, want)                                                                    \

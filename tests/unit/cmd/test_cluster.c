@@ -663,7 +663,9 @@ TEST(a_pause_holds_before_anything_is_forwarded) {
 
 TEST(authentication_comes_before_forwarding) {
     struct session *s = cluster_open(1, 2);
-    client_check(s, "config set requirepass secret", "+OK");
+    client_run(s, "config set requirepass secret"); /* of all nodes, so the leader has to say so */
+    EXPECT_EQ_INT(world.gate, GATE_FORWARD);
+    EXPECT(acl_apply(desk.server.acl.default_user, SLICE(">secret")) == NULL);
     client_check(client_open("127.0.0.1:2"), "get k", "-NOAUTH Authentication required.");
     client_run(s, "get k");
     EXPECT_EQ_INT(world.gate, GATE_FORWARD);

@@ -143,7 +143,9 @@ static bool is_any_nodes(const char *name) {
         "memory|purge",  "memory|help",    "object|help",
         "pfselftest",    "xgroup|help",    "xinfo|help",
         "unsubscribe",   "punsubscribe",   "sunsubscribe",
-        "pubsub|help",   "monitor",
+        "pubsub|help",   "acl|cat",        "acl|genpass",
+        "acl|help",      "acl|log",        "acl|save",
+        "acl|whoami",    "monitor",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",

@@ -255,7 +255,7 @@ TEST(command_lines) {
 
 static void check_rewrite(const char *old, const char *want) {
     struct buf out = {0};
-    config_rewrite(&config, slice_of(old), false, &out);
+    config_rewrite(&config, slice_of(old), SLICE(""), false, &out);
     EXPECT_EQ_SLICE(buf_slice(&out), slice_of(want));
     buf_free(&out);
 }
@@ -288,7 +288,7 @@ TEST(every_value_survives_a_file) {
     check_set("client-output-buffer-limit", "pubsub 1 2 3",
               "normal 0 0 0 slave 268435456 67108864 60 pubsub 1 2 3");
     EXPECT(config_set(&config, config_find(SLICE("requirepass")), SLICE("\"\\'# \n\0\xff"), why));
-    config_rewrite(&config, SLICE(""), true, &text);
+    config_rewrite(&config, SLICE(""), SLICE(""), true, &text);
 
     /* One option for each line: "--save" and so on. */
     config_init(&other);

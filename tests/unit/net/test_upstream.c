@@ -314,7 +314,6 @@ static void on_closed(void *arg, struct conn *c) {
     buf_free(&c->session.name);
     buf_free(&c->session.lib_name);
     buf_free(&c->session.lib_version);
-    buf_free(&c->session.user);
 }
 static enum conn_verdict on_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     (void)arg;
@@ -363,7 +362,6 @@ TEST(a_forwarded_client_is_a_client) {
     EXPECT_EQ_INT(s->db, 3);
     EXPECT_EQ_INT(s->resp, 3);
     EXPECT_EQ_SLICE(buf_slice(&s->name), SLICE("worker"));
-    EXPECT_EQ_SLICE(buf_slice(&s->user), SLICE("default"));
     upstream_send(u, SLICE("HO\r\nGET key\r\n"));
     WAIT_FOR((turn_both(), t.replies == 3));
     EXPECT_EQ_STR(last_command, "2 GET");

@@ -1,0 +1,23 @@
+/* The gates of users: may this session give this command? What is denied stands in the ACL log. */
+#ifndef CMD_ACL_GATE_H
+#define CMD_ACL_GATE_H
+
+#include "cmd.h"
+
+struct acl_refusal {
+    char text[160];
+};
+
+enum acl_gate {
+    ACL_GATE_OPEN,
+    ACL_GATE_SHUT, /* the refusal says why */
+    ACL_GATE_HOLD, /* on a node that does not lead: what is denied here may be allowed by what the leader knows already */
+};
+
+enum acl_gate acl_gate(struct server *s, struct session *session, const struct command *cmd, int argc,
+                       const struct slice *argv, int64_t now_ms, struct acl_refusal *refusal);
+/* Asked again at EXEC: false after writing the error in place of the command's reply. */
+MUST_USE bool acl_gate_at_exec(struct server *s, struct session *session, const struct command *cmd, int argc,
+                               const struct slice *argv, int64_t now_ms, struct reply *reply);
+
+#endif
