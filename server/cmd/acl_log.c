@@ -5,7 +5,11 @@
 #include "mem.h"
 #include "server.h"
 
-enum { SAME_WITHIN_MS = 60000, LOOKED_THROUGH = 10 /* for an entry of the like */ };
+enum {
+    SAME_WITHIN_MS = 60000,
+    LOOKED_THROUGH = 10, /* for an entry of the like */
+    TEXT_MAX = 1024,     /* of a key's or a user's name */
+};
 
 static void entry_free(struct acl_log_entry *e) {
     buf_free(&e->object);
@@ -51,8 +55,8 @@ static void add(struct acl_log *log, struct acl_log_entry e, size_t most) {
 
 static void log_entry(const struct cmd_ctx *c, struct acl_log_entry e, struct slice object,
                       struct slice username) {
-    buf_add_slice(&e.object, object);
-    buf_add_slice(&e.username, username);
+    buf_add(&e.object, object.data, object.len < TEXT_MAX ? object.len : TEXT_MAX);
+    buf_add(&e.username, username.data, username.len < TEXT_MAX ? username.len : TEXT_MAX);
     cmd_client_describe(c, c->session, &e.client);
     e.count = 1;
     e.at_ms = c->now_ms;
