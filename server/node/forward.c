@@ -500,23 +500,49 @@ static void tell_silence(const struct session *s, struct buf *out) {
     if (s->reply_mode == SESSION_REPLY_SKIP) buf_add_str(out, "CLIENT REPLY SKIP\r\n");
 }
 
-enum conn_verdict node_open_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv) {
-    enum conn_verdict verdict;
-    if (c->pending > 0) return CONN_HOLD;
-    struct forward *f = find_way(n, c, &verdict);
-    if (f == NULL) return verdict;
+/* False: not now, or, with another verdict than CONN_HOLD, not any more. */
+static bool enter_tunnel(struct node *n, struct conn *c, enum conn_verdict *verdict) {
+    *verdict = CONN_HOLD;
+    if (c->pending > 0) return false;
+    struct forward *f = find_way(n, c, verdict);
+    if (f == NULL) return false;
     struct buf *out = upstream_out(f->upstream);
     tell_session(f, out);
     tell_silence(&c->session, out);
     f->is_tunnel = c->tunnels = true;
     c->pending++;
     c->forwarded++;
-    return node_tunnel(n, c, argc, argv);
+    return true;
+}
+
+/* The connection that CLIENT TRACKING ... REDIRECT names by its id here; NULL: it names none. */
+static struct conn *redirect_target(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    if (argc < 5 || !slice_is(argv[0], "client") || !slice_is(argv[1], "tracking")) return NULL;
+    for (int i = 3; i + 1 < argc; i++) {
+        int64_t id = 0;
+        if (!slice_is(argv[i], "redirect") || !parse_i64(argv[i + 1], &id)) continue;
+        struct session *s = session_by_id(&n->server, &c->session, (uint64_t)id);
+        return s != NULL ? conn_of_session(s) : NULL;
+    }
+    return NULL;
+}
+
+/* It has to be known there, too, before it is named. False: it is not yet. */
+static bool bring_target(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    struct conn *target = redirect_target(n, c, argc, argv);
+    enum conn_verdict verdict;
+    if (target == NULL || target == c || target->tunnels || target->draining || target->closing) return true;
+    return enter_tunnel(n, target, &verdict) || verdict != CONN_HOLD;
+}
+
+enum conn_verdict node_open_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv) {
+    enum conn_verdict verdict;
+    return enter_tunnel(n, c, &verdict) ? node_tunnel(n, c, argc, argv) : verdict;
 }
 
 enum conn_verdict node_tunnel(struct node *n, struct conn *c, int argc, const struct slice *argv) {
     struct forward *f = c->forward;
-    if (upstream_unsent(f->upstream) >= UPSTREAM_QUEUE) return CONN_HOLD;
+    if (upstream_unsent(f->upstream) >= UPSTREAM_QUEUE || !bring_target(n, c, argc, argv)) return CONN_HOLD;
     add_request(upstream_out(f->upstream), argc, argv);
     c->session.last_command_ms = node_clock_ms(n);
     n->server.stats.commands_processed++;
