@@ -351,6 +351,10 @@ struct ks_applied ks_applied(const struct keyspace *ks) {
     return ks->applied;
 }
 
+bool ks_is_mid_entry(const struct keyspace *ks) {
+    return ks->mid_entry;
+}
+
 void ks_begin_entry(struct keyspace *ks) {
     ks->mid_entry = true;
 }

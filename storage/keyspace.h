@@ -147,6 +147,9 @@ void ks_swap(struct keyspace *ks, int a, int b);
 typedef bool ks_visit_fn(void *arg, const struct object *o);
 uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,
                  ks_visit_fn *visit, void *arg);
+/* Likewise, but a page ends where `count` keys were visited, whatever else is in memory: it is the same on every node. */
+uint64_t ks_scan_exactly(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,
+                         ks_visit_fn *visit, void *arg);
 /* A random key that is not expired; NULL when there is none. */
 const struct object *ks_random(struct keyspace *ks, int db, int64_t now_ms, struct rng *rng);
 
@@ -170,6 +173,8 @@ struct ks_applied {
 };
 struct ks_applied ks_applied(const struct keyspace *ks);
 /* From here to ks_set_applied the state is that of no index, and no write-back may begin. */
+/* An entry is being applied. */
+bool ks_is_mid_entry(const struct keyspace *ks);
 void ks_begin_entry(struct keyspace *ks);
 /* The cluster's configuration as of the entry being applied: bytes that only their maker understands, with the index of
  * the entry that brought them. Part of the state like any key: between ks_begin_entry and ks_set_applied, stored with

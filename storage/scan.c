@@ -147,6 +147,37 @@ uint64_t ks_scan(struct keyspace *ks, int db, uint64_t cursor, size_t count, int
     return cursor_of(next);
 }
 
+struct exact {
+    size_t left;
+    uint64_t last_cursor;
+    bool any, is_full;
+    ks_visit_fn *visit;
+    void *arg;
+};
+
+static bool visit_exactly(void *arg, const struct object *o) {
+    struct exact *e = arg;
+    uint64_t cursor = cursor_of(o->place);
+    if (e->left == 0 && (!e->any || cursor != e->last_cursor)) {
+        e->is_full = true;
+        return false;
+    }
+    if (e->left > 0) e->left--;
+    e->any = true;
+    e->last_cursor = cursor;
+    return e->visit(e->arg, o);
+}
+
+uint64_t ks_scan_exactly(struct keyspace *ks, int db, uint64_t cursor, size_t count, int64_t now_ms,
+                         ks_visit_fn *visit, void *arg) {
+    struct exact e = {.left = count, .visit = visit, .arg = arg};
+    CHECK(count > 0);
+    do {
+        cursor = ks_scan(ks, db, cursor, 1024, now_ms, visit_exactly, &e);
+    } while (cursor != 0);
+    return e.is_full && !ks->faulty ? e.last_cursor + 1 : 0;
+}
+
 void ks_visit_all(struct keyspace *ks, int db, ks_visit_fn *visit, void *arg) {
     enum { BATCH = 1024 };
     struct walk w = {.ks = ks,

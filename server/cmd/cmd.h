@@ -60,7 +60,8 @@ enum cmd_flag {
     /* Derived: a write that only takes from the keys of its first spec. When none of them exists it changes nothing, and
      * is answered like a read (cmd_nothing.h). */
     CMD_TAKES = 1 << 23,
-    /* A write that Redis does not call one (EVAL, SCRIPT LOAD, ACL SETUSER): COMMAND INFO and categories do not either. */
+    /* A write that Redis does not call one (EVAL, SCRIPT LOAD, ACL SETUSER): COMMAND INFO and categories do not either. Of what is no
+     * write: a read that it does not call one. */
     CMD_UNSAID = 1 << 22,
 };
 
@@ -143,7 +144,9 @@ struct cmd_ctx {
     struct server *server;
     struct session *session; /* NULL while applying an entry nobody here waits for */
     int db;
-    int64_t now_ms;      /* writes: the entry's clock; else the wall clock */
+    int64_t now_ms; /* writes: the entry's clock; else the wall clock */
+    bool
+        in_script; /* of a script that comes out of the log: only what is the same on every node may be told */
     int64_t now_us;      /* the same instant for TIME and friends: wall clock, never used by writes */
     struct rng *rng;     /* writes: seeded by the entry; else by the system */
     struct arena *arena; /* emptied after the reply */

@@ -111,7 +111,7 @@ static void reply_words(struct reply *r, const char *words, bool simple) {
 
 static void reply_flags(struct reply *r, uint32_t flags) {
     size_t mark = reply_defer(r), count = 0;
-    if (flags & CMD_UNSAID) flags &= ~(uint32_t)CMD_WRITE;
+    if (flags & CMD_UNSAID) flags &= ~(uint32_t)(flags & CMD_WRITE ? CMD_WRITE : CMD_READONLY);
     for (int i = 0; i < FLAG_COUNT; i++) {
         if (!(flags & flag_names[i].bit)) continue;
         reply_simple(r, flag_names[i].name);

@@ -22,6 +22,23 @@ static void help(struct cmd_ctx *c, const char *const *lines) {
     reply_simple(c->reply, "    This text.");
 }
 
+void cmd_script_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "DEBUG (YES|SYNC|NO)",
+        "    There is no debugger: NO is all it takes.",
+        "EXISTS <sha1> [<sha1> ...]",
+        "    Which of these scripts are kept.",
+        "FLUSH [ASYNC|SYNC]",
+        "    Forget all scripts, on every node.",
+        "KILL",
+        "    End the script that runs, unless it has written already.",
+        "LOAD <script>",
+        "    Keep a script, without running it, on every node.",
+        NULL,
+    };
+    help(c, lines);
+}
+
 void cmd_client_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "CACHING (YES|NO)",

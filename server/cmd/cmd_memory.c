@@ -1,5 +1,6 @@
 /* MEMORY: where it goes. */
 #include "cmd.h"
+#include "cmd_script.h"
 #include "handlers.h"
 #include "server.h"
 
@@ -65,7 +66,9 @@ void cmd_memory_stats(struct cmd_ctx *c) {
     field(r, "clients.normal", 0);
     field(r, "cluster.links", 0);
     field(r, "aof.buffer", 0);
-    field(r, "lua.caches", 0);
+    struct cmd_script_usage scripts;
+    cmd_script_usage(c->ks, &scripts);
+    field(r, "lua.caches", scripts.bytes);
     field(r, "functions.caches", 0);
     pairs += 10;
     for (int db = 0; db < KS_DB_COUNT; db++) {

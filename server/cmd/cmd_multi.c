@@ -24,9 +24,10 @@ void transaction_queue(struct server *server, struct transaction *t, const struc
     entry_add(&t->queue, (uint8_t)t->db, argc, argv);
     t->count++;
     t->writes += (cmd->flags & CMD_WRITE) != 0;
-    t->reads += (cmd->flags & CMD_READONLY) != 0;
+    t->reads += (cmd->flags & (CMD_READONLY | CMD_WRITE)) == CMD_READONLY;
     t->flags |= cmd->flags;
     if (cmd_changes_users(cmd)) t->changes_users = true;
+    if (cmd->flags & CMD_WRITE && !(cmd->flags & CMD_UNSAID)) t->flags |= CMD_MAY_REPLICATE;
     if (strcmp(cmd->name, "select") == 0) follow_select(server, t, argv[1]);
 }
 

@@ -1,6 +1,7 @@
 /* See cmd_nothing.h. */
 #include "cmd_nothing.h"
 
+#include "cmd_script.h"
 #include "handlers.h"
 
 typedef bool check_fn(struct keyspace *ks, int db, int argc, const struct slice *argv);
@@ -9,8 +10,9 @@ static const struct {
     cmd_fn *command;
     check_fn *check;
 } checks[] = {
-    {cmd_sadd, cmd_sadd_changes_nothing},
-    {cmd_xreadgroup, cmd_group_read_finds_nothing},
+    {cmd_sadd, cmd_sadd_changes_nothing},       {cmd_xreadgroup, cmd_group_read_finds_nothing},
+    {cmd_eval, cmd_eval_changes_nothing},       {cmd_eval_ro, cmd_eval_ro_changes_nothing},
+    {cmd_evalsha, cmd_evalsha_changes_nothing}, {cmd_evalsha_ro, cmd_evalsha_ro_changes_nothing},
 };
 
 /* A command that only takes finds nothing to take. */

@@ -94,11 +94,13 @@ void cmd_sunsubscribe(struct cmd_ctx *c) {
 /* --- telling --- */
 
 void cmd_publish(struct cmd_ctx *c) {
-    reply_int(c->reply, (int64_t)pubsub_publish(c->server, name_at(c, 1), c->argv[2]));
+    size_t count = pubsub_publish(c->server, name_at(c, 1), c->argv[2]);
+    reply_int(c->reply, c->in_script ? 0 : (int64_t)count); /* listeners are where the leader is, only */
 }
 
 void cmd_spublish(struct cmd_ctx *c) {
-    reply_int(c->reply, (int64_t)pubsub_publish_shard(c->server, name_at(c, 1), c->argv[2]));
+    size_t count = pubsub_publish_shard(c->server, name_at(c, 1), c->argv[2]);
+    reply_int(c->reply, c->in_script ? 0 : (int64_t)count);
 }
 
 /* --- PUBSUB --- */

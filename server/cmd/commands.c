@@ -12,6 +12,7 @@ enum {
     WRITE = CMD_WRITE,
     LOGGED = CMD_WRITE | CMD_UNSAID,
     READONLY = CMD_READONLY,
+    ASKED = CMD_READONLY | CMD_UNSAID,
     DENYOOM = CMD_DENYOOM,
     ADMIN = CMD_ADMIN,
     PUBSUB = CMD_PUBSUB,
@@ -44,6 +45,8 @@ enum {
 /* The argument at `at` says how many keys follow it. */
 #define KEY_COUNT(what, at)                                                                                  \
     { .flags = what, .find = FIND_COUNTED, .first = at }
+#define KEY_COUNT_NOTE(what, at, text)                                                                       \
+    { .flags = what, .find = FIND_COUNTED, .first = at, .note = text }
 /* Behind a word that is looked for from the argument `from` on. */
 #define KEY_WORD(what, word, from, to, by, part)                                                             \
     { .flags = what, .keyword = word, .first = from, .last = to, .step = by, .limit = part }

@@ -2,6 +2,8 @@
 #include "dispatch.h"
 
 #include "acl_gate.h"
+#include "cmd_nothing.h"
+#include "cmd_script.h"
 #include "handlers.h"
 #include "hash.h"
 #include "mem.h"
@@ -76,9 +78,12 @@ static bool debug_is_allowed(const struct server *server, const struct session *
     return guard == GUARD_YES || (guard == GUARD_LOCAL && is_local(session));
 }
 
-static bool is_held(const struct server *server, uint32_t flags, int64_t now_ms) {
+static bool is_held(const struct server *server, const struct command *cmd, uint32_t flags, int argc,
+                    const struct slice *argv, int64_t now_ms) {
     if (server->pause_until_ms <= now_ms) return false;
-    return !server->pause_writes_only || (flags & (CMD_WRITE | CMD_MAY_REPLICATE)) != 0;
+    if (!server->pause_writes_only) return true;
+    if (!(flags & CMD_MAY_REPLICATE) && (flags & (CMD_WRITE | CMD_UNSAID)) != CMD_WRITE) return false;
+    return !cmd_script_says_no_writes(server->ks, cmd, argc, argv);
 }
 
 static bool is_exec(const struct command *cmd) {
@@ -152,8 +157,9 @@ static enum gate away_from_leader(struct server *server, const struct session *s
 
 /* CONFIG SET of a password is one of all nodes. */
 static uint32_t own_flags(const struct command *cmd, int argc, const struct slice *argv) {
-    return cmd_sets_requirepass(cmd, argc, argv) ? (cmd->flags | CMD_WRITE) & ~(uint32_t)CMD_ALONE
-                                                 : cmd->flags;
+    return cmd_sets_requirepass(cmd, argc, argv)
+               ? (cmd->flags | CMD_WRITE | CMD_UNSAID) & ~(uint32_t)CMD_ALONE
+               : cmd->flags;
 }
 
 static bool is_of_transactions(const struct command *cmd) {
@@ -225,15 +231,16 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     if (session->resp == 2 && subscriptions_any(&session->subscriptions) && !is_for_listeners(cmd))
         return refuse_to_listener(server, session, cmd, reply);
     uint32_t own = own_flags(cmd, argc, argv);
-    uint32_t flags =
-        is_exec(cmd) ? own | session->transaction.flags : own; /* it needs what its transaction needs */
+    uint32_t flags = is_exec(cmd) ? own | session->transaction.flags | CMD_UNSAID
+                                  : own; /* it needs what its transaction needs */
     if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
         return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
-    if (is_held(server, flags, now_ms)) return GATE_HOLD;
+    if (is_held(server, cmd, flags, argc, argv, now_ms)) return GATE_HOLD;
     if (own & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE &&
         !is_kept_here(server, session, cmd, argc, argv))
         return away_from_leader(server, session, cmd, argc, argv, reply);
-    if (flags & CMD_WRITE && server->refuse_writes) {
+    if (flags & CMD_WRITE && server->refuse_writes &&
+        !(cmd->categories & ACL_SCRIPTING && cmd_changes_nothing(cmd, server->ks, session->db, argc, argv))) {
         char error[sizeof server->refuse_reason + 64];
         snprintf(error, sizeof error, "MISCONF writes are refused: %s", server->refuse_reason);
         return refuse(server, session, cmd, reply, error);

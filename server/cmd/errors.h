@@ -12,6 +12,7 @@
 #define ERR_OVERFLOW        "ERR increment or decrement would overflow"
 #define ERR_STRING_TOO_LONG "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
 #define ERR_CLIENT_NAME     "ERR Client names cannot contain spaces, newlines or special characters."
+#define ERR_NOSCRIPT        "NOSCRIPT No matching script. Please use EVAL."
 #define ERR_NOAUTH          "NOAUTH Authentication required."
 #define ERR_NOPROTO         "NOPROTO unsupported protocol version"
 

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "events.h"
+#include "script.h"
 
 static void make_run_id(struct server *s) {
     static const char digits[] = "0123456789abcdef";
@@ -30,6 +31,8 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
 
 void server_free(struct server *s) {
     CHECK(list_empty(&s->sessions));
+    if (s->scripts != NULL) script_engine_free(s->scripts);
+    arena_free(&s->script_arena);
     buf_free(&s->event_channel);
     buf_free(&s->monitor_line);
     watch_table_free(&s->watches);

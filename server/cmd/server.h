@@ -40,6 +40,8 @@ struct server {
     uint64_t session_count, next_session_id;
     uint64_t blocked_count; /* sessions that are blocked */
     struct watch_table watches;
+    struct script_engine *scripts; /* NULL until one is needed: cmd_script.h */
+    struct arena script_arena;     /* for the commands of scripts */
     struct pubsub pubsub;
     struct sentinel_news sentinel_news;
     struct list monitors; /* of struct session.monitor_link */

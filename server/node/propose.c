@@ -254,7 +254,7 @@ void node_push(struct node *n, struct conn *c, struct slice bytes) {
 void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int argc,
                   const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
     int64_t now_ms = node_clock_ms(n);
-    if (cmd->flags & CMD_READONLY) now_ms = node_read_clock_ms(n);
+    if (cmd->flags & (CMD_READONLY | CMD_WRITE)) now_ms = node_read_clock_ms(n);
     struct cmd_ctx ctx = {.cmd = cmd,
                           .argc = argc,
                           .argv = argv,
