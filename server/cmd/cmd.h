@@ -144,12 +144,12 @@ struct cmd_ctx {
     struct server *server;
     struct session *session; /* NULL while applying an entry nobody here waits for */
     int db;
-    int64_t now_ms; /* writes: the entry's clock; else the wall clock */
-    bool
-        in_script; /* of a script that comes out of the log: only what is the same on every node may be told */
-    int64_t now_us;      /* the same instant for TIME and friends: wall clock, never used by writes */
-    struct rng *rng;     /* writes: seeded by the entry; else by the system */
-    struct arena *arena; /* emptied after the reply */
+    int64_t now_ms;        /* writes: the entry's clock; else the wall clock */
+    bool in_script;        /* a command of a script; ... */
+    bool in_logged_script; /* ... out of the log: it may be told only what is the same on every node */
+    int64_t now_us;        /* the same instant for TIME and friends: wall clock, never used by writes */
+    struct rng *rng;       /* writes: seeded by the entry; else by the system */
+    struct arena *arena;   /* emptied after the reply */
     /* Whose rights the commands of a script have, the same on every node; NULL: all. */
     const struct acl_user *user;
     /* cmd_block.h */

@@ -367,10 +367,11 @@ static void reply_keys(struct cmd_ctx *c, bool with_flags) {
         return;
     }
     int count = command_keys(cmd, argc, argv, NULL, 0);
+    bool fits = cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
+    if (count < 0 && fits && cmd->flags & CMD_NO_MANDATORY_KEYS) count = 0;
     if (count < 0) {
-        bool arity = cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
-        reply_error(c->reply, arity ? "ERR Invalid arguments specified for command"
-                                    : "ERR Invalid number of arguments specified for command");
+        reply_error(c->reply, fits ? "ERR Invalid arguments specified for command"
+                                   : "ERR Invalid number of arguments specified for command");
         return;
     }
     struct key_position *keys = mem_alloc((size_t)(count > 0 ? count : 1) * sizeof *keys);

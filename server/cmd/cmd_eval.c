@@ -3,6 +3,7 @@
  * What is compiled is each node's own. */
 #include "cmd_script.h"
 #include "handlers.h"
+#include "monitor.h"
 #include "server.h"
 #include "sha1.h"
 #include "system.h"
@@ -71,6 +72,7 @@ static void eval(struct cmd_ctx *c, bool is_read_only) {
     struct script_name n;
     uint32_t flags;
     int key_count;
+    monitor_tell(c, false);
     if (!cmd_script_keys(c, &key_count)) return;
     name_by_body(&n, c->argv[1]);
     if (!compile(c, &n, c->argv[1], &flags)) return;
@@ -83,6 +85,7 @@ static void evalsha(struct cmd_ctx *c, bool is_read_only) {
     struct slice body;
     uint32_t flags;
     int key_count;
+    monitor_tell(c, false);
     if (!name_by_sha(&n, c->argv[1])) {
         reply_error(c->reply, ERR_NOSCRIPT);
         return;

@@ -61,7 +61,7 @@ static bool parse_cursor(struct slice text, uint64_t *out) {
 
 bool cmd_scan_cursor(struct cmd_ctx *c, struct slice arg, uint64_t *out) {
     if (parse_cursor(arg, out)) {
-        if (c->in_script && c->cmd->fn != cmd_scan) *out = 0;
+        if (c->in_logged_script && c->cmd->fn != cmd_scan) *out = 0;
         return true;
     }
     reply_error(c->reply, "ERR invalid cursor");
@@ -90,7 +90,7 @@ bool cmd_scan_options(struct cmd_ctx *c, int first, bool may_type, struct scan_o
         return false;
     }
     /* Where a page of a collection ends depends on how it lies in memory, so scripts get all of it at once. */
-    if (c->in_script && c->cmd->fn != cmd_scan) out->count = INT64_C(1) << 40;
+    if (c->in_logged_script && c->cmd->fn != cmd_scan) out->count = INT64_C(1) << 40;
     return true;
 }
 
@@ -117,7 +117,7 @@ void cmd_scan(struct cmd_ctx *c) {
     struct scan_page page;
     scan_page_begin(c, &page);
     struct key_lister lister = {.filter = &options, .out = &page.list};
-    if (c->in_script)
+    if (c->in_logged_script)
         cursor = ks_scan_exactly(c->ks, c->db, cursor, (size_t)options.count, c->now_ms, list_key, &lister);
     else
         cursor = ks_scan(c->ks, c->db, cursor, (size_t)options.count, c->now_ms, list_key, &lister);

@@ -333,7 +333,7 @@ void cmd_run(struct cmd_ctx *c) {
     const struct cmd_ctx *outer = tracking_enter(c);
     c->cmd->fn(c);
     tracking_leave(c, outer);
-    if (monitor_wants(c->server, c->cmd) && !c->is_served) monitor_tell(c, false);
+    if (monitor_wants(c->server, c->cmd) && !c->is_served) monitor_tell(c, c->in_script);
     if (holds) push_release(c->server);
     /* Errors are counted where a client sees them. */
     if (c->reply->error_count != errors && c->session != NULL)

@@ -17,16 +17,11 @@ enum {
 
 /* --- errors --- */
 
-/* {err = "CODE text"}; without a code in front ("-CODE ...") it is an ERR. A line's end at the end is cut. */
-static void push_error(lua_State *L, const char *text, size_t len) {
+/* {err = "CODE text"}; what has no code is an ERR. A line's end at the end is cut. */
+static void push_error(lua_State *L, const char *text, size_t len, bool has_code) {
     while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n')) len--;
-    const char *space = len > 0 && text[0] == '-' ? memchr(text, ' ', len) : NULL;
-    if (len > 0 && text[0] == '-') {
-        text++;
-        len--;
-    }
     lua_createtable(L, 0, 3);
-    if (space != NULL) {
+    if (has_code) {
         lua_pushlstring(L, text, len);
     } else {
         lua_pushliteral(L, "ERR ");
@@ -37,7 +32,7 @@ static void push_error(lua_State *L, const char *text, size_t len) {
 }
 
 void redis_push_error(lua_State *L, const char *text) {
-    push_error(L, text, strlen(text));
+    push_error(L, text, strlen(text), false);
 }
 
 int redis_raise(lua_State *L, const char *text) {
@@ -146,13 +141,13 @@ static bool is_one_string(lua_State *L) {
 }
 
 static int redis_error_reply(lua_State *L) {
-    size_t len;
     if (!is_one_string(L)) {
         redis_push_error(L, "wrong number or type of arguments");
         return 1;
     }
-    const char *text = lua_tolstring(L, 1, &len);
-    push_error(L, text, strlen(text) < len ? strlen(text) : len);
+    const char *text = lua_tostring(L, 1);
+    if (text[0] == '-') text++;
+    push_error(L, text, strlen(text), strchr(text, ' ') != NULL); /* the first of several words is the code */
     return 1;
 }
 

@@ -51,8 +51,9 @@ bool sandbox_is_locked(lua_State *L, int index) {
 }
 
 void sandbox_refuse_locked(lua_State *L, int index) {
-    if (lua_istable(L, index) && sandbox_is_locked(L, index))
-        luaL_error(L, "Attempt to modify a readonly table");
+    if (!lua_istable(L, index) || !sandbox_is_locked(L, index)) return;
+    lua_pushliteral(L, "Attempt to modify a readonly table"); /* without a place, as Redis's functions say it */
+    lua_error(L);
 }
 
 void sandbox_see_through(lua_State *L, int index) {

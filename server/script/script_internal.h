@@ -92,7 +92,7 @@ void library_open(struct script_engine *e);   /* library.c; behind sandbox_open 
 /* --- redis_api.c --- */
 
 void redis_api_open(lua_State *L); /* the table `redis` */
-/* Raises {err = text}; `text` may begin with "-CODE ", else it is an ERR. */
+/* Raises {err = "ERR " .. text}. */
 int redis_raise(lua_State *L, const char *text);
 void redis_push_error(lua_State *L, const char *text);
 
