@@ -370,14 +370,24 @@ static void push_globals(struct script_engine *e, lua_State *L) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, e->globals_ref);
 }
 
+static void set_arguments(lua_State *L, const struct script_run *run) {
+    push_globals(script_of(L), L);
+    script_push_slices(L, run->key_count, run->keys);
+    lua_setfield(L, -2, "KEYS");
+    script_push_slices(L, run->arg_count, run->args);
+    lua_setfield(L, -2, "ARGV");
+    lua_pop(L, 1);
+}
+
+void script_clear_arguments(lua_State *L) {
+    static const struct script_run none;
+    set_arguments(L, &none);
+}
+
 static int eval(lua_State *L) {
     struct script_engine *e = script_of(L);
     const struct slice *sha = lua_touserdata(L, 1);
-    push_globals(e, L);
-    script_push_slices(L, e->run->key_count, e->run->keys);
-    lua_setfield(L, -2, "KEYS");
-    script_push_slices(L, e->run->arg_count, e->run->args);
-    lua_setfield(L, -2, "ARGV");
+    set_arguments(L, e->run);
     script_push_compiled(e, L, *sha);
     lua_call(L, 0, 1);
     return 1;

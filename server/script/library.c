@@ -312,6 +312,7 @@ static void declare_all(lua_State *L, struct declaring *d) {
 static int body(lua_State *L) {
     struct declaring *d = lua_touserdata(L, 1);
     const struct script_run *run = script_of(L)->run;
+    script_clear_arguments(L);
     declare_all(L, d);
     if (d->wanted.data == NULL) return 0;
     lua_pushlightuserdata(L, d);

@@ -52,7 +52,8 @@ bool sandbox_is_locked(lua_State *L, int index) {
 
 void sandbox_refuse_locked(lua_State *L, int index) {
     if (!lua_istable(L, index) || !sandbox_is_locked(L, index)) return;
-    lua_pushliteral(L, "Attempt to modify a readonly table"); /* without a place, as Redis's functions say it */
+    lua_pushliteral(L,
+                    "Attempt to modify a readonly table"); /* without a place, as Redis's functions say it */
     lua_error(L);
 }
 

@@ -63,6 +63,8 @@ void script_push_compiled(struct script_engine *e, lua_State *L, struct slice ke
 /* Pushes the function that the code is; false with the error's text appended. On e->L. */
 bool script_load(struct script_engine *e, struct slice code, const char *chunk_name, struct buf *error);
 void script_push_slices(lua_State *L, int count, const struct slice *items); /* as KEYS and ARGV are */
+/* Code that a function compiles has the globals of EVAL: what was in them is not for it. */
+void script_clear_arguments(lua_State *L);
 /* Raises the error again that ends the run, if it has to end: whoever catches errors asks. */
 void script_check_end(lua_State *L);
 

@@ -7,8 +7,10 @@
 #ifndef TESTS_UNIT_CMD_SERVER_SUPPORT_H
 #define TESTS_UNIT_CMD_SERVER_SUPPORT_H
 
+#include "cmd_nothing.h"
 #include "dispatch.h"
 #include "mem.h"
+#include "script.h"
 
 #include "support.h"
 
@@ -200,6 +202,9 @@ __attribute__((unused)) static void server_close(void) {
         world_session_close(&world.host, container_of(desk.server.sessions.next, struct session, link),
                             false);
     }
+    if (desk.server.scripts != NULL) script_engine_free(desk.server.scripts);
+    desk.server.scripts = NULL;
+    arena_free(&desk.server.script_arena);
     buf_free(&desk.server.event_channel);
     buf_free(&desk.server.monitor_line);
     watch_table_free(&desk.server.watches);
@@ -268,7 +273,8 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
             argv = desk.server.prepared.argv;
         }
         struct ks_applied applied = ks_applied(desk.ks);
-        if (world.gate == GATE_PROPOSE) ks_begin_entry(desk.ks);
+        bool is_entry = world.gate == GATE_PROPOSE && !cmd_changes_nothing(cmd, desk.ks, s->db, argc, argv);
+        if (is_entry) ks_begin_entry(desk.ks);
         struct cmd_ctx c = {.cmd = cmd,
                             .argc = argc,
                             .argv = argv,
@@ -286,7 +292,7 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
         cmd_account(&desk.server, s, cmd, argc, argv, c.now_us, 5, reply.error_count > 0);
         arena_reset(&desk.arena);
         applied.index++;
-        if (world.gate == GATE_PROPOSE) ks_set_applied(desk.ks, applied);
+        if (is_entry) ks_set_applied(desk.ks, applied);
     }
     return shown_reply();
 }
