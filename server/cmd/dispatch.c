@@ -375,6 +375,17 @@ static void account_slow(struct server *server, const struct session *session, c
     }
 }
 
+static void account_end(struct server *server, const struct session *session, const struct command *cmd,
+                        int argc, const struct slice *argv, int64_t now_us, int64_t us, bool failed) {
+    struct command_stats *stats = &server->stats.commands[cmd->id];
+    if (failed) stats->failed++;
+    if (server->config.latency_tracking) {
+        if (stats->latency == NULL) stats->latency = mem_calloc(1, sizeof *stats->latency);
+        histogram_add(stats->latency, us);
+    }
+    account_slow(server, session, cmd, argc, argv, now_us, us);
+}
+
 void cmd_account(struct server *server, const struct session *session, const struct command *cmd, int argc,
                  const struct slice *argv, int64_t now_us, int64_t us, bool failed) {
     if (session == NULL) return; /* replayed, or for somebody who is gone */
@@ -382,10 +393,18 @@ void cmd_account(struct server *server, const struct session *session, const str
     server->stats.commands_processed++;
     stats->calls++;
     stats->usec += (uint64_t)(us > 0 ? us : 0);
-    if (failed) stats->failed++;
-    if (server->config.latency_tracking) {
-        if (stats->latency == NULL) stats->latency = mem_calloc(1, sizeof *stats->latency);
-        histogram_add(stats->latency, us);
-    }
-    account_slow(server, session, cmd, argc, argv, now_us, us);
+    account_end(server, session, cmd, argc, argv, now_us, us, failed);
+}
+
+void cmd_account_wait(struct server *server, const struct command *cmd, int64_t us) {
+    struct command_stats *stats = &server->stats.commands[cmd->id];
+    server->stats.commands_processed++;
+    stats->calls++;
+    stats->usec += (uint64_t)(us > 0 ? us : 0);
+}
+
+void cmd_account_served(struct server *server, const struct session *session, const struct command *cmd,
+                        int argc, const struct slice *argv, int64_t now_us, int64_t us, bool failed) {
+    server->stats.commands[cmd->id].usec += (uint64_t)(us > 0 ? us : 0);
+    account_end(server, session, cmd, argc, argv, now_us, us, failed);
 }

@@ -39,5 +39,9 @@ uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice
 /* After a command took `us` microseconds: commandstats, latency histogram, slowlog, latency monitor. */
 void cmd_account(struct server *server, const struct session *session, const struct command *cmd, int argc,
                  const struct slice *argv, int64_t now_us, int64_t us, bool failed);
+/* The same of one that has found nothing and waits: what is told of how it ended comes when it is served. */
+void cmd_account_wait(struct server *server, const struct command *cmd, int64_t us);
+void cmd_account_served(struct server *server, const struct session *session, const struct command *cmd,
+                        int argc, const struct slice *argv, int64_t now_us, int64_t us, bool failed);
 
 #endif

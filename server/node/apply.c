@@ -33,8 +33,11 @@ void node_run_command(struct node *n, struct cmd_ctx *c) {
     uint64_t now = mono_us();
     int64_t took = (int64_t)(now - n->turn_mono_us);
     n->turn_mono_us = now;
-    cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
-                c->reply->error_count > errors_before);
+    if (c->wait != NULL && c->wait->waits)
+        cmd_account_wait(&n->server, c->cmd, took);
+    else
+        cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
+                    c->reply->error_count > errors_before);
     reset_arena(n, c);
 }
 

@@ -88,13 +88,21 @@ void node_serve_written(struct node *n, const struct command *cmd, int db, int a
 
 /* --- what became of it --- */
 
+/* It was counted when it began to wait; how it ended is known now. */
+static void account(struct node *n, const struct blocked *b, bool failed) {
+    uint64_t now = mono_us();
+    cmd_account_served(&n->server, &b->conn->session, b->cmd, b->argc, b->argv, node_now_us(n),
+                       (int64_t)(now - n->turn_mono_us), failed);
+    n->turn_mono_us = now;
+}
+
 void node_serve_ran(struct node *n, struct conn *c, const struct cmd_ctx *ctx) {
     struct blocked *b = c->blocked_in;
     CHECK(b != NULL);
     CHECK(b->in_flight);
     b->in_flight = false;
     if (!ctx->wait->waits) {
-        n->server.stats.commands[b->cmd->id].failed += ctx->reply->error_count > 0;
+        account(n, b, ctx->reply->error_count > 0);
         blocked_served(n, b, true);
     } else if (b->end != END_NONE) {
         blocked_end(n, b, b->end);
@@ -131,7 +139,7 @@ static void serve_reader(struct node *n, struct blocked *b, struct slice key) {
                           .served_key = key};
     node_run_command(n, &ctx);
     if (wait.waits) return;
-    n->server.stats.commands[b->cmd->id].failed += reply.error_count > 0;
+    account(n, b, reply.error_count > 0);
     blocked_served(n, b, false);
 }
 
