@@ -269,6 +269,13 @@ void cmd_client_kill(struct cmd_ctx *c) {
 
 /* --- pausing, silence and other switches --- */
 
+/* One that is under way is never cut short, nor made to hold less. */
+static void pause(struct server *s, int64_t now_ms, int64_t until_ms, bool writes_only) {
+    bool is_paused = s->pause_until_ms > now_ms;
+    if (!is_paused || s->pause_until_ms < until_ms) s->pause_until_ms = until_ms;
+    s->pause_writes_only = writes_only && (!is_paused || s->pause_writes_only);
+}
+
 void cmd_client_pause(struct cmd_ctx *c) {
     bool writes_only = false;
     if (c->argc > 4) {
@@ -291,8 +298,7 @@ void cmd_client_pause(struct cmd_ctx *c) {
     } else if (ms > INT64_MAX - c->now_ms) {
         reply_error(c->reply, "ERR timeout is out of range");
     } else {
-        c->server->pause_until_ms = c->now_ms + ms;
-        c->server->pause_writes_only = writes_only;
+        pause(c->server, c->now_ms, c->now_ms + ms, writes_only);
         reply_ok(c->reply);
     }
 }

@@ -63,7 +63,7 @@ void cmd_memory_stats(struct cmd_ctx *c) {
     field(r, "startup.allocated", 0);
     field(r, "replication.backlog", 0);
     field(r, "clients.slaves", 0);
-    field(r, "clients.normal", 0);
+    field(r, "clients.normal", u.connections_memory);
     field(r, "cluster.links", 0);
     field(r, "aof.buffer", 0);
     struct cmd_script_usage scripts;

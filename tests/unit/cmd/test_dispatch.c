@@ -93,6 +93,12 @@ TEST(a_paused_server_holds) {
     EXPECT_EQ_INT(world.gate, GATE_HOLD);
     desk.now_ms += 100;
     client_check(s, "get k", "$1 v");
+    client_check(s, "client pause 100 write", "+OK");
+    client_check(s, "client pause 50 write", "+OK"); /* no shorter than it was */
+    desk.now_ms += 60;
+    client_run(s, "set k v");
+    EXPECT_EQ_INT(world.gate, GATE_HOLD);
+    client_check(s, "client unpause", "+OK");
     client_check(s, "client pause x", "-ERR timeout is not an integer or out of range");
     client_check(s, "client pause -1", "-ERR timeout is negative");
     client_check(s, "client pause 9223372036854775807", "-ERR timeout is out of range");
