@@ -14,30 +14,24 @@
 
 enum {
     BLOOM_BITS_PER_KEY = 10,
-    LOG_BLOCK_BYTES = 64 << 10,
     STATE_BLOCK_BYTES = 8 << 10,
     INFO_LOG_FILES_MAX = 2,
     INFO_LOG_LEVEL_HEADER = 5,
     MANIFEST_BYTES_MAX = 4 << 20,
     OPEN_FILES_MAX = 512,
-    RECYCLED_WALS = 4,
-    RECOVER_SKIP_ANY_CORRUPTED = 3,
     CHECKSUM_XXH3 = 4,
-    NEVER = 1 << 30,
 };
 
 struct kv {
-    enum kv_profile profile;
     rocksdb_t *db;
     rocksdb_options_t *options;     /* the database's */
-    rocksdb_options_t *sst_options; /* KV_STATE: how kv_sst_* write files */
+    rocksdb_options_t *sst_options; /* how kv_sst_* write files */
     rocksdb_envoptions_t *env_options;
     rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write_synced, *write_unsynced;
     rocksdb_ingestexternalfileoptions_t *ingest;
     bool ingest_failed; /* for good, with this text */
     struct kv_error ingest_error;
-    rocksdb_cache_t *cache; /* KV_STATE */
+    rocksdb_cache_t *cache;
 };
 
 /* RocksDB says what went wrong in words only. A full disk is an "IO error" too, so it is asked for first. */
@@ -82,55 +76,6 @@ static rocksdb_options_t *common_options(const struct kv_options *o) {
     rocksdb_options_set_skip_stats_update_on_db_open(r, 1);
     rocksdb_options_set_skip_checking_sst_file_sizes_on_db_open(r, 0);
     return r;
-}
-
-/* Options that the C API has no setter for. Unknown names would be our own mistake. */
-static rocksdb_options_t *with_text(rocksdb_options_t *base, const char *text) {
-    rocksdb_options_t *r = rocksdb_options_create();
-    char *err = NULL;
-    rocksdb_get_options_from_string(base, text, r, &err);
-    if (err != NULL) fprintf(stderr, "kv: %s\n", err);
-    CHECK(err == NULL);
-    rocksdb_options_destroy(base);
-    return r;
-}
-
-/* Rows arrive once, in key order, from one thread; they are read at start, and go by whole files from the
- * front. */
-static rocksdb_options_t *raft_log_options(const struct kv_options *o) {
-    rocksdb_options_t *r = common_options(o);
-    /* A WAL file that is written over needs no new blocks and no new size, so a sync is one disk write
-     * without a journal commit: 46 us of CPU and 86 us for a small group instead of 58 and 119. RocksDB 7.8
-     * recycles only when recovery skips over damage; raft_log.c chains its records to see what is missing. */
-    rocksdb_options_set_recycle_log_file_num(r, RECYCLED_WALS);
-    rocksdb_options_set_wal_recovery_mode(r, RECOVER_SKIP_ANY_CORRUPTED);
-    rocksdb_options_set_manual_wal_flush(r, 0);
-    rocksdb_options_set_wal_compression(r, rocksdb_no_compression);
-    /* Small memtables make small WAL files, and only the second round through them is recycled. */
-    rocksdb_options_set_write_buffer_size(r, o->memtable_bytes);
-    rocksdb_options_set_max_write_buffer_number(r, 4);
-    rocksdb_options_set_allow_concurrent_memtable_write(r, 0);
-    rocksdb_options_set_enable_pipelined_write(r, 0);
-    rocksdb_options_set_enable_write_thread_adaptive_yield(r, 0);
-    rocksdb_options_set_compression(r, rocksdb_no_compression);
-    rocksdb_options_set_disable_auto_compactions(r, 1);
-    rocksdb_options_set_level0_file_num_compaction_trigger(r, NEVER);
-    rocksdb_options_set_level0_slowdown_writes_trigger(r, NEVER);
-    rocksdb_options_set_level0_stop_writes_trigger(r, NEVER);
-    rocksdb_options_set_soft_pending_compaction_bytes_limit(r, 0);
-    rocksdb_options_set_hard_pending_compaction_bytes_limit(r, 0);
-
-    rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
-    rocksdb_block_based_options_set_no_block_cache(t, 1);
-    rocksdb_block_based_options_set_block_size(t, LOG_BLOCK_BYTES);
-    rocksdb_block_based_options_set_format_version(t, 5);
-    rocksdb_block_based_options_set_checksum(t, CHECKSUM_XXH3);
-    rocksdb_options_set_block_based_table_factory(r, t);
-    rocksdb_block_based_options_destroy(t);
-    /* Opening writes no table unless there is more in the WAL files than a memtable takes; closing never
-     * does. (Insert hints save 3 us in 75 for 64 entries, but RocksDB 7.8 stops on an assertion when a
-     * hinted insert goes back.) */
-    return with_text(r, "avoid_flush_during_recovery=true;avoid_flush_during_shutdown=true");
 }
 
 static void set_state_table(rocksdb_options_t *r, rocksdb_cache_t *cache) {
@@ -210,19 +155,11 @@ static enum rc sync_parent(const char *path, struct kv_error *error) {
 
 enum rc kv_open(const char *path, const struct kv_options *o, struct kv **out, struct kv_error *error) {
     struct kv *kv = mem_calloc(1, sizeof *kv);
-    kv->profile = o->profile;
-    if (o->profile == KV_RAFT_LOG) {
-        kv->options = raft_log_options(o);
-    } else {
-        kv->cache = state_cache(o->block_cache_bytes);
-        kv->options = state_options(o, kv->cache);
-        kv->sst_options = state_sst_options(o, kv->cache);
-    }
+    kv->cache = state_cache(o->block_cache_bytes);
+    kv->options = state_options(o, kv->cache);
+    kv->sst_options = state_sst_options(o, kv->cache);
     kv->env_options = rocksdb_envoptions_create();
     kv->read = rocksdb_readoptions_create();
-    kv->write_synced = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_set_sync(kv->write_synced, 1);
-    kv->write_unsynced = rocksdb_writeoptions_create();
     kv->ingest = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(kv->ingest, 1);
     rocksdb_ingestexternalfileoptions_set_snapshot_consistency(kv->ingest, 1);
@@ -249,14 +186,11 @@ enum rc kv_open(const char *path, const struct kv_options *o, struct kv **out, s
 void kv_close(struct kv *kv) {
     if (kv == NULL) return;
     if (kv->db != NULL) {
-        /* A compaction may run for minutes and is done again anyway; a flush of the log is never given up
-         * halfway through anything that matters, for its WAL is still there. */
+        /* A compaction may run for minutes and is done again anyway. */
         rocksdb_cancel_all_background_work(kv->db, 1);
         rocksdb_close(kv->db);
     }
     rocksdb_ingestexternalfileoptions_destroy(kv->ingest);
-    rocksdb_writeoptions_destroy(kv->write_unsynced);
-    rocksdb_writeoptions_destroy(kv->write_synced);
     rocksdb_readoptions_destroy(kv->read);
     rocksdb_envoptions_destroy(kv->env_options);
     if (kv->sst_options != NULL) rocksdb_options_destroy(kv->sst_options);
@@ -276,48 +210,6 @@ enum rc kv_get(struct kv *kv, struct slice key, struct buf *value, struct kv_err
     buf_add(value, data, len);
     rocksdb_pinnableslice_destroy(pinned);
     return RC_OK;
-}
-
-/* A batch is RocksDB's own object: struct kv_batch is never defined. */
-static rocksdb_writebatch_t *rep(struct kv_batch *b) {
-    return (rocksdb_writebatch_t *)(void *)b;
-}
-
-struct kv_batch *kv_batch_new(void) {
-    return (struct kv_batch *)(void *)rocksdb_writebatch_create();
-}
-
-void kv_batch_free(struct kv_batch *b) {
-    if (b != NULL) rocksdb_writebatch_destroy(rep(b));
-}
-
-void kv_batch_clear(struct kv_batch *b) {
-    rocksdb_writebatch_clear(rep(b));
-}
-
-void kv_batch_put(struct kv_batch *b, struct slice key, struct slice value) {
-    rocksdb_writebatch_put(rep(b), key.data, key.len, value.data, value.len);
-}
-
-void kv_batch_put2(struct kv_batch *b, struct slice key, struct slice head, struct slice tail) {
-    const char *const values[2] = {head.data, tail.data};
-    const size_t lens[2] = {head.len, tail.len};
-    rocksdb_writebatch_putv(rep(b), 1, &key.data, &key.len, 2, values, lens);
-}
-
-void kv_batch_delete(struct kv_batch *b, struct slice key) {
-    rocksdb_writebatch_delete(rep(b), key.data, key.len);
-}
-
-void kv_batch_delete_range(struct kv_batch *b, struct slice from, struct slice to) {
-    rocksdb_writebatch_delete_range(rep(b), from.data, from.len, to.data, to.len);
-}
-
-enum rc kv_write(struct kv *kv, struct kv_batch *b, bool sync, struct kv_error *error) {
-    CHECK(kv->profile == KV_RAFT_LOG); /* the state has no WAL: a row written this way would not survive */
-    char *err = NULL;
-    rocksdb_write(kv->db, sync ? kv->write_synced : kv->write_unsynced, rep(b), &err);
-    return err == NULL ? RC_OK : take_error(err, error);
 }
 
 struct kv_iter {
@@ -343,10 +235,6 @@ void kv_iter_free(struct kv_iter *it) {
 
 void kv_iter_seek(struct kv_iter *it, struct slice key) {
     rocksdb_iter_seek(it->it, key.data, key.len);
-}
-
-void kv_iter_seek_back(struct kv_iter *it, struct slice key) {
-    rocksdb_iter_seek_for_prev(it->it, key.data, key.len);
 }
 
 bool kv_iter_valid(const struct kv_iter *it) {
@@ -380,7 +268,6 @@ static rocksdb_sstfilewriter_t *writer(struct kv_sst *s) {
 }
 
 struct kv_sst *kv_sst_begin(struct kv *kv, const char *path, struct kv_error *error) {
-    CHECK(kv->profile == KV_STATE);
     rocksdb_sstfilewriter_t *w = rocksdb_sstfilewriter_create(kv->env_options, kv->sst_options);
     char *err = NULL;
     rocksdb_sstfilewriter_open(w, path, &err);
@@ -424,7 +311,6 @@ void kv_sst_abandon(struct kv_sst *s) {
 }
 
 enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error) {
-    CHECK(kv->profile == KV_STATE);
     if (kv->ingest_failed) {
         snprintf(error->text, sizeof error->text,
                  "files are accepted again after a restart; the one that failed: %.150s",
@@ -444,8 +330,8 @@ enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error) {
 
 enum rc kv_peek(const char *path, struct slice key, struct buf *value, struct kv_error *error) {
     enum { PEEK_CACHE_BYTES = 8 << 20 };
-    struct kv_options o = {.profile = KV_STATE, .background_threads = 1};
-    struct kv kv = {.profile = KV_STATE, .cache = state_cache(PEEK_CACHE_BYTES)};
+    struct kv_options o = {.background_threads = 1};
+    struct kv kv = {.cache = state_cache(PEEK_CACHE_BYTES)};
     kv.options = state_options(&o, kv.cache);
     kv.read = rocksdb_readoptions_create();
     char *err = NULL;
@@ -465,22 +351,6 @@ enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error) {
     rocksdb_checkpoint_create(c, path, 0, &err);
     rocksdb_checkpoint_object_destroy(c);
     return err == NULL ? RC_OK : take_error(err, error);
-}
-
-void kv_drop_files_below(struct kv *kv, struct slice to) {
-    CHECK(kv->profile == KV_RAFT_LOG);
-    const rocksdb_livefiles_t *files = rocksdb_livefiles(kv->db);
-    /* All files are in level 0, listed newest first, and RocksDB deletes none but the oldest there (its own
-     * call for ranges leaves level 0 out). It does not say whether it did: a file that stays is met again
-     * next time, and a manifest that cannot be written fails the next write. */
-    for (int i = rocksdb_livefiles_count(files) - 1; i >= 0; i--) {
-        CHECK(rocksdb_livefiles_level(files, i) == 0);
-        struct slice largest;
-        largest.data = rocksdb_livefiles_largestkey(files, i, &largest.len);
-        if (slice_cmp(largest, to) >= 0) break;
-        rocksdb_delete_file(kv->db, rocksdb_livefiles_name(files, i));
-    }
-    rocksdb_livefiles_destroy(files);
 }
 
 uint64_t kv_property(struct kv *kv, const char *name) {

@@ -1,11 +1,6 @@
-/* Ordered byte rows on disk: the one place that knows RocksDB. Two profiles: the Raft log (small synced
- * batches, recycled WAL files) and the state (no WAL at all: only sorted files, built beside and ingested,
- * each atomic and durable when kv_ingest returns). Calls are thread-safe as RocksDB's are; each iterator,
- * batch and file writer belongs to one thread. Every iterator and file writer is gone before kv_close.
- *
- * KV_RAFT_LOG replays around damage in its WAL instead of stopping there: the price of recycled WAL files,
- * which RocksDB 7.8 allows in no other recovery mode. Its user must notice holes by itself, as raft_log.c
- * does. */
+/* Ordered byte rows on disk: the one place that knows RocksDB. No WAL and no memtable: only sorted files, built beside and
+ * ingested, each atomic and durable when kv_ingest returns. Calls are thread-safe as RocksDB's are; each iterator and file
+ * writer belongs to one thread. Every iterator and file writer is gone before kv_close. */
 #ifndef STORAGE_KV_H
 #define STORAGE_KV_H
 
@@ -13,16 +8,11 @@
 #include "check.h"
 
 struct kv;
-struct kv_batch;
 struct kv_iter;
 struct kv_sst;
 
-enum kv_profile { KV_RAFT_LOG, KV_STATE };
-
 struct kv_options {
-    enum kv_profile profile;
-    size_t block_cache_bytes; /* KV_STATE: data, index and filter blocks together */
-    size_t memtable_bytes;    /* KV_RAFT_LOG: how much log is kept in a memtable before it becomes a file */
+    size_t block_cache_bytes; /* data, index and filter blocks together */
     int background_threads;   /* flushes and compactions, at least 1 */
 };
 
@@ -39,24 +29,11 @@ void kv_close(struct kv *kv);
 /* RC_NOT_FOUND when there is no such row. *value is replaced. */
 MUST_USE enum rc kv_get(struct kv *kv, struct slice key, struct buf *value, struct kv_error *error);
 
-struct kv_batch *kv_batch_new(void);
-void kv_batch_free(struct kv_batch *b);
-void kv_batch_clear(struct kv_batch *b);
-void kv_batch_put(struct kv_batch *b, struct slice key, struct slice value);
-/* As kv_batch_put, the value given in two parts (a header and a payload) so that nobody copies them
- * together. */
-void kv_batch_put2(struct kv_batch *b, struct slice key, struct slice head, struct slice tail);
-void kv_batch_delete(struct kv_batch *b, struct slice key);
-void kv_batch_delete_range(struct kv_batch *b, struct slice from, struct slice to); /* [from, to) */
-/* One atomic write; with `sync` it is on stable storage when this returns RC_OK. KV_RAFT_LOG only. */
-MUST_USE enum rc kv_write(struct kv *kv, struct kv_batch *b, bool sync, struct kv_error *error);
-
 /* Sees the rows as they were when it was made. An empty `upper` means no bound; it must outlive the
  * iterator. */
 struct kv_iter *kv_iter_new(struct kv *kv, struct slice upper, bool fill_cache);
 void kv_iter_free(struct kv_iter *it);
-void kv_iter_seek(struct kv_iter *it, struct slice key);      /* first row at or after key */
-void kv_iter_seek_back(struct kv_iter *it, struct slice key); /* last row at or before key */
+void kv_iter_seek(struct kv_iter *it, struct slice key); /* first row at or after key */
 bool kv_iter_valid(const struct kv_iter *it);
 void kv_iter_next(struct kv_iter *it);
 struct slice kv_iter_key(const struct kv_iter *it);   /* good until the iterator moves */
@@ -77,15 +54,11 @@ void kv_sst_abandon(struct kv_sst *s);
  * database is opened again. */
 MUST_USE enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error);
 
-/* kv_get in a KV_STATE database that nobody has open, which is left as it is. */
+/* kv_get in a database that nobody has open, which is left as it is. */
 MUST_USE enum rc kv_peek(const char *path, struct slice key, struct buf *value, struct kv_error *error);
 
 /* Hard links of a consistent state under a new folder. */
 MUST_USE enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error);
-/* Drops the oldest files, oldest first, while all rows of each are below `to`; rows in the remaining files
- * stay as they are. Frees space behind a mark that the caller keeps: no tombstone, one manifest write a
- * file. Failing is harmless: what was not dropped is tried again with the next call. KV_RAFT_LOG only. */
-void kv_drop_files_below(struct kv *kv, struct slice to);
 /* A numeric property by RocksDB's name without its prefix, e.g. "num-files-at-level0"; 0 when unknown. */
 uint64_t kv_property(struct kv *kv, const char *name);
 uint64_t kv_memory(struct kv *kv); /* memtables, block cache, table readers: an estimate */

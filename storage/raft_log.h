@@ -25,7 +25,7 @@ struct log_mark {
 struct raft_log;
 
 struct raft_log_options {
-    size_t memtable_bytes;
+    uint64_t segment_bytes; /* of the files it is kept in */
 };
 
 /* Opens or creates (the last folder of `path` only). Reads every entry from mark.index + 1 on and checks

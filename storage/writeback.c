@@ -600,8 +600,7 @@ enum rc ks_open(const char *path, const struct keyspace_options *options, struct
     struct writeback *wb = mem_calloc(1, sizeof *wb);
     struct keyspace *ks = mem_calloc(1, sizeof *ks);
     snprintf(wb->ingest_dir, sizeof wb->ingest_dir, "%s.ingest", path);
-    struct kv_options kv_options = {.profile = KV_STATE,
-                                    .block_cache_bytes = options->block_cache_bytes,
+    struct kv_options kv_options = {.block_cache_bytes = options->block_cache_bytes,
                                     .background_threads = options->background_threads};
     enum rc rc = clean_ingest_dir(wb->ingest_dir, error);
     if (rc != RC_OK) goto fail;

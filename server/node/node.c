@@ -298,14 +298,14 @@ void node_turn(struct node *n) {
     if (n->stopping && is_drained(n)) loop_stop(n);
 }
 
-/* Each byte of the log is written twice: to its WAL, and when its memtable is full, to a table. */
+/* Each byte is written twice: to the log, and when it is written back. */
 bool node_disk_takes(struct node *n, size_t more) {
     struct statvfs fs;
-    uint64_t memtable = smaller((uint64_t)n->server.config.raft_log_memtable, UINT32_MAX);
+    uint64_t segment = smaller((uint64_t)n->server.config.raft_log_segment, UINT32_MAX);
     uint64_t promised = n->unapplied_bytes + (n->filling ? n->filling->payload.len : 0) + more;
     n->disk_unseen_bytes = 0;
     return statvfs(n->state_dir, &fs) != 0 ||
-           (uint64_t)fs.f_bavail * fs.f_frsize >= DISK_RESERVE_BYTES + 2 * memtable + 2 * promised;
+           (uint64_t)fs.f_bavail * fs.f_frsize >= DISK_RESERVE_BYTES + 2 * segment + 2 * promised;
 }
 
 /* Refusing writes while there still is a little room lets the node finish what it has acknowledged, go on serving reads,
@@ -323,7 +323,7 @@ static void watch_disk_space(struct node *n) {
     if (full)
         snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
                  "the disk is full: writes are refused until more than %lld MB are free",
-                 (long long)((DISK_RESERVE_BYTES + 2 * n->server.config.raft_log_memtable) >> 20));
+                 (long long)((DISK_RESERVE_BYTES + 2 * n->server.config.raft_log_segment) >> 20));
     else if (wb.failing)
         snprintf(n->server.refuse_reason, sizeof n->server.refuse_reason,
                  "the data cannot be written back: %.200s", wb.failure);

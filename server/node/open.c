@@ -149,7 +149,7 @@ static bool open_log(struct node *n) {
     char path[4300];
     group_path(n, "log", path, sizeof path);
     struct kv_error error = {.text = ""};
-    struct raft_log_options options = {.memtable_bytes = (size_t)n->server.config.raft_log_memtable};
+    struct raft_log_options options = {.segment_bytes = (uint64_t)n->server.config.raft_log_segment};
     enum rc rc = raft_log_open(path, &options, &n->log, &error);
     if (rc == RC_OK) return true;
     node_log("The log in %s cannot be opened (%s): %s", path, rc_name(rc), error.text);

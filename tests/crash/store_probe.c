@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { DBS = 3, KEYS = 500, VALUE_MAX = 3000, MEMTABLE_BYTES = 128 << 10, MEMORY_BYTES = 300 << 10 };
+enum { DBS = 3, KEYS = 500, VALUE_MAX = 3000, SEGMENT_BYTES = 128 << 10, MEMORY_BYTES = 300 << 10 };
 
 #define FAR_MS INT64_C(4000000000000)
 
@@ -144,7 +144,7 @@ static void wake(void *arg) {
 static void open_both(const char *dir) {
     char path[4096];
     struct kv_error error = {.text = ""};
-    struct raft_log_options log_options = {.memtable_bytes = MEMTABLE_BYTES};
+    struct raft_log_options log_options = {.segment_bytes = SEGMENT_BYTES};
     struct keyspace_options options = {.block_cache_bytes = 1 << 20, .background_threads = 2, .wake = wake};
     snprintf(path, sizeof path, "%s/log", dir);
     enum rc rc = raft_log_open(path, &log_options, &raft_log, &error);

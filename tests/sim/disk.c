@@ -43,6 +43,7 @@ static struct inode *inode_new(bool is_dir) {
     struct inode *i = mem_calloc(1, sizeof *i);
     i->is_dir = is_dir;
     i->refs = 1;
+    i->old_len = NOT_CHANGED;
     list_init(&i->entries);
     return i;
 }
@@ -62,7 +63,7 @@ void inode_drop(struct inode *i) {
     }
     if (i->db != NULL) kvdb_free(i->db);
     buf_free(&i->data);
-    buf_free(&i->durable);
+    buf_free(&i->old);
     mem_free(i);
 }
 
@@ -265,48 +266,60 @@ enum rc disk_remove(struct disk *d, const char *path) {
 
 /* --- what is durable --- */
 
-/* Before the data changes: what a power cut may go back to. */
-static void touch(struct inode *i) {
+/* Before [at, at + len) changes: what a power cut may go back to. */
+static void touch(struct inode *i, size_t at, size_t len) {
     /* A page that is written to again is dirty again, all of it. */
-    if (i->lost && i->data.len <= PAGE) {
-        i->lost = false;
-        i->dirty = true;
+    if (i->lost && i->data.len <= PAGE) i->lost = false;
+    if (i->old_len == NOT_CHANGED) {
+        buf_clear(&i->old);
+        i->old_from = at;
+        i->old_len = i->data.len;
     }
-    if (i->dirty) return;
-    if (!i->lost) {
-        buf_clear(&i->durable);
-        buf_add_slice(&i->durable, buf_slice(&i->data));
+    if (at < i->old_from) {
+        struct buf all = {0};
+        buf_add(&all, i->data.data + at, i->old_from - at);
+        buf_add_slice(&all, buf_slice(&i->old));
+        buf_free(&i->old);
+        i->old = all;
+        i->old_from = at;
     }
+    for (size_t k = i->old_from + i->old.len; k < at + len; k++)
+        buf_add_byte(&i->old, k < i->data.len ? (uint8_t)i->data.data[k] : 0);
     i->dirty = true;
 }
 
+void inode_is_durable(struct inode *i) {
+    i->dirty = i->lost = false;
+    i->old_len = NOT_CHANGED;
+    if (i->old.cap > PAGE) buf_free(&i->old);
+}
+
 static void settle(struct inode *i) {
-    if (i->lost) { /* what an earlier sync lost, this one does not write either: the cache calls it clean */
-        i->dirty = false;
-        return;
-    }
     i->dirty = false;
-    buf_free(&i->durable);
+    /* What an earlier sync lost, this one does not write either: the cache calls it clean. */
+    if (!i->lost) inode_is_durable(i);
 }
 
 /* Sector by sector the old or the new content; a size in between. */
 static void tear(struct inode *i) {
     struct buf out = {0};
-    size_t least = i->durable.len < i->data.len ? i->durable.len : i->data.len;
-    size_t most = i->durable.len < i->data.len ? i->data.len : i->durable.len;
-    size_t len = sim_between(least, most);
+    size_t least = i->old_len < i->data.len ? i->old_len : i->data.len;
+    size_t most = i->old_len < i->data.len ? i->data.len : i->old_len;
+    size_t len = sim_between(least, most), end = i->old_from + i->old.len;
     bool all_old = sim_chance(0.3), all_new = !all_old && sim_chance(0.4);
-    if (all_old) len = i->durable.len;
+    if (all_old) len = i->old_len;
     if (all_new) len = i->data.len;
-    for (size_t at = 0; at < len; at += SECTOR) {
-        size_t n = len - at < SECTOR ? len - at : SECTOR;
-        const struct buf *from = all_new || (!all_old && sim_chance(0.5)) ? &i->data : &i->durable;
-        for (size_t k = at; k < at + n; k++) buf_add_byte(&out, k < from->len ? (uint8_t)from->data[k] : 0);
+    buf_add(&out, i->data.data, i->data.len);
+    while (out.len < len) buf_add_byte(&out, 0);
+    for (size_t at = i->old_from - i->old_from % SECTOR; at < end; at += SECTOR) {
+        if (all_new || (!all_old && sim_chance(0.5))) continue;
+        for (size_t k = at > i->old_from ? at : i->old_from; k < at + SECTOR && k < end && k < out.len; k++)
+            out.data[k] = i->old.data[k - i->old_from];
     }
+    out.len = len;
     buf_free(&i->data);
-    buf_free(&i->durable);
     i->data = out;
-    i->dirty = i->lost = false;
+    inode_is_durable(i);
 }
 
 static void cut_power(struct inode *i) {
@@ -476,7 +489,7 @@ static int open_from(struct inode *from, const char *path, int flags) {
     bool writable = (flags & O_ACCMODE) != O_RDONLY;
     if (writable && i->is_dir) return refuse(EISDIR);
     if ((flags & O_TRUNC) && writable && i->data.len > 0) {
-        touch(i);
+        touch(i, 0, i->data.len);
         i->lost = false;
         buf_clear(&i->data);
     }
@@ -537,7 +550,7 @@ static ssize_t write_at(struct sim_file *f, const void *data, size_t len, size_t
     if (!f->writable) return refuse(EBADF);
     if (write_fails(d)) return -1;
     SIM_HEAP;
-    touch(i);
+    touch(i, at, len);
     while (i->data.len < at + len) buf_add_byte(&i->data, 0);
     memcpy(i->data.data + at, data, len);
     d->bytes_written += len;
@@ -625,7 +638,8 @@ WRAP(int, ftruncate, int fd, off_t len) {
     struct sim_file *f = file_of_fd(fd);
     if (f == NULL || !f->writable) return refuse(EBADF);
     SIM_HEAP;
-    touch(f->inode);
+    size_t was = f->inode->data.len, is = (size_t)len;
+    touch(f->inode, was < is ? was : is, was < is ? is - was : was - is);
     while (f->inode->data.len < (size_t)len) buf_add_byte(&f->inode->data, 0);
     f->inode->data.len = (size_t)len;
     return 0;
@@ -640,8 +654,13 @@ WRAP(off_t, lseek, int fd, off_t at, int whence) {
     return (off_t)f->at;
 }
 
+/* The cache is dropped: what is read from here on is what the disk has, also where a sync failed. */
 WRAP(int, posix_fadvise, int fd, off_t at, off_t len, int advice) {
-    return process_running() == NULL ? __real_posix_fadvise(fd, at, len, advice) : 0;
+    if (process_running() == NULL) return __real_posix_fadvise(fd, at, len, advice);
+    struct sim_file *f = file_of_fd(fd);
+    SIM_HEAP;
+    if (f != NULL && advice == POSIX_FADV_DONTNEED && f->inode->lost && !f->inode->dirty) tear(f->inode);
+    return 0;
 }
 
 WRAP(int, flock, int fd, int operation) {

@@ -11,12 +11,17 @@
 struct kvdb;     /* sim_kv.h */
 struct conn_ref; /* sim_uv.h */
 
+#define NOT_CHANGED SIZE_MAX
+
 struct inode {
     uint32_t refs; /* names, open files, the journal */
     bool is_dir;
-    bool dirty; /* data is not what `durable` says */
+    bool dirty; /* what was changed is in the cache only */
     bool lost;  /* a sync failed: the cache looks clean and is not the disk */
-    struct buf data, durable;
+    struct buf data;
+    /* On the disk: `data`, but that bytes from old_from on are still these, and its length (NOT_CHANGED: the same). */
+    struct buf old;
+    size_t old_from, old_len;
     struct list entries; /* struct entry */
     struct kvdb *db;     /* a folder that is a database */
     const struct process *locked_by;
@@ -81,6 +86,7 @@ bool disk_path_is_pending(struct disk *d, const char *path);
 void disk_commit_names(struct disk *d); /* all changes of names so far become durable */
 struct inode *inode_keep(struct inode *i);
 void inode_drop(struct inode *i);
+void inode_is_durable(struct inode *i); /* as it is now */
 
 int fd_of_conn(struct conn_ref *c); /* an open file of the running process */
 

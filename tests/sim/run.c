@@ -63,7 +63,7 @@ static void choose_options(struct cluster_options *o, int machines) {
     set(o, "--writeback-seconds", one_of("1", "3", "30"));
     set(o, "--writeback-dirty-bytes", one_of("1kb", "100kb", "64mb"));
     set(o, "--maxmemory", one_of("0", "0", "3mb"));
-    set(o, "--raft-log-memtable", one_of("1mb", "1mb", "64mb"));
+    set(o, "--raft-log-segment", one_of("64kb", "256kb", "1mb"));
     set(o, "--raft-log-retain", one_of("0", "20kb", "64mb"));
     set(o, "--read-mode", one_of("read-index", "read-index", "lease"));
     set(o, "--cluster-enabled", one_of("no", "no", "yes"));

@@ -1,7 +1,6 @@
-/* storage/kv.h without RocksDB: ordered rows on a simulated disk. A batch is atomic; one that was written with `sync` is
- * durable when kv_write returns RC_OK, and may or may not survive a power cut before that. An ingested file is in the
- * database whole or not at all, and durable when kv_ingest returns. After a failed write or ingestion nothing further
- * is taken until the database is opened again.
+/* storage/kv.h without RocksDB: ordered rows on a simulated disk. An ingested file is in the database whole or not at all, and
+ * durable when kv_ingest returns; it may or may not survive a power cut before that. After a failed ingestion nothing
+ * further is taken until the database is opened again.
  *
  * Files of rows (to be ingested, or of a checkpoint) are plain files of the simulated disk, so whoever copies a
  * checkpoint copies bytes, and damage to them is noticed by their checksum:
@@ -29,7 +28,7 @@ struct kvdb {
     struct list link;      /* of all */
     struct ptree *now;     /* what readers see */
     struct ptree *synced;  /* what a power cut cannot take away; never behind what is dropped */
-    struct ptree *pending; /* with a batch that is being written */
+    struct ptree *pending; /* with a file that is being taken */
     bool writing;
     bool unsound; /* opened from files that are not on the disk yet */
     bool corrupt;
@@ -45,13 +44,8 @@ struct kv {
     struct kvdb *db;
     struct inode *folder;
     struct disk *disk;
-    enum kv_profile profile;
     bool failed; /* for good */
     char path[512];
-};
-
-struct kv_batch {
-    struct buf ops;
 };
 
 struct kv_iter {
@@ -235,8 +229,7 @@ static void put_file(struct disk *d, const char *path, struct slice content) {
     CHECK(i != NULL);
     buf_clear(&i->data);
     buf_add_slice(&i->data, content);
-    i->dirty = i->lost = false;
-    buf_free(&i->durable);
+    inode_is_durable(i);
 }
 
 /* --- opening --- */
@@ -298,7 +291,7 @@ enum rc kv_open(const char *path, const struct kv_options *options, struct kv **
     list_push_back(&all_kvs, &kv->link);
     kv->process = process_running();
     kv->disk = disk_current();
-    kv->profile = options->profile;
+    (void)options;
     CHECK(strlen(path) < sizeof kv->path);
     strcpy(kv->path, path);
     enum rc rc = find_db(kv, error);
@@ -311,8 +304,8 @@ enum rc kv_open(const char *path, const struct kv_options *options, struct kv **
         return rc;
     }
     static const struct process nobody;
-    if (kv->profile == KV_STATE) kv->disk->ingest_failed = false;
-    set(&db->synced, db->now); /* a log's files are synced before they are read (raft_log.c) */
+    kv->disk->ingest_failed = false;
+    set(&db->synced, db->now);
     kv->db = db;
     db->open_by = process_running() != NULL ? process_running() : &nobody;
     *out = kv;
@@ -329,7 +322,7 @@ void kv_close(struct kv *kv) {
 
 /* Builds the database from its files anew, or looks into the one that is there, and leaves everything as it is. */
 enum rc kv_peek(const char *path, struct slice key, struct buf *value, struct kv_error *error) {
-    struct kv kv = {.disk = disk_current(), .profile = KV_STATE};
+    struct kv kv = {.disk = disk_current()};
     struct process *saved = heap_ours();
     char name[800];
     CHECK(strlen(path) < sizeof kv.path);
@@ -390,12 +383,6 @@ void kv_iter_seek(struct kv_iter *it, struct slice key) {
     arrive(it, ptree_seek(it->root, key, &it->at, &it->row));
 }
 
-void kv_iter_seek_back(struct kv_iter *it, struct slice key) {
-    it->corrupt = false;
-    it->at.depth = 0;
-    arrive(it, ptree_at_or_before(it->root, key, &it->row));
-}
-
 bool kv_iter_valid(const struct kv_iter *it) {
     return it->valid;
 }
@@ -414,43 +401,17 @@ enum rc kv_iter_error(const struct kv_iter *it, struct kv_error *error) {
     return it->corrupt ? fail(error, RC_CORRUPT, "a block has a bad checksum") : RC_OK;
 }
 
-/* --- batches --- */
-
-struct kv_batch *kv_batch_new(void) {
-    return mem_calloc(1, sizeof(struct kv_batch));
-}
-void kv_batch_free(struct kv_batch *b) {
-    if (b == NULL) return;
-    buf_free(&b->ops);
-    mem_free(b);
-}
-void kv_batch_clear(struct kv_batch *b) {
-    buf_clear(&b->ops);
-}
-void kv_batch_put(struct kv_batch *b, struct slice key, struct slice value) {
-    add_op(&b->ops, OP_PUT, key, value, SLICE(""));
-}
-void kv_batch_put2(struct kv_batch *b, struct slice key, struct slice head, struct slice tail) {
-    add_op(&b->ops, OP_PUT, key, head, tail);
-}
-void kv_batch_delete(struct kv_batch *b, struct slice key) {
-    add_op(&b->ops, OP_DELETE, key, SLICE(""), SLICE(""));
-}
-void kv_batch_delete_range(struct kv_batch *b, struct slice from, struct slice to) {
-    add_op(&b->ops, OP_DELETE_RANGE, from, to, SLICE(""));
-}
-
 /* The new version becomes what is read and what is durable, or, after an error, nobody knows. */
-static enum rc write_version(struct kv *kv, struct ptree *version, bool sync, struct kv_error *error) {
+static enum rc write_version(struct kv *kv, struct ptree *version, struct kv_error *error) {
     struct kvdb *db = kv->db;
     CHECK(!db->writing);
     db->writing = true;
     db->pending = version;
     enum rc rc = RC_OK;
     if (kv->disk->manners.free_bytes == 0) rc = fail(error, RC_NO_SPACE, "No space left on device");
-    if (rc == RC_OK && sync && disk_sync(kv->disk) != RC_OK) rc = fail(error, RC_IO, "sync failed");
+    if (rc == RC_OK && disk_sync(kv->disk) != RC_OK) rc = fail(error, RC_IO, "sync failed");
     if (rc != RC_OK) {
-        if (kv->profile == KV_STATE) kv->disk->ingest_failed = true;
+        kv->disk->ingest_failed = true;
         kv->failed = true; /* `pending` stays: what is on the disk shows after the next open */
         return rc;
     }
@@ -458,22 +419,13 @@ static enum rc write_version(struct kv *kv, struct ptree *version, bool sync, st
     db->now = db->pending;
     db->pending = NULL;
     db->writing = false;
-    if (sync) set(&db->synced, db->now);
+    set(&db->synced, db->now);
     return RC_OK;
-}
-
-enum rc kv_write(struct kv *kv, struct kv_batch *b, bool sync, struct kv_error *error) {
-    CHECK(kv->profile == KV_RAFT_LOG);
-    SIM_HEAP;
-    if (kv->failed) return fail(error, RC_IO, "writes fail until it is opened again");
-    forget_rot_of(kv->db, buf_slice(&b->ops));
-    return write_version(kv, apply(ptree_keep(kv->db->now), buf_slice(&b->ops), true), sync, error);
 }
 
 /* --- files --- */
 
 struct kv_sst *kv_sst_begin(struct kv *kv, const char *path, struct kv_error *error) {
-    CHECK(kv->profile == KV_STATE);
     if (kv->disk->manners.free_bytes == 0 || disk_make_file(kv->disk, path, false) == NULL) {
         (void)fail(error, RC_IO,
                    kv->disk->manners.free_bytes == 0 ? "No space left on device" : "no such folder");
@@ -532,7 +484,6 @@ enum rc kv_sst_finish(struct kv_sst *s, uint64_t *file_bytes, struct kv_error *e
 }
 
 enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error) {
-    CHECK(kv->profile == KV_STATE);
     SIM_HEAP;
     struct slice ops;
     if (kv->failed) return fail(error, RC_IO, "files are accepted again after a restart");
@@ -540,7 +491,7 @@ enum rc kv_ingest(struct kv *kv, const char *path, struct kv_error *error) {
     if (file == NULL) return fail(error, RC_IO, "no such file");
     if (!file_open(buf_slice(&file->data), &ops)) return fail(error, RC_CORRUPT, "the file is damaged");
     struct ptree *version = apply(ptree_keep(kv->db->now), ops, false);
-    enum rc rc = write_version(kv, version, true, error);
+    enum rc rc = write_version(kv, version, error);
     if (rc != RC_OK) return rc;
     file = disk_find(kv->disk, path);
     if (file != NULL && file_open(buf_slice(&file->data), &ops)) forget_rot_of(kv->db, ops);
@@ -579,31 +530,6 @@ enum rc kv_checkpoint(struct kv *kv, const char *path, struct kv_error *error) {
     buf_free(&file);
     buf_free(&current);
     return RC_OK;
-}
-
-/* Whole files go, so some rows below `to` stay. */
-void kv_drop_files_below(struct kv *kv, struct slice to) {
-    CHECK(kv->profile == KV_RAFT_LOG);
-    SIM_HEAP;
-    struct ptree_row row;
-    size_t below = 0, count = ptree_count(kv->db->now);
-    for (size_t low = 0, high = count; low < high;) { /* the number of rows below `to`, by bisection */
-        size_t middle = (low + high) / 2;
-        CHECK(ptree_nth(kv->db->now, middle, &row));
-        if (slice_cmp(row.key, to) < 0)
-            below = low = middle + 1;
-        else
-            high = middle;
-    }
-    if (below == 0 || kv->failed || kv->db->writing) return;
-    size_t going = 1 + sim_below(below);
-    if (!ptree_nth(kv->db->now, going - 1, &row)) return;
-    struct buf last = {0};
-    buf_add_slice(&last, row.key);
-    buf_add_byte(&last, 0);
-    kv->db->now = ptree_delete_range(kv->db->now, SLICE(""), buf_slice(&last));
-    kv->db->synced = ptree_delete_range(kv->db->synced, SLICE(""), buf_slice(&last));
-    buf_free(&last);
 }
 
 uint64_t kv_property(struct kv *kv, const char *name) {

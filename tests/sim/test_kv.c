@@ -14,10 +14,7 @@
 
 static struct kv_error error;
 
-static const struct kv_options log_options = {
-    .profile = KV_RAFT_LOG, .memtable_bytes = 64 << 10, .background_threads = 1};
-static const struct kv_options state_options = {
-    .profile = KV_STATE, .block_cache_bytes = 1 << 20, .background_threads = 1};
+static const struct kv_options state_options = {.block_cache_bytes = 1 << 20, .background_threads = 1};
 
 /* A place for a database, or for a file, where nothing is yet. */
 static const char *place(const char *name) {
@@ -77,13 +74,6 @@ static void check_iter(struct kv_iter *it, const struct model *m, uint64_t from,
     }
     EXPECT(!kv_iter_valid(it));
     must(kv_iter_error(it, &error));
-    for (uint64_t k = to; k-- > from;) {
-        if (m->values[k] == 0) continue;
-        kv_iter_seek_back(it, key_of(name, to - 1));
-        EXPECT(kv_iter_valid(it));
-        EXPECT_EQ_SLICE(kv_iter_key(it), key_of(name, k));
-        break;
-    }
 }
 
 static void check_all(struct kv *kv, const struct model *m) {
@@ -101,78 +91,6 @@ static void check_all(struct kv *kv, const struct model *m) {
     it = kv_iter_new(kv, key_of(end, 200), true);
     check_iter(it, m, 100, 200);
     kv_iter_free(it);
-}
-
-/* In the order in which they are given: a range deletes what came before it, in the same batch too. */
-static void random_batch(struct rng *r, struct kv_batch *b, struct model *m) {
-    char name[16], end[16];
-    for (uint64_t n = 1 + rng_below(r, 8); n > 0; n--) {
-        uint64_t k = rng_below(r, KEYS), to = k + rng_below(r, KEYS - k) / 8;
-        switch (rng_below(r, 5)) {
-        case 0:
-            kv_batch_delete(b, key_of(name, k));
-            m->values[k] = 0;
-            break;
-        case 1:
-            kv_batch_delete_range(b, key_of(name, k), key_of(end, to));
-            for (uint64_t i = k; i < to; i++) m->values[i] = 0;
-            break;
-        case 2:
-            m->values[k] = rng_next(r) | 1;
-            kv_batch_put2(b, key_of(name, k), slice_make((const char *)&m->values[k], 3),
-                          slice_make((const char *)&m->values[k] + 3, 5));
-            break;
-        default: m->values[k] = rng_next(r) | 1; kv_batch_put(b, key_of(name, k), bytes_of(&m->values[k]));
-        }
-    }
-}
-
-TEST(batches_read_as_the_model) {
-    struct rng r = {test_seed()};
-    const char *path = place("log");
-    struct kv *kv = must_open(path, &log_options);
-    struct kv_batch *b = kv_batch_new();
-    struct model m = {0}, before;
-    for (int step = 0; step < 300; step++) {
-        before = m;
-        struct kv_iter *it = kv_iter_new(kv, slice_make(NULL, 0), false);
-        kv_batch_clear(b);
-        random_batch(&r, b, &m);
-        must(kv_write(kv, b, rng_below(&r, 4) == 0, &error));
-        check_iter(it, &before, 0, KEYS); /* it sees the moment at which it was made */
-        kv_iter_free(it);
-        if (step % 20 == 0) check_all(kv, &m);
-        if (step % 50 != 49) continue;
-        kv_close(kv);
-        kv = must_open(path, &log_options);
-        check_all(kv, &m);
-    }
-    kv_batch_free(b);
-    kv_close(kv);
-}
-
-/* Rows below the mark may go, those at and behind it stay. */
-TEST(files_below_a_mark_are_dropped_oldest_first) {
-    const char *path = place("drop");
-    struct kv *kv = must_open(path, &log_options);
-    struct kv_batch *b = kv_batch_new();
-    char value[1000] = {0}, name[16];
-    for (uint64_t i = 0; i < 1000; i++) {
-        kv_batch_clear(b);
-        kv_batch_put(b, key_of(name, i), slice_make(value, sizeof value));
-        must(kv_write(kv, b, false, &error));
-    }
-    kv_drop_files_below(kv, key_of(name, 600));
-    struct kv_iter *it = kv_iter_new(kv, slice_make(NULL, 0), false);
-    uint64_t count = 0;
-    kv_iter_seek(it, SLICE(""));
-    EXPECT(kv_iter_valid(it));
-    EXPECT(slice_cmp(kv_iter_key(it), key_of(name, 600)) <= 0);
-    for (kv_iter_seek(it, key_of(name, 600)); kv_iter_valid(it); kv_iter_next(it)) count++;
-    EXPECT_EQ_INT(count, 400);
-    kv_iter_free(it);
-    kv_batch_free(b);
-    kv_close(kv);
 }
 
 /* Range deletes of a file do not cover its own puts. */
@@ -265,54 +183,6 @@ TEST(mistakes_have_the_same_names) {
 }
 
 #ifdef SIM_KV
-/* --- the simulated disk --- */
-
-TEST(a_synced_batch_survives_a_power_cut) {
-    const char *path = place("power");
-    struct kv *kv = must_open(path, &log_options);
-    struct kv_batch *b = kv_batch_new();
-    struct buf value = {0};
-    for (int i = 0; i < 50; i++) {
-        char name[16];
-        kv_batch_clear(b);
-        kv_batch_put(b, key_of(name, (uint64_t)i), SLICE("x"));
-        must(kv_write(kv, b, true, &error));
-        kv_close(kv);
-        disk_power_cut(disk_current());
-        kv = must_open(path, &log_options);
-        must(kv_get(kv, key_of(name, (uint64_t)i), &value, &error));
-    }
-    buf_free(&value);
-    kv_batch_free(b);
-    kv_close(kv);
-}
-
-/* After an error nobody knows whether it is on the disk: both happen, and nothing in between. */
-TEST(a_batch_whose_sync_failed_is_there_whole_or_not_at_all) {
-    int there = 0;
-    struct kv_batch *b = kv_batch_new();
-    struct buf value = {0};
-    kv_batch_put(b, SLICE("a"), SLICE("1"));
-    kv_batch_put(b, SLICE("b"), SLICE("2"));
-    for (int i = 0; i < 60; i++) {
-        const char *path = place("failing");
-        struct kv *kv = must_open(path, &log_options);
-        disk_current()->manners.sync_fails = 1;
-        EXPECT_EQ_INT(kv_write(kv, b, true, &error), RC_IO);
-        disk_current()->manners.sync_fails = 0;
-        EXPECT_EQ_INT(kv_write(kv, b, true, &error), RC_IO); /* until it is opened again */
-        kv_close(kv);
-        kv = must_open(path, &log_options);
-        enum rc a = kv_get(kv, SLICE("a"), &value, &error), c = kv_get(kv, SLICE("b"), &value, &error);
-        EXPECT_EQ_INT(a, c);
-        there += a == RC_OK;
-        kv_close(kv);
-    }
-    EXPECT_NOTE(there > 5 && there < 55, "%d of 60", there);
-    buf_free(&value);
-    kv_batch_free(b);
-}
-
 TEST(a_checkpoint_whose_copy_is_damaged_does_not_open) {
     const char *path = place("whole"), *copy = place("hurt");
     struct kv *kv = must_open(path, &state_options), *other = NULL;
@@ -364,8 +234,10 @@ TEST(names_and_bytes_that_were_not_synced_may_be_gone) {
         const char *path = place("names");
         struct inode *f = disk_make_file(disk_current(), path, i % 2 == 0);
         EXPECT(f != NULL);
-        for (int k = 0; k < 4096; k++) buf_add_byte(&f->data, 7);
         f->dirty = true; /* as write(2) leaves it */
+        f->old_len = 0;
+        for (int k = 0; k < 4096; k++) buf_add_byte(&f->old, 0);
+        for (int k = 0; k < 4096; k++) buf_add_byte(&f->data, 7);
         disk_power_cut(disk_current());
         f = disk_find(disk_current(), path);
         if (f == NULL)

@@ -69,7 +69,7 @@ static struct row { struct buf key, value; } rows[ROWS_MAX];
 static size_t row_count;
 
 static struct kv *open_rows(void) {
-    struct kv_options options = {.profile = KV_STATE, .block_cache_bytes = 1 << 20, .background_threads = 1};
+    struct kv_options options = {.block_cache_bytes = 1 << 20, .background_threads = 1};
     struct scratch state = scratch_in(&folder, "state");
     struct kv *kv = NULL;
     struct kv_error error = {""};

@@ -11,10 +11,7 @@
 
 static struct kv_error error;
 
-static const struct kv_options state_options = {
-    .profile = KV_STATE, .block_cache_bytes = 1 << 20, .background_threads = 2};
-static const struct kv_options log_options = {
-    .profile = KV_RAFT_LOG, .memtable_bytes = 64 << 10, .background_threads = 1};
+static const struct kv_options state_options = {.block_cache_bytes = 1 << 20, .background_threads = 2};
 
 static struct kv *must_open(const struct scratch *s, const struct kv_options *o) {
     struct kv *kv = NULL;
@@ -110,11 +107,6 @@ TEST(iterators_see_their_range_and_their_moment) {
     must(kv_iter_error(it, &error));
     kv_iter_free(it);
     it = kv_iter_new(kv, slice_make(NULL, 0), false);
-    kv_iter_seek_back(it, SLICE("k4"));
-    EXPECT(kv_iter_valid(it));
-    EXPECT_EQ_SLICE(kv_iter_key(it), SLICE("k3"));
-    kv_iter_seek_back(it, SLICE("a"));
-    EXPECT(!kv_iter_valid(it));
     kv_iter_seek(it, SLICE("k2"));
     EXPECT_EQ_SLICE(kv_iter_value(it), SLICE("2"));
     kv_iter_free(it);
@@ -354,47 +346,6 @@ TEST(a_full_disk_leaves_the_database_as_it_was) {
     }
     random_file(&r, kv, f.path, model);
     check_model(kv, model);
-    kv_close(kv);
-}
-
-TEST(the_log_profile_writes_batches_and_drops_old_files) {
-    struct scratch s = scratch_fresh("log");
-    struct kv *kv = must_open(&s, &log_options);
-    struct kv_batch *b = kv_batch_new();
-    char value[1000] = {0};
-    for (unsigned i = 0; i < 1000; i++) {
-        char key[16];
-        kv_batch_clear(b);
-        kv_batch_put2(b, slice_make(key, (size_t)sprintf(key, "%06u", i)), SLICE("head"),
-                      slice_make(value, sizeof value));
-        must(kv_write(kv, b, false, &error));
-    }
-    check_get(kv, "nothing", NULL);
-    uint64_t before = kv_property(kv, "num-files-at-level0");
-    EXPECT(before >= 3);
-    kv_drop_files_below(kv, SLICE("000500"));
-    uint64_t after = kv_property(kv, "num-files-at-level0");
-    EXPECT(after < before);
-    struct kv_iter *it = kv_iter_new(kv, slice_make(NULL, 0), false);
-    unsigned count = 0;
-    for (kv_iter_seek(it, SLICE("000500")); kv_iter_valid(it); kv_iter_next(it)) {
-        struct slice v = kv_iter_value(it);
-        EXPECT_EQ_INT(v.len, 1004);
-        EXPECT(memcmp(v.data, "head", 4) == 0);
-        count++;
-    }
-    EXPECT_EQ_INT(count, 500);
-    kv_iter_free(it);
-    kv_batch_clear(b);
-    kv_batch_delete(b, SLICE("000999"));
-    kv_batch_delete_range(b, SLICE("000900"), SLICE("000950"));
-    must(kv_write(kv, b, true, &error));
-    struct buf v = {0};
-    EXPECT_EQ_INT(kv_get(kv, SLICE("000999"), &v, &error), RC_NOT_FOUND);
-    EXPECT_EQ_INT(kv_get(kv, SLICE("000949"), &v, &error), RC_NOT_FOUND);
-    EXPECT_EQ_INT(kv_get(kv, SLICE("000950"), &v, &error), RC_OK);
-    buf_free(&v);
-    kv_batch_free(b);
     kv_close(kv);
 }
 

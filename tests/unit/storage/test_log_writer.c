@@ -16,8 +16,7 @@ static struct kv_error error;
 
 static struct raft_log *must_open(const struct scratch *s) {
     struct raft_log *log = NULL;
-    enum rc rc =
-        raft_log_open(s->path, &(struct raft_log_options){.memtable_bytes = 256 << 10}, &log, &error);
+    enum rc rc = raft_log_open(s->path, &(struct raft_log_options){.segment_bytes = 256 << 10}, &log, &error);
     EXPECT_NOTE(rc == RC_OK, "%s: %s", rc_name(rc), error.text);
     return log;
 }

@@ -6,19 +6,19 @@
 #include "test.h"
 
 #include "disk_faults.h"
-#include "scratch.h"
+#include "log_tear.h"
 
 #include <pthread.h>
 #include <semaphore.h>
 
-enum { INDEX_MAX = 60000, SMALL_MEMTABLE = 64 << 10 };
+enum { INDEX_MAX = 60000, SMALL_SEGMENT = 64 << 10 };
 
 static struct kv_error error;
 
 static struct raft_log *must_open(const struct scratch *s) {
     struct raft_log *log = NULL;
     enum rc rc =
-        raft_log_open(s->path, &(struct raft_log_options){.memtable_bytes = SMALL_MEMTABLE}, &log, &error);
+        raft_log_open(s->path, &(struct raft_log_options){.segment_bytes = SMALL_SEGMENT}, &log, &error);
     EXPECT_NOTE(rc == RC_OK, "%s: %s", rc_name(rc), error.text);
     return log;
 }
@@ -211,25 +211,6 @@ TEST(a_reset_may_carry_the_hard_state_or_raise_it) {
     raft_log_close(log);
 }
 
-struct newest {
-    char name[64];
-    unsigned long number;
-};
-
-static void see_newest(void *arg, const char *name) {
-    struct newest *n = arg;
-    unsigned long number = strtoul(name, NULL, 10);
-    if (number < n->number) return;
-    n->number = number;
-    snprintf(n->name, sizeof n->name, "%s", name);
-}
-
-static struct scratch newest_wal(const struct scratch *s) {
-    struct newest n = {0};
-    EXPECT(scratch_files(s->path, ".log", see_newest, &n) > 0);
-    return scratch_in(s, n.name);
-}
-
 /* A power cut tears the reset's batch at every byte: then the old log is there, whole. */
 TEST(a_torn_reset_leaves_the_old_log) {
     struct scratch s = scratch_fresh("reset-tear"), base = scratch_fresh("reset-base"),
@@ -238,18 +219,13 @@ TEST(a_torn_reset_leaves_the_old_log) {
     must_put(log, 1, 40, 3);
     scratch_copy(s.path, base.path);
     must_reset(log, 20, 3);
-    struct buf before = scratch_load(newest_wal(&base).path), after = scratch_load(newest_wal(&s).path);
+    struct torn_batch t = torn_batch_between(&base, &s);
     raft_log_close(log);
-    EXPECT(after.len > before.len);
-    for (size_t cut = 0; cut <= after.len - before.len; cut++) {
+    for (size_t cut = 0; cut <= t.to - t.from; cut++) {
         scratch_copy(base.path, torn.path);
-        struct buf b = {0};
-        buf_add(&b, after.data, before.len + cut);
-        while (b.len < after.len) buf_add_byte(&b, 0);
-        scratch_save(newest_wal(&torn).path, buf_slice(&b));
-        buf_free(&b);
+        tear(&t, &torn, cut, '\0');
         log = must_open(&torn);
-        if (cut < after.len - before.len) {
+        if (cut < t.to - t.from) {
             EXPECT_EQ_U64(raft_log_mark(log).index, 0);
             EXPECT_EQ_U64(raft_log_last_index(log), 40);
             check_all(log, NULL);
@@ -263,8 +239,7 @@ TEST(a_torn_reset_leaves_the_old_log) {
         check_all(log, NULL);
         raft_log_close(log);
     }
-    buf_free(&before);
-    buf_free(&after);
+    torn_batch_free(&t);
 }
 
 TEST(a_reset_on_a_full_disk_is_told) {

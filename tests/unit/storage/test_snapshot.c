@@ -39,7 +39,7 @@ static struct keyspace *open_state(const char *group) {
 static struct raft_log *open_log(const char *group) {
     struct path p = path_in(group, "log");
     struct raft_log *log = NULL;
-    MUST(raft_log_open(p.text, &(struct raft_log_options){.memtable_bytes = 64 << 10}, &log, &error));
+    MUST(raft_log_open(p.text, &(struct raft_log_options){.segment_bytes = 64 << 10}, &log, &error));
     return log;
 }
 
