@@ -270,8 +270,7 @@ static const char *apply_key_pattern(struct acl_selector *s, struct slice rule) 
                "any "
                "effect. Try 'resetkeys' to start with an empty list of patterns";
     if (rule.data[0] == '~') permits = ACL_PERMITS_ALL;
-    while (permits != ACL_PERMITS_ALL || rule.data[0] == '%') {
-        if (at == rule.len) return syntax_error;
+    while (rule.data[0] == '%' && at < rule.len) {
         char ch = (char)toupper((unsigned char)rule.data[at++]);
         if (ch == '~') break;
         unsigned bit = ch == 'R' ? ACL_PERMITS_READ : ch == 'W' ? ACL_PERMITS_WRITE : 0;

@@ -69,6 +69,8 @@ const char *acl_apply(struct acl_user *u, struct slice rule);
 const char *acl_apply_text(struct acl_user *u, struct slice rules);
 /* "on #... ~* &* +@all". Applied to a new user, it makes the same one. */
 void acl_describe(const struct acl_user *u, struct buf *out);
+/* Whether that is so: whoever keeps the text makes sure before. */
+MUST_USE bool acl_reads_again(const struct acl_user *u);
 /* Parts of it. */
 void acl_describe_commands(const struct acl_selector *s, struct buf *out);
 void acl_describe_keys(const struct acl_selector *s, struct buf *out);     /* "~a %R~b" */

@@ -8,13 +8,21 @@ static const char *key_prefix(unsigned permits) {
     return permits == ACL_PERMITS_ALL ? "~" : permits == ACL_PERMITS_READ ? "%R~" : "%W~";
 }
 
-void acl_describe_keys(const struct acl_selector *s, struct buf *out) {
+/* "~*" is not a pattern but the end of patterns: the pattern that looks like it is spelt otherwise where it has to be read
+ * again. Redis cannot read what it writes there. */
+static void describe_keys(const struct acl_selector *s, bool is_read_again, struct buf *out) {
     if (s->all_keys) buf_add_str(out, "~*");
     for (size_t i = 0; i < s->keys.count; i++) {
+        const struct acl_pattern *p = &s->keys.items[i];
+        bool looks_like_all = p->permits == ACL_PERMITS_ALL && slice_eq(buf_slice(&p->text), SLICE("*"));
         if (i > 0) buf_add_byte(out, ' ');
-        buf_add_str(out, key_prefix(s->keys.items[i].permits));
-        buf_add_slice(out, buf_slice(&s->keys.items[i].text));
+        buf_add_str(out, looks_like_all && is_read_again ? "%RW~" : key_prefix(p->permits));
+        buf_add_slice(out, buf_slice(&p->text));
     }
+}
+
+void acl_describe_keys(const struct acl_selector *s, struct buf *out) {
+    describe_keys(s, false, out);
 }
 
 void acl_describe_channels(const struct acl_selector *s, struct buf *out) {
@@ -128,7 +136,7 @@ size_t acl_flags(const struct acl_user *u, const char *flags[3]) {
 
 static void describe_selector(const struct acl_selector *s, struct buf *out) {
     size_t before = out->len;
-    acl_describe_keys(s, out);
+    describe_keys(s, true, out);
     if (out->len > before) buf_add_byte(out, ' ');
     if (!s->all_channels) buf_add_str(out, "resetchannels ");
     before = out->len;
@@ -148,4 +156,26 @@ void acl_describe(const struct acl_user *u, struct buf *out) {
         describe_selector(&u->selectors[i], out);
         if (i > 0) buf_add_byte(out, ')');
     }
+}
+
+bool acl_reads_again(const struct acl_user *u) {
+    struct acl_user again;
+    struct buf text = {0}, same = {0};
+    acl_user_init(&again, buf_slice(&u->name));
+    acl_describe(u, &text);
+    bool ok = acl_apply_text(&again, buf_slice(&text)) == NULL && again.selector_count == u->selector_count;
+    if (ok) acl_describe(&again, &same);
+    ok = ok && slice_eq(buf_slice(&text), buf_slice(&same)) && again.is_unrestricted == u->is_unrestricted;
+    for (size_t i = 0; ok && i < u->selector_count; i++) {
+        for (int id = 0; id < command_stat_count(); id++) {
+            const struct command *cmd = command_by_id(id);
+            if (is_of_rules(cmd) &&
+                acl_allows_command(&u->selectors[i], cmd) != acl_allows_command(&again.selectors[i], cmd))
+                ok = false;
+        }
+    }
+    acl_user_free(&again);
+    buf_free(&text);
+    buf_free(&same);
+    return ok;
 }

@@ -195,6 +195,7 @@ static bool take_line(struct server *s, struct slice line, char *error, size_t c
     acl_rules_free(&rules);
     mem_free(argv);
     buf_free(&store);
+    CHECK(why != NULL || acl_reads_again(u)); /* before anybody is served */
     return why == NULL;
 }
 
@@ -291,6 +292,7 @@ static void read_rules(struct file_reader *f, struct acl_user *u, int number, in
         const char *error = acl_apply(u, buf_slice(&rules.items[i]));
         if (error != NULL) buf_printf(f->errors, "%s:%d: %s. ", f->path, number, error);
     }
+    if (!acl_reads_again(u)) buf_printf(f->errors, "%s:%d: the user cannot be kept. ", f->path, number);
     acl_rules_free(&rules);
 }
 

@@ -40,6 +40,10 @@ bool acl_try_setuser(struct keyspace *ks, int argc, const struct slice *argv, st
                          error);
     }
     acl_rules_free(&rules);
+    if (error == NULL && !acl_reads_again(out)) {
+        error = "the user cannot be kept";
+        reply_errorf(reply, "ERR %s", error);
+    }
     if (error != NULL) acl_user_free(out);
     return error == NULL;
 }
@@ -231,6 +235,12 @@ static bool refuse_arity(struct cmd_ctx *c, const struct command *cmd, int argc)
     return true;
 }
 
+/* In texts, names end with their first NUL, as in Redis. */
+static int shown_len(struct slice s) {
+    const char *nul = s.len > 0 ? memchr(s.data, '\0', s.len) : NULL;
+    return (int)(nul != NULL ? (size_t)(nul - s.data) : s.len);
+}
+
 void cmd_acl_dryrun(struct cmd_ctx *c) {
     const struct acl_user *u = acl_find(&c->server->acl, c->argv[2]);
     int argc = c->argc - 3, at;
@@ -253,12 +263,12 @@ void cmd_acl_dryrun(struct cmd_ctx *c) {
         reply_bulkf(c->reply, "This user has no permissions to run the '%s' command", name);
         break;
     case ACL_DENIED_KEY:
-        reply_bulkf(c->reply, "This user has no permissions to access the '%.*s' key", (int)argv[at].len,
+        reply_bulkf(c->reply, "This user has no permissions to access the '%.*s' key", shown_len(argv[at]),
                     argv[at].data);
         break;
     case ACL_DENIED_CHANNEL:
-        reply_bulkf(c->reply, "This user has no permissions to access the '%.*s' channel", (int)argv[at].len,
-                    argv[at].data);
+        reply_bulkf(c->reply, "This user has no permissions to access the '%.*s' channel",
+                    shown_len(argv[at]), argv[at].data);
         break;
     }
 }

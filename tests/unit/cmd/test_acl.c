@@ -49,7 +49,8 @@ TEST(rules_are_shown_in_a_normal_form) {
     check_rules("allkeys allchannels allcommands", "off ~* &* +@all");
     check_rules("+@all -@dangerous +config|get", "off resetchannels +@all -@dangerous +config|get");
     check_rules("~a ~b %R~c %W~d %RW~e ~a %R~d &x &y &x", "off ~a ~b %R~c ~d ~e resetchannels &x &y -@all");
-    check_rules("%RW~*", "off ~* resetchannels -@all");
+    check_rules("%RW~* ~a", "off %RW~* ~a resetchannels -@all"); /* "~* ~a" could not be read again */
+    check_rules("%R", "off %R~ resetchannels -@all");            /* the empty pattern */
     check_rules("+get +get -get", "off resetchannels -@all");
     check_rules("+select|0 +select|1 +SELECT|0", "off resetchannels -@all +select|0 +select|1");
     check_rules("+select|0 +select", "off resetchannels -@all +select");
@@ -81,7 +82,6 @@ TEST(rules_that_make_no_sense) {
     check_rules("%~x", "Syntax error");
     check_rules("%", "Syntax error");
     check_rules("%RR~x", "Syntax error");
-    check_rules("%R", "Syntax error");
     check_rules("%Rx", "Syntax error");
     check_rules("\"~a b\"", "Syntax error");
     check_rules("\"&a b\"", "Syntax error");
@@ -131,7 +131,8 @@ static void add_random_rule(struct buf *out, bool in_selector) {
         buf_printf(out, "%s@%s", sign, acl_category_name((int)rng_below(&dice, ACL_CATEGORY_COUNT)));
         break;
     case 1: {
-        static const char *const some[] = {"~a*", "%R~b", "%W~c)", "%RW~(d", "&e*", "&(f)", "~g'", "&h"};
+        static const char *const some[] = {"~a*", "%R~b", "%W~c)", "%RW~(d", "&e*", "&(f)",
+                                           "~g'", "&h",   "%R~*",  "%W~*",   "%R"};
         buf_add_str(out, some[rng_below(&dice, sizeof some / sizeof *some)]);
         break;
     }
