@@ -6,12 +6,20 @@
 
 #include <stdio.h>
 
+enum { CATCH_UP_MS = 200 };
+
 /* A node that does not lead hears of users later than clients may: it looks again before it says no. */
 static bool may_change_yet(struct server *server, struct session *session, int64_t now_ms) {
-    enum { CATCH_UP_MS = 200 };
     if (server->leadership != LEADERSHIP_THERE) return false;
     if (session->denied_since_ms == 0) session->denied_since_ms = now_ms > 0 ? now_ms : 1;
+    session->denied_change = server->acl.changes;
     return now_ms - session->denied_since_ms < CATCH_UP_MS;
+}
+
+/* The command that was denied a moment ago, and nothing has changed: a wrong password is not hashed at every turn. */
+static bool is_still_denied(const struct server *s, const struct session *session, int64_t now_ms) {
+    return session->denied_since_ms != 0 && session->denied_change == s->acl.changes &&
+           now_ms - session->denied_since_ms < CATCH_UP_MS;
 }
 
 /* SORT's patterns name keys that nobody can check beforehand. NULL: it is fine. */
@@ -65,7 +73,6 @@ static enum acl_gate ask(struct server *s, struct session *session, const struct
     const char *sort = answer == ACL_ALLOWED ? denied_sort(session->user, cmd, argc, argv) : NULL;
     bool is_denied = answer != ACL_ALLOWED || sort != NULL;
     if (is_denied && may_change_yet(s, session, now_ms)) return ACL_GATE_HOLD;
-    session->denied_since_ms = 0;
     if (!is_denied) return ACL_GATE_OPEN;
     if (sort != NULL) {
         snprintf(refusal->text, sizeof refusal->text, "%s", sort);
@@ -96,19 +103,18 @@ static bool awaits_user(struct server *s, struct session *session, const struct 
     struct slice name, password;
     if (s->leadership != LEADERSHIP_THERE || !find_credentials(cmd, argc, argv, &name, &password))
         return false;
-    if (!acl_knows(acl_find(&s->acl, name), password) && may_change_yet(s, session, now_ms)) return true;
-    session->denied_since_ms = 0;
-    return false;
+    return !acl_knows(acl_find(&s->acl, name), password) && may_change_yet(s, session, now_ms);
 }
 
 enum acl_gate acl_gate(struct server *s, struct session *session, const struct command *cmd, int argc,
                        const struct slice *argv, int64_t now_ms, struct acl_refusal *refusal) {
-    if (!session->user->is_unrestricted) {
-        enum acl_gate gate = ask(s, session, cmd, argc, argv, now_ms, refusal);
-        if (gate != ACL_GATE_OPEN) return gate;
-    }
-    bool awaits = cmd->flags & CMD_NO_AUTH && awaits_user(s, session, cmd, argc, argv, now_ms);
-    return awaits ? ACL_GATE_HOLD : ACL_GATE_OPEN;
+    enum acl_gate gate = ACL_GATE_OPEN;
+    if (is_still_denied(s, session, now_ms)) return ACL_GATE_HOLD;
+    if (!session->user->is_unrestricted) gate = ask(s, session, cmd, argc, argv, now_ms, refusal);
+    if (gate == ACL_GATE_OPEN && cmd->flags & CMD_NO_AUTH && awaits_user(s, session, cmd, argc, argv, now_ms))
+        gate = ACL_GATE_HOLD;
+    if (gate != ACL_GATE_HOLD) session->denied_since_ms = 0;
+    return gate;
 }
 
 bool acl_gate_at_exec(struct server *s, struct session *session, const struct command *cmd, int argc,

@@ -130,6 +130,7 @@ static void end_sessions_of(struct server *s, const struct acl_user *user, const
 }
 
 static void remove_user(struct server *s, size_t at, const struct session *self) {
+    s->acl.changes++;
     CHECK(s->acl.items[at] != s->acl.default_user);
     end_sessions_of(s, s->acl.items[at], self);
     remove_at(&s->acl, at);
@@ -441,6 +442,7 @@ static void revoke_channels(struct server *s, const struct acl_user *user, const
 static void put(struct server *s, const struct acl_user *u) {
     struct acl_user *user = find_or_add(&s->acl, buf_slice(&u->name));
     revoke_channels(s, user, u);
+    s->acl.changes++;
     acl_user_copy(user, u);
 }
 

@@ -18,6 +18,7 @@ struct acl {
     size_t count, cap;
     struct acl_user *default_user; /* never another one */
     struct acl_user nobody;        /* in no table: may do nothing */
+    uint64_t changes;              /* counts what was done to users */
     bool is_replicated;            /* they are the state's, not the configuration's */
     bool
         file_counts; /* requirepass of the file has not been overruled since this process began (acl_file_password) */

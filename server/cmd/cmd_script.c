@@ -41,14 +41,40 @@ static bool fits_arity(const struct command *cmd, int argc) {
     return cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
 }
 
+/* What the user may do whose script it is. The leader, who has his session, remembers what was denied. */
+static const char *denial(const struct cmd_script *s, const struct command *cmd, int argc,
+                          const struct slice *argv) {
+    static const char *const texts[] = {
+        [ACL_DENIED_COMMAND] = "ERR The user executing the script can't run this command or subcommand",
+        [ACL_DENIED_KEY] =
+            "ERR The user executing the script can't access at least one of the keys mentioned in "
+            "the command arguments",
+        [ACL_DENIED_CHANNEL] =
+            "ERR The user executing the script can't publish to the channel mentioned in the command"};
+    int at = 0;
+    enum acl_answer answer = acl_check(s->c->user, cmd, argc, argv, &at);
+    if (answer == ACL_ALLOWED) return NULL;
+    if (s->c->session != NULL) {
+        struct cmd_ctx denied = *s->c;
+        denied.cmd = cmd;
+        denied.argc = argc;
+        denied.argv = argv;
+        acl_log_denied(&denied, answer, at, s->c->user, ACL_LOG_LUA);
+    }
+    return texts[answer];
+}
+
 /* NULL, or why not. */
-static const char *refusal(const struct cmd_script *s, const struct command *cmd, int argc) {
+static const char *refusal(const struct cmd_script *s, const struct command *cmd, int argc,
+                           const struct slice *argv) {
     if (cmd == NULL) return "ERR Unknown Redis command called from script";
     if (!fits_arity(cmd, argc)) return "ERR Wrong number of args calling Redis command from script";
     if (cmd->flags & (CMD_NOSCRIPT | CMD_ALONE | CMD_GUARDED))
         return "ERR This Redis command is not allowed from script";
     if (s->is_logged && !is_the_same_everywhere(cmd))
         return "ERR This Redis command is not allowed from script";
+    const char *denied = denial(s, cmd, argc, argv);
+    if (denied != NULL) return denied;
     if (!s->may_write && cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "ERR Write commands are not allowed from read-only scripts.";
     return NULL;
@@ -110,7 +136,7 @@ static void script_call(void *arg, int argc, const struct slice *argv, int resp,
     const struct command *cmd = find(argc, argv);
     struct reply reply;
     reply_init(&reply, out, resp);
-    const char *error = refusal(s, cmd, argc);
+    const char *error = refusal(s, cmd, argc, argv);
     if (error != NULL)
         refuse(s, cmd, &reply, error);
     else if (cmd->fn == cmd_select)
@@ -132,10 +158,11 @@ static void script_log(void *arg, int level, struct slice text) {
 }
 
 static bool script_may(void *arg, int argc, const struct slice *argv, bool *known) {
-    (void)arg;
+    const struct cmd_script *s = arg;
     const struct command *cmd = find(argc, argv);
+    int at;
     *known = cmd != NULL;
-    return true;
+    return cmd == NULL || acl_check(s->c->user, cmd, argc, argv, &at) == ACL_ALLOWED;
 }
 
 /* --- a run --- */

@@ -473,6 +473,13 @@ TEST(a_follower_looks_twice) {
     client_check(s, "auth bob x", "-WRONGPASS invalid username-password pair or user is disabled.");
     client_run(s, "auth bob x");
     EXPECT_EQ_INT(world.gate, GATE_HOLD);
+    EXPECT(acl_apply(s->user, SLICE("-config")) == NULL); /* not all of a restricted user's, either */
+    desk.now_ms += 1000;
+    client_check(s, "auth bob x", "-WRONGPASS invalid username-password pair or user is disabled.");
+    client_run(s, "config get x");
+    EXPECT_EQ_INT(world.gate, GATE_HOLD);
+    desk.now_ms += 1000;
+    client_check(s, "config get x", "-NOPERM this user has no permissions to run the 'config|get' command");
     server_close();
 }
 
