@@ -19,10 +19,9 @@ struct session {
     int db;           /* as of the last command parsed */
     uint8_t resp;     /* 2 or 3 */
     bool authenticated;
-    struct acl_user *user;  /* acl_users.h; whoever has said no password is the default user */
-    uint64_t denied_change; /* acl.changes then */
-    int64_t
-        denied_since_ms; /* on a node that may only not know the user's rights yet; 0: nothing was denied */
+    struct acl_user *user;   /* acl_users.h; whoever has said no password is the default user */
+    uint64_t denied_change;  /* acl.changes then */
+    int64_t denied_since_ms; /* acl_gate.c; 0: nothing was denied, or for good */
     bool no_evict;
     bool is_monitor;          /* MONITOR */
     struct list monitor_link; /* then: in server->monitors */

@@ -94,6 +94,33 @@ def asked_again_at_exec(run):
             expect(admin.call('ACL', 'LOG', 1)[0][5], b'multi')
 
 
+def scripts_have_their_callers_rights(run):
+    """What they may not do they do not do, here and when the log is replayed."""
+    s = run.server()
+    key = "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments"
+    s.call('ACL', 'SETUSER', 'bob', 'on', 'nopass', '+@all', '-incr', '~a*')
+    tries = "redis.call('set', 'a1', 1) redis.pcall('set', 'b', 1) redis.pcall('incr', 'a1') return redis.acl_check_cmd('get', 'b')"
+    with login(s.port, 'bob', 'x') as c:
+        expect(c.call('EVAL', tries, 0), None)      # false: it may not
+        got = c.call('EVAL', "return redis.call('set', 'b', 1)", 0)
+        expect(got.split(' script:')[0], key)
+        expect(c.call('EVAL', "return redis.call('incr', 'a1')", 0).split(' script:')[0],
+               "ERR The user executing the script can't run this command or subcommand")
+        expect(c.call('EVAL_RO', "return redis.call('get', 'b')", 0).split(' script:')[0], key)
+        expect(c.call('EVAL', 'return 1', 1, 'b'), NO_KEY)
+        c.ok('MULTI')
+        expect(c.call('EVAL', tries.replace("'b'", "'c'"), 0), 'QUEUED')
+        expect(c.call('SET', 'a2', 2), 'QUEUED')
+        c.call('EXEC')
+    log = s.call('ACL', 'LOG')
+    expect({(e[3], e[5], e[7]) for e in log}, {(b'key', b'lua', b'b'), (b'command', b'lua', b'incr'), (b'key', b'toplevel', b'b'),
+                                              (b'key', b'lua', b'c')})
+    for how in (s.kill, s.stop):
+        how()
+        s.start()
+        expect(s.call('MGET', 'a1', 'a2', 'b', 'c'), [b'1', b'2', None, None])
+
+
 def passwords_of_files(run):
     """What the configuration says fills a cluster without users; a requirepass that is new there is everybody's."""
     s = run.server()
@@ -235,5 +262,5 @@ def users_survive_a_leader(run):
     t.end(signal.SIGTERM, 1)
 
 
-CASES = [users_outlive_the_process, no_password_is_written, order_in_a_pipeline, asked_again_at_exec, passwords_of_files,
-         users_of_files, the_same_on_all_nodes, users_survive_a_leader]
+CASES = [users_outlive_the_process, no_password_is_written, order_in_a_pipeline, asked_again_at_exec,
+         scripts_have_their_callers_rights, passwords_of_files, users_of_files, the_same_on_all_nodes, users_survive_a_leader]
