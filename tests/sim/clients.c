@@ -83,6 +83,23 @@ static void add_command(struct buf *out, int argc, const struct slice *argv) {
     }
 }
 
+/* The same, by a script, whose answer is the command's. */
+static void add_script(struct buf *out, int argc, const struct slice *argv) {
+    enum { WORDS_MAX = 8 };
+    struct slice all[4 + WORDS_MAX] = {SLICE("EVAL"), SLICE("return redis.call(unpack(ARGV))"), SLICE("1"),
+                                       argv[1]};
+    CHECK(argc <= WORDS_MAX);
+    memcpy(all + 4, argv, (size_t)argc * sizeof *argv);
+    add_command(out, 4 + argc, all);
+}
+
+static void add_some_way(struct buf *out, int argc, const struct slice *argv) {
+    if (sim_chance(clients.options.scripts))
+        add_script(out, argc, argv);
+    else
+        add_command(out, argc, argv);
+}
+
 static const char *const words[OP_KINDS] = {
     [OP_GET] = "GET",       [OP_STRLEN] = "STRLEN", [OP_SET] = "SET",       [OP_SETNX] = "SETNX",
     [OP_GETSET] = "GETSET", [OP_DEL] = "DEL",       [OP_GETDEL] = "GETDEL", [OP_INCRBY] = "INCRBY",
@@ -131,7 +148,7 @@ static void add_member_operation(struct buf *out, char sort, enum op_kind kind, 
                                  struct slice arg) {
     struct slice argv[4] = {slice_of((sort == 'h' ? field_words : member_words)[kind]),
                             sort == 'h' ? SLICE("H") : SLICE("S"), key, arg};
-    add_command(out, sort == 'h' && arg.len > 0 ? 4 : 3, argv);
+    add_some_way(out, sort == 'h' && arg.len > 0 ? 4 : 3, argv);
 }
 
 /* Keeps the shared hash and set big, and makes others of them: whether nodes agree about those, digests say. */
@@ -218,10 +235,10 @@ static void add_operation(struct client *c, struct buf *out) {
         add_pop(c, out, argv[1]);
     } else if (kind == OP_LRANGE) {
         argv[2] = SLICE("0");
-        add_command(out, 4, argv);
+        add_some_way(out, 4, argv);
         argv[2] = SLICE("");
     } else {
-        add_command(out, has_arg ? 3 : 2, argv);
+        add_some_way(out, has_arg ? 3 : 2, argv);
     }
     note_operation(c, kind, sort, (int)k, argv[1], argv[2]);
 }

@@ -21,6 +21,7 @@ struct clients_options {
     double fillers;        /* chance of a command that is in no history, but keeps collections big */
     double transactions;   /* chance that a batch stands between MULTI and EXEC */
     double watches;        /* chance that one begins with WATCH */
+    double scripts;        /* chance that an operation is done by EVAL */
 };
 
 void clients_begin(const struct clients_options *options, struct history *history);

@@ -155,7 +155,8 @@ static void live(const struct run_options *options, struct history *h, struct ru
         .moves = sim_chance(0.5) ? 0 : 0.05,
         .fillers = sim_chance(0.3) ? 0 : 0.15,
         .transactions = sim_chance(0.4) ? 0 : 0.25,
-        .watches = sim_chance(0.4) ? 0 : 0.15};
+        .watches = sim_chance(0.4) ? 0 : 0.15,
+        .scripts = sim_chance(0.5) ? 0 : 0.25};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();
