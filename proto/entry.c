@@ -154,3 +154,8 @@ int entry_next(struct entry_reader *r) {
     r->commands_left--;
     return 1;
 }
+
+void entry_move(struct entry_reader *r, const char *from, const char *to) {
+    r->rest.data = to + (r->rest.data - from);
+    for (int i = 0; i < r->argc; i++) r->argv[i].data = to + (r->argv[i].data - from);
+}

@@ -34,6 +34,8 @@ void entry_reader_init(struct entry_reader *r); /* once; the argv array is kept 
 void entry_reader_free(struct entry_reader *r);
 /* False when the bytes are no entry: wrong magic or version, short. */
 bool entry_open(struct entry_reader *r, struct slice payload);
+/* The entry's bytes are at `to` now: so are the arguments. */
+void entry_move(struct entry_reader *r, const char *from, const char *to);
 /* The next command: 1 and the fields are set, 0 at the end, -1 when the bytes are malformed. */
 int entry_next(struct entry_reader *r);
 

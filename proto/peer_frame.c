@@ -227,7 +227,7 @@ void peer_append_add(struct peer_append *a, const struct raft_entry *entry, stru
     CHECK(entry->index == a->next_index);
     CHECK(entry->size == payload.len);
     CHECK(entry->kind >= RAFT_ENTRY_NOOP);
-    CHECK(entry->kind <= RAFT_ENTRY_MEMBERS);
+    CHECK(entry->kind <= RAFT_ENTRY_VERDICT);
     buf_reserve(a->out, PEER_APPEND_ENTRY_SIZE + payload.len);
     buf_add_u64le(a->out, entry->term);
     buf_add_u64le(a->out, payload.len);
@@ -329,7 +329,7 @@ static bool take_entry(struct slice *rest, struct raft_entry *e, struct slice *p
     uint64_t size, kind;
     if (!slice_take_u64le(rest, &e->term) || !slice_take_u64le(rest, &size) || !slice_take_u64le(rest, &kind))
         return false;
-    if (kind < RAFT_ENTRY_NOOP || kind > RAFT_ENTRY_MEMBERS || !slice_take(rest, size, payload)) return false;
+    if (kind < RAFT_ENTRY_NOOP || kind > RAFT_ENTRY_VERDICT || !slice_take(rest, size, payload)) return false;
     e->kind = (enum raft_entry_kind)kind;
     e->size = size;
     return true;

@@ -39,6 +39,7 @@ enum raft_entry_kind {
     RAFT_ENTRY_NOOP = 1,     /* what a new leader appends to commit everything before it (thesis 6.4) */
     RAFT_ENTRY_COMMANDS = 2, /* proto/entry.h */
     RAFT_ENTRY_MEMBERS = 3,  /* a configuration: members_encode's bytes */
+    RAFT_ENTRY_VERDICT = 4,  /* what becomes of a script in an entry before it: proto/verdict.h */
 };
 
 struct raft_entry {

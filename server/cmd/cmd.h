@@ -14,6 +14,7 @@ struct server;
 struct session;
 struct cmd_ctx;
 struct cmd_wait;
+struct script_limits;
 
 typedef void cmd_fn(struct cmd_ctx *c);
 
@@ -119,6 +120,8 @@ struct command {
     cmd_fn *fn;                   /* of a container: answers when no subcommand is named */
     int arity;                    /* as Redis: including the name(s); negative: at least */
     uint32_t flags;
+    bool
+        runs_scripts; /* EVAL, FCALL and their like: may take as long as the script likes (server/node/scripts.c) */
     int first_key, last_key, key_step;
     int id;                            /* index into the per-command statistics, dense */
     const struct command *subcommands; /* NULL, or an array of subcommand_count */
@@ -152,6 +155,8 @@ struct cmd_ctx {
     struct arena *arena;   /* emptied after the reply */
     /* Whose rights the commands of a script have, the same on every node; NULL: all. */
     const struct acl_user *user;
+    const struct script_limits
+        *script_limits; /* of a command that runs scripts; NULL: they may go on for ever */
     /* cmd_block.h */
     struct cmd_wait *wait;   /* takes what the command waits for; NULL: it cannot wait here */
     bool is_served;          /* it has waited, and something may be there under ... */

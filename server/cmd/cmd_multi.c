@@ -28,13 +28,14 @@ void transaction_queue(struct server *server, struct transaction *t, const struc
     t->flags |= cmd->flags;
     if (cmd_changes_users(cmd)) t->changes_users = true;
     if (cmd->flags & CMD_WRITE && !(cmd->flags & CMD_UNSAID)) t->flags |= CMD_MAY_REPLICATE;
+    t->runs_scripts |= cmd->runs_scripts;
     if (strcmp(cmd->name, "select") == 0) follow_select(server, t, argv[1]);
 }
 
 void transaction_discard(struct server *server, struct transaction *t) {
     watch_forget(&server->watches, server->ks, t);
     buf_free(&t->queue);
-    t->is_open = t->is_doomed = false;
+    t->is_open = t->is_doomed = t->runs_scripts = false;
     t->count = t->writes = t->reads = t->flags = 0;
     t->changes_users = false;
 }

@@ -198,6 +198,7 @@ void cmd_script_prepare(struct cmd_script *s, struct cmd_ctx *c, struct slice na
                 .arg_count = c->argc - 3 - key_count,
                 .seed = rng_next(c->rng),
                 .world = &world,
+                .limits = c->script_limits,
                 .arg = s},
         .c = c,
         .db = c->db,

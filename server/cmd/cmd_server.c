@@ -1,6 +1,7 @@
 /* Commands about the server as a whole: time, role, saving, stopping; and the one entry the server writes by
  * itself. */
 #include "cmd_block.h"
+#include "cmd_busy.h"
 #include "cmd_topology.h"
 #include "handlers.h"
 #include "server.h"
@@ -106,6 +107,7 @@ void cmd_shutdown(struct cmd_ctx *c) {
     for (int i = 1; i < c->argc; i++) {
         if (slice_is(c->argv[i], "nosave")) {
             nosave = true;
+            flags |= HOST_SHUTDOWN_NOSAVE;
         } else if (slice_is(c->argv[i], "save")) {
             save = true;
         } else if (slice_is(c->argv[i], "now")) {
@@ -122,6 +124,10 @@ void cmd_shutdown(struct cmd_ctx *c) {
     bool abort = flags & HOST_SHUTDOWN_ABORT;
     if ((abort && c->argc > 2) || (save && nosave)) {
         reply_error(c->reply, ERR_SYNTAX);
+        return;
+    }
+    if (c->server->script.is_running && !nosave && !abort) {
+        reply_error(c->reply, cmd_busy_error(c->server));
         return;
     }
     enum rc rc = c->server->host->shutdown(c->server->host, flags);

@@ -158,6 +158,11 @@ static void derive_taking(struct command *cmd) {
     if (spec->keyword == NULL && strstr(spec->flags, "delete") != NULL) cmd->flags |= CMD_TAKES;
 }
 
+/* Those that make, list and stop scripts are subcommands. */
+static void derive_scripting(struct command *cmd) {
+    cmd->runs_scripts = (cmd->categories & ACL_SCRIPTING) && cmd->parent == NULL && cmd->fn != cmd_container;
+}
+
 static void derive_categories(struct command *cmd) {
     if (cmd->flags & CMD_INTERNAL) return;
     if ((cmd->flags & CMD_WRITE) && !(cmd->flags & CMD_UNSAID)) cmd->categories |= ACL_WRITE;
@@ -181,6 +186,7 @@ __attribute__((constructor)) static void tie(void) {
         cmd->id = row;
         derive_key_range(cmd);
         derive_taking(cmd);
+        derive_scripting(cmd);
         derive_categories(cmd);
         if (cmd->flags & CMD_BLOCKING) cmd->flags |= CMD_WAITS;
         if (cmd->parent != NULL) {

@@ -2,6 +2,7 @@
 #include "dispatch.h"
 
 #include "acl_gate.h"
+#include "cmd_busy.h"
 #include "cmd_nothing.h"
 #include "cmd_script.h"
 #include "handlers.h"
@@ -155,6 +156,18 @@ static enum gate away_from_leader(struct server *server, const struct session *s
     return way_to_leader(cmd, argc, argv);
 }
 
+/* In the middle of a script there is no state to answer from. What is for another node goes there all the same. */
+static bool is_kept_by_script(const struct server *server, const struct command *cmd) {
+    const struct running_script *s = &server->script;
+    if (!s->is_running || cmd->flags & CMD_ALLOW_BUSY) return false;
+    return !(cmd->flags & CMD_NEEDS_LEADER) || server->leadership == LEADERSHIP_HERE || s->is_decided_here;
+}
+
+/* A leader that was elected in the middle of a script may serve nothing before its end, but is the one to end it. */
+static bool stops_script(const struct server *server, const struct command *cmd) {
+    return server->script.is_running && server->script.is_decided_here && cmd->flags & CMD_ALLOW_BUSY;
+}
+
 /* CONFIG SET of a password is one of all nodes. */
 static uint32_t own_flags(const struct command *cmd, int argc, const struct slice *argv) {
     return cmd_sets_requirepass(cmd, argc, argv)
@@ -235,9 +248,13 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
                                   : own; /* it needs what its transaction needs */
     if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
         return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
+    if (is_kept_by_script(server, cmd)) {
+        if (!server->script.is_overdue) return GATE_HOLD;
+        return refuse(server, session, cmd, reply, cmd_busy_error(server));
+    }
     if (is_held(server, cmd, flags, argc, argv, now_ms)) return GATE_HOLD;
-    if (own & CMD_NEEDS_LEADER && server->leadership != LEADERSHIP_HERE &&
-        !is_kept_here(server, session, cmd, argc, argv))
+    bool is_answered_here = server->leadership == LEADERSHIP_HERE || stops_script(server, cmd);
+    if (own & CMD_NEEDS_LEADER && !is_answered_here && !is_kept_here(server, session, cmd, argc, argv))
         return away_from_leader(server, session, cmd, argc, argv, reply);
     if (flags & CMD_WRITE && server->refuse_writes &&
         !(cmd->categories & ACL_SCRIPTING && cmd_changes_nothing(cmd, server->ks, session->db, argc, argv))) {

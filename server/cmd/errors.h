@@ -15,6 +15,10 @@
 #define ERR_NOSCRIPT        "NOSCRIPT No matching script. Please use EVAL."
 #define ERR_NOAUTH          "NOAUTH Authentication required."
 #define ERR_NOPROTO         "NOPROTO unsupported protocol version"
+#define ERR_BUSY_SCRIPT                                                                                      \
+    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+#define ERR_BUSY_FUNCTION                                                                                    \
+    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
 
 /* Ours. Cluster clients know the code and try again; nothing was done. */
 #define ERR_NO_LEADER "CLUSTERDOWN no leader is known at the moment, and nothing was done"

@@ -62,7 +62,7 @@ struct host_request {
     bool force;
 };
 
-enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4 };
+enum { HOST_SHUTDOWN_NOW = 1, HOST_SHUTDOWN_FORCE = 2, HOST_SHUTDOWN_ABORT = 4, HOST_SHUTDOWN_NOSAVE = 8 };
 
 struct host {
     /* Closes a session, at once or when its reply has left. */
@@ -93,6 +93,8 @@ struct host {
     MUST_USE enum rc (*write_file)(struct host *h, const char *path, struct slice content);
     /* RC_OK: the process ends soon and the client gets no reply. RC_BUSY: nothing to abort. */
     MUST_USE enum rc (*shutdown)(struct host *h, int flags);
+    /* SCRIPT KILL, FUNCTION KILL: the script that server->script tells of ends as soon as it can be told. */
+    void (*script_kill)(struct host *h, bool is_function);
     void (*sleep_us)(struct host *h, int64_t us); /* DEBUG SLEEP: blocks everything, as in Redis */
     /* Writes everything back and forgets all memory, so that data comes from disk again (DEBUG RELOAD). */
     MUST_USE enum rc (*reload)(struct host *h);

@@ -6,6 +6,8 @@
 void push_bytes(struct server *server, struct session *to, struct slice bytes) {
     if (to == server->pushes.running)
         buf_add_slice(&server->pushes.held, bytes);
+    else if (to == server->pushes.left)
+        buf_add_slice(&server->pushes.left_held, bytes);
     else
         server->host->session_push(server->host, to, bytes);
 }
@@ -32,6 +34,27 @@ void push_release(struct server *server) {
         buf_clear(&p->held);
 }
 
+static void exchange(struct pushes *p) {
+    struct session *running = p->running;
+    struct buf held = p->held;
+    p->running = p->left;
+    p->held = p->left_held;
+    p->left = running;
+    p->left_held = held;
+}
+
+void push_leave(struct server *server) {
+    CHECK(server->pushes.left == NULL);
+    CHECK(server->pushes.left_held.len == 0);
+    exchange(&server->pushes);
+}
+
+void push_return(struct server *server) {
+    CHECK(server->pushes.running == NULL);
+    exchange(&server->pushes);
+}
+
 void pushes_free(struct pushes *p) {
     buf_free(&p->held);
+    buf_free(&p->left_held);
 }

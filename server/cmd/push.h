@@ -12,12 +12,17 @@ struct session;
 struct pushes {
     struct session *running; /* whose command runs; NULL: nobody's, or nobody was asked about */
     struct buf held;         /* for that one */
+    struct session *left;    /* whose command was left in the middle: a script that takes long */
+    struct buf left_held;
 };
 
 void push_bytes(struct server *server, struct session *to, struct slice bytes);
 /* From here to push_release, what is for `running` is held. False, and nothing changes, inside of another hold. */
 bool push_hold(struct server *server, struct session *running);
 void push_release(struct server *server);
+/* The command that runs is left in the middle, and taken up again: others run in between. */
+void push_leave(struct server *server);
+void push_return(struct server *server);
 void pushes_free(struct pushes *p);
 
 #endif

@@ -27,6 +27,19 @@ enum leadership {
     LEADERSHIP_REMOVED, /* this node was removed from the cluster: it will not know any more */
 };
 
+/* A script that takes long: it was left in the middle, and the data with it. Kept up to date by the node, read by the gates. */
+struct running_script {
+    bool is_running;  /* what concerns data, or this node, waits */
+    bool is_overdue;  /* for longer than busy-reply-threshold: clients are told */
+    bool is_function; /* FCALL's */
+    bool has_written;
+    bool is_decided_here; /* this node leads, if only by name: what stops the script is asked here */
+    const struct command *cmd;
+    int argc;
+    const struct slice *argv; /* good while it runs */
+    int64_t ran_ms;
+};
+
 struct server {
     struct host *host;
     enum leadership leadership;
@@ -60,6 +73,7 @@ struct server {
     int64_t attack_logged_ms;
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: not paused */
     bool pause_writes_only;
+    struct running_script script;
     const char *executable, *config_file; /* absolute paths; config_file "" when there is none */
 };
 

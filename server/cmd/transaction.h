@@ -19,6 +19,7 @@ struct transaction {
     uint32_t reads;     /*   those that only read */
     uint32_t flags;     /* CMD_... of all of them, or-ed */
     bool changes_users; /* one of them does */
+    bool runs_scripts;  /* some of them may */
     int db;             /* as the SELECTs in the queue leave it */
 
     struct list watches; /* of struct watch.of_session */

@@ -4,41 +4,90 @@
 #include "node_internal.h"
 
 #include "mem.h"
+#include "push.h"
 
 /* What a command that waits wants to be kept of its arguments may stand there still. */
-static void reset_arena(struct node *n, const struct cmd_ctx *c) {
-    if (c->wait == NULL || !c->wait->waits) arena_reset(&n->arena);
+static void reset_arena(const struct cmd_ctx *c) {
+    if (c->wait == NULL || !c->wait->waits) arena_reset(c->arena);
 }
 
-/* Runs and accounts for one command. The clock is read once: the end of one command is the start of the next. */
-void node_run_command(struct node *n, struct cmd_ctx *c) {
-    uint32_t errors_before = c->reply->error_count;
-    size_t out_before = c->reply->out ? c->reply->out->len : 0;
-    cmd_run(c);
+void node_command_ran(struct node *n, struct cmd_ctx *c, struct command_start start) {
     const char *fault = ks_fault(n->ks);
     if (fault != NULL) {
         if (c->cmd->flags & CMD_WRITE) {
             node_fail(n, "an entry cannot be applied: %s", fault);
         } else {
-            if (c->reply->out) c->reply->out->len = out_before;
+            if (c->reply->out) c->reply->out->len = start.out_len;
             reply_errorf(c->reply, "ERR the data on disk could not be read: %s", fault);
             ks_clear_fault(n->ks);
         }
     }
     if (c->session == NULL || c->is_served || (c->cmd->flags & CMD_INTERNAL)) {
         /* Nobody here waits for it, or it was counted when it began to wait. */
-        reset_arena(n, c);
+        reset_arena(c);
         return;
     }
     uint64_t now = mono_us();
-    int64_t took = (int64_t)(now - n->turn_mono_us);
+    int64_t took = (int64_t)(now - (start.began_us != 0 ? start.began_us : n->turn_mono_us));
     n->turn_mono_us = now;
     if (c->wait != NULL && c->wait->waits)
         cmd_account_wait(&n->server, c->cmd, took);
     else
         cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
-                    c->reply->error_count > errors_before);
-    reset_arena(n, c);
+                    c->reply->error_count > start.errors);
+    reset_arena(c);
+}
+
+/* Runs and accounts for one command. The clock is read once: the end of one command is the start of the next. */
+void node_run_command(struct node *n, struct cmd_ctx *c) {
+    struct command_start start = {.errors = c->reply->error_count,
+                                  .out_len = c->reply->out ? c->reply->out->len : 0};
+    cmd_run(c);
+    node_command_ran(n, c, start);
+}
+
+/* --- scripts --- */
+
+/* What was read from the log for this entry alone goes when the replay is left: the entry goes on with a copy. */
+static void keep_payload(struct node *n) {
+    struct applying *a = &n->applying;
+    if (a->p != NULL || a->is_copied) return;
+    buf_clear(&a->copy);
+    buf_add_slice(&a->copy, a->payload);
+    entry_move(&n->reader, a->payload.data, a->copy.data);
+    entry_move(&n->scout, a->payload.data, a->copy.data);
+    a->payload = buf_slice(&a->copy);
+    a->is_copied = true;
+}
+
+static void script_ended(struct node *n) {
+    struct applying *a = &n->applying;
+    struct conn *c = a->conn;
+    node_command_ran(n, &a->ctx, (struct command_start){.began_us = n->script.began_us});
+    if (c != NULL && !c->closing && a->reply.out != NULL) buf_add_slice(&c->out, buf_slice(&n->script.out));
+    if (a->holds) push_release(&n->server);
+    script_drop_output(n);
+}
+
+/* Its context is to outlast this turn, and its reply is kept apart until it is whole. False: it was left in the middle. */
+static bool apply_script(struct node *n, const struct op *op, const struct cmd_ctx *ctx, bool is_replicated) {
+    struct applying *a = &n->applying;
+    keep_payload(n);
+    a->conn = op->conn;
+    a->ctx = *ctx;
+    a->reply = *ctx->reply;
+    a->ctx.reply = &a->reply;
+    a->ctx.wait = NULL;
+    a->ctx.arena = &n->script.arena;
+    buf_clear(&n->script.out);
+    if (a->reply.out != NULL) a->reply.out = &n->script.out;
+    a->has_run_script = true;
+    n->script.began_us = mono_us();
+    if (a->since_us == 0) a->since_us = n->script.began_us;
+    a->holds = push_hold(&n->server, ctx->session);
+    if (!script_run(n, &a->ctx, is_replicated)) return false;
+    script_ended(n);
+    return true;
 }
 
 /* A command that may have to wait was applied, or one that waits was offered what there is. */
@@ -76,9 +125,9 @@ static const struct acl_user *rights_of(const struct session *s) {
     return s == NULL || s->user->is_unrestricted ? NULL : s->user;
 }
 
-/* `in_exec`: in a transaction, where nothing waits. */
-static void apply_one(struct node *n, const struct op *op, struct entry_reader *r, struct rng *rng,
-                      bool is_write, bool in_exec) {
+/* `in_exec`: in a transaction, where nothing waits. False: it is a script, and was left in the middle. */
+static bool apply_one(struct node *n, const struct op *op, struct entry_reader *r, bool is_write,
+                      bool in_exec) {
     static const struct op nobody = {0};
     int argc = r->argc;
     const struct slice *argv = r->argv;
@@ -101,7 +150,7 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
         !serve_is_known(cmd,
                         r)) { /* written by a newer version: skipping it would make this node's data differ */
         node_fail(n, "entry with an unknown command '%.*s'", (int)argv[0].len, argv[0].data);
-        return;
+        return true;
     }
     struct cmd_ctx ctx = {.cmd = cmd,
                           .argc = argc,
@@ -113,13 +162,16 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .db = r->db,
                           .now_ms = is_write ? r->header.clock_ms : clock_of_read(n, cmd, in_exec),
                           .now_us = n->now_us,
-                          .rng = is_write ? rng : &n->rng,
+                          .rng = is_write ? &n->applying.rng : &n->rng,
                           .arena = &n->arena,
                           .user = is_write ? user : rights_of(session)};
     struct cmd_wait wait = {0};
+    bool has_ended = true;
     if (session != NULL && op->waits) ctx.wait = &wait;
     n->server.tracking.caching = op->caching;
-    if (session != NULL && !in_exec) {
+    if (cmd->runs_scripts) {
+        has_ended = apply_script(n, op, &ctx, is_write);
+    } else if (session != NULL && !in_exec) {
         struct reply_span span;
         span_begin(n, &span, c, in_exec);
         node_run_command(n, &ctx);
@@ -129,6 +181,7 @@ static void apply_one(struct node *n, const struct op *op, struct entry_reader *
     }
     n->server.tracking.caching = false;
     if (op->waits) after_wait(n, op, &ctx);
+    return has_ended;
 }
 
 /* The next command of the payload. Every so many, a scout runs ahead and has their keys fetched into the cache; it takes
@@ -148,15 +201,6 @@ static int next_write(struct node *n) {
 }
 
 /* --- transactions --- */
-
-/* What an entry's operations are in the middle of. */
-struct execution {
-    const struct op *head; /* NULL: no transaction */
-    bool holds;            /* what is pushed to its session meanwhile comes behind it */
-    uint32_t left;         /* operations */
-    bool is_over;          /* nothing of it is to happen */
-    struct reply_span span;
-};
 
 /* A head that makes no sense was written by a newer version. */
 static bool open_head(struct node *n, uint32_t *writes, bool *is_over) {
@@ -196,103 +240,189 @@ static void begin_execution(struct node *n, struct execution *e, const struct op
 
 /* One operation of it. What only reads is of no use to who is gone, and what is about the session has none; who listens is to
  * hear of it. */
-static void execute_op(struct node *n, struct execution *e, const struct op *op, struct entry_reader *r,
-                       struct rng *rng) {
+static bool execute_op(struct node *n, const struct op *op, struct entry_reader *r) {
     bool is_write = op->kind == OP_WRITE;
     bool is_for_others = op->cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE);
-    if (e->is_over || (!is_for_others && op->conn->closing)) return;
+    if (n->applying.execution.is_over || (!is_for_others && op->conn->closing)) return true;
     if (!is_write && op->cmd->flags & CMD_GUARDED) {
         struct reply reply;
         reply_init(&reply, op->silent ? NULL : &op->conn->out, 2);
         reply_error(&reply, "ERR DEBUG cannot be part of a transaction that writes");
-        return;
+        return true;
     }
-    apply_one(n, op, r, rng, is_write, true);
+    return apply_one(n, op, r, is_write, true);
 }
 
-/* An entry that nobody here waits for: a transaction's head says whether what follows it happens. */
-static void apply_unwatched(struct node *n, struct rng *rng) {
-    int more;
-    while (!n->failed && (more = next_write(n)) == 1) {
+/* --- an entry --- */
+
+/* Many scripts in one entry take as long as one that does not end: between two of them the entry is left as well. */
+static bool has_had_its_time(struct node *n) {
+    enum { ENTRY_US = 50000 };
+    struct applying *a = &n->applying;
+    if (!a->has_run_script || a->since_us == 0) return false;
+    a->has_run_script = false;
+    return mono_us() - a->since_us >= ENTRY_US;
+}
+
+/* An entry that nobody here waits for: a transaction's head says whether what follows it happens. False: it was left. */
+static bool apply_unwatched(struct node *n) {
+    int more = 1;
+    while (!n->failed && !has_had_its_time(n) && (more = next_write(n)) == 1) {
         uint32_t writes = 0;
         bool is_over = false;
         if (!node_is_exec(&n->reader)) {
-            apply_one(n, NULL, &n->reader, rng, true, false);
+            if (!apply_one(n, NULL, &n->reader, true, false)) return false;
             continue;
         }
-        if (!open_head(n, &writes, &is_over)) return;
+        if (!open_head(n, &writes, &is_over)) return true;
         while (is_over && writes-- > 0)
             if (next_write(n) != 1) break;
     }
     if (!n->failed && more < 0) node_fail(n, "an entry is malformed");
+    return n->failed || more < 1;
 }
 
-/* Operations in their order, each taking its command from the payload, from the local commands, or ready made. */
-static void apply_ops(struct node *n, struct proposal *p, struct rng *rng) {
-    struct entry_reader *locals = &n->local_reader;
-    size_t bytes_at = 0;
-    struct execution e = {0};
-    if (p->local_count > 0) {
-        entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
-        CHECK(entry_open(locals, buf_slice(&p->local)));
+/* False: it is a script, and was left in the middle. */
+static bool begin_op(struct node *n, const struct op *op) {
+    struct applying *a = &n->applying;
+    struct conn *c = op->conn;
+    a->in_exec = a->execution.head != NULL;
+    switch (op->kind) {
+    case OP_WRITE:
+        CHECK(next_write(n) == 1);
+        return a->in_exec ? execute_op(n, op, &n->reader) : apply_one(n, op, &n->reader, true, false);
+    case OP_EXEC: begin_execution(n, &a->execution, op); return true;
+    case OP_RUN:
+        CHECK(entry_next(&n->local_reader) == 1);
+        return a->in_exec ? execute_op(n, op, &n->local_reader)
+                          : apply_one(n, op, &n->local_reader, false, false);
+    case OP_BYTES:
+        if (!c->closing && !(a->in_exec && a->execution.is_over))
+            buf_add(&c->out, a->p->bytes.data + a->bytes_at, op->len);
+        a->bytes_at += op->len;
+        return true;
     }
-    for (size_t i = 0; i < p->op_count && !n->failed; i++) {
-        struct op *op = &p->ops[i];
-        struct conn *c = op->conn;
-        bool in_exec = e.head != NULL;
-        switch (op->kind) {
-        case OP_WRITE:
-            CHECK(next_write(n) == 1);
-            if (in_exec)
-                execute_op(n, &e, op, &n->reader, rng);
-            else
-                apply_one(n, op, &n->reader, rng, true, false);
-            if (c != NULL) c->session.write_index = p->index;
-            if (!in_exec) node_serve_readers(n);
-            break;
-        case OP_EXEC: begin_execution(n, &e, op); break;
-        case OP_RUN:
-            CHECK(entry_next(locals) == 1);
-            if (in_exec)
-                execute_op(n, &e, op, locals, rng);
-            else
-                apply_one(n, op, locals, rng, false, false);
-            c->pending_reads--;
-            break;
-        case OP_BYTES:
-            if (!c->closing && !(in_exec && e.is_over)) buf_add(&c->out, p->bytes.data + bytes_at, op->len);
-            bytes_at += op->len;
-            break;
-        }
-        if (in_exec && --e.left == 0) end_execution(n, &e);
-        if (c == NULL) continue;
-        if (!c->closing) conn_touch(c);
-        if (op->kind == OP_WRITE && c->session.close_after_reply) conn_drain(c); /* its user is no more */
-        conn_let_go(c);
-    }
+    return true;
 }
 
-static void apply_payload(struct node *n, struct slice payload, uint64_t index, uint64_t term,
+static void end_op(struct node *n, const struct op *op) {
+    struct applying *a = &n->applying;
+    struct conn *c = op->conn;
+    if (op->kind == OP_WRITE) {
+        if (c != NULL) c->session.write_index = a->p->index;
+        if (!a->in_exec) node_serve_readers(n);
+    } else if (op->kind == OP_RUN) {
+        c->pending_reads--;
+    }
+    if (a->in_exec && --a->execution.left == 0) end_execution(n, &a->execution);
+    a->p->ops_done++;
+    if (c == NULL) return;
+    if (!c->closing) conn_touch(c);
+    if (op->kind == OP_WRITE && c->session.close_after_reply) conn_drain(c); /* its user is no more */
+    conn_let_go(c);
+}
+
+/* Operations in their order, each taking its command from the payload, from the local commands, or ready made. False: it was
+ * left. */
+static bool apply_ops(struct node *n) {
+    struct proposal *p = n->applying.p;
+    while (p->ops_done < p->op_count && !n->failed) {
+        if (has_had_its_time(n)) return false;
+        const struct op *op = &p->ops[p->ops_done];
+        if (!begin_op(n, op)) return false;
+        end_op(n, op);
+    }
+    return true;
+}
+
+static bool has_ops(const struct applying *a) {
+    return a->p != NULL && a->p->op_count > 0;
+}
+
+static void end_entry(struct node *n) {
+    struct applying *a = &n->applying;
+    a->is_left = n->in_entry = false;
+    if (a->is_copied) buf_free(&a->copy);
+    if (!n->failed)
+        ks_set_applied(n->ks, (struct ks_applied){
+                                  .index = a->index, .term = a->term, .clock_ms = n->reader.header.clock_ms});
+}
+
+/* Its operations, or the rest of them. False: it was left, and is to be gone on with. */
+static bool apply_commands(struct node *n) {
+    struct applying *a = &n->applying;
+    a->since_us = 0;
+    if (has_ops(a) ? apply_ops(n) : apply_unwatched(n)) {
+        end_entry(n);
+        return true;
+    }
+    a->is_left = true;
+    if (!n->script.is_left) push_leave(&n->server);
+    script_tell(n);
+    return false;
+}
+
+static bool apply_payload(struct node *n, struct slice payload, uint64_t index, uint64_t term,
                           struct proposal *p) {
+    struct applying *a = &n->applying;
     if (!entry_open(&n->reader, payload) || !entry_open(&n->scout, payload)) {
         node_fail(n, "entry %llu is malformed", (unsigned long long)index);
-        return;
+        return true;
     }
     node_clock_seen(n, n->reader.header.clock_ms);
-    struct rng rng = {n->reader.header.seed};
+    a->index = index;
+    a->term = term;
+    a->payload = payload;
+    a->p = p;
+    a->is_copied = a->has_run_script = false;
+    a->rng = (struct rng){n->reader.header.seed};
+    a->bytes_at = 0;
+    a->execution.head = NULL;
+    script_begin_entry(n, index);
     ks_begin_entry(n->ks);
     n->in_entry = true;
-    if (p != NULL && p->op_count > 0)
-        apply_ops(n, p, &rng);
-    else
-        apply_unwatched(n, &rng);
-    n->in_entry = false;
-    if (!n->failed)
-        ks_set_applied(
-            n->ks, (struct ks_applied){.index = index, .term = term, .clock_ms = n->reader.header.clock_ms});
+    if (has_ops(a) && p->local_count > 0) {
+        entry_finish(&p->local, &(struct entry_header){.count = p->local_count});
+        CHECK(entry_open(&n->local_reader, buf_slice(&p->local)));
+    }
+    return apply_commands(n);
 }
 
-/* An entry without commands and without a clock: a no-op, or a configuration. */
+/* The entry that was left. True when it is done. */
+static bool go_on(struct node *n) {
+    struct applying *a = &n->applying;
+    if (n->is_torn) return false;
+    n->turn_mono_us = mono_us();
+    if (n->script.is_left) {
+        if (n->script.read != NULL || !n->script.may_go_on) return false;
+        if (!script_resume(n)) return false;
+        script_ended(n);
+        if (has_ops(a)) end_op(n, &a->p->ops[a->p->ops_done]);
+    } else {
+        push_return(&n->server);
+    }
+    return apply_commands(n);
+}
+
+void apply_abandon(struct node *n, bool in_script) {
+    struct applying *a = &n->applying;
+    if (!a->is_left) return;
+    if (!in_script)
+        push_return(&n->server);
+    else if (a->holds)
+        push_release(&n->server);
+    arena_reset(&n->script.arena);
+    if (a->execution.head != NULL) {
+        if (a->execution.holds) push_release(&n->server);
+        span_end(n, &a->execution.span, false);
+    }
+    if (a->is_copied) buf_free(&a->copy);
+    script_drop_output(n);
+    a->is_left = n->in_entry = false;
+    n->is_torn = true;
+}
+
+/* An entry without commands and without a clock: a no-op, a configuration, or what became of a script. */
 static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index,
                       uint64_t term) {
     ks_begin_entry(n->ks);
@@ -301,15 +431,18 @@ static void pass_over(struct node *n, enum raft_entry_kind kind, struct slice pa
                    (struct ks_applied){.index = index, .term = term, .clock_ms = ks_applied(n->ks).clock_ms});
 }
 
-/* A kind that is not known was written by a newer version: skipping it would make this node's data differ. */
-static void apply_entry(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index,
+/* A kind that is not known was written by a newer version: skipping it would make this node's data differ. False: it was
+ * left in the middle. */
+static bool apply_entry(struct node *n, enum raft_entry_kind kind, struct slice payload, uint64_t index,
                         uint64_t term, struct proposal *p) {
     switch (kind) {
-    case RAFT_ENTRY_COMMANDS: apply_payload(n, payload, index, term, p); return;
+    case RAFT_ENTRY_COMMANDS: return apply_payload(n, payload, index, term, p);
     case RAFT_ENTRY_NOOP:
-    case RAFT_ENTRY_MEMBERS: pass_over(n, kind, payload, index, term); return;
+    case RAFT_ENTRY_VERDICT:
+    case RAFT_ENTRY_MEMBERS: pass_over(n, kind, payload, index, term); return true;
     }
     node_fail(n, "entry %llu is of the unknown kind %d", (unsigned long long)index, (int)kind);
+    return true;
 }
 
 /* Answered. What comes to the front of the line next is kept for followers that still need it. */
@@ -337,7 +470,7 @@ static bool may_go_on(const struct node *n) {
 /* Replay of what the log holds beyond the state on disk. */
 static enum rc replay_entry(void *arg, const struct log_entry *e) {
     struct node *n = arg;
-    apply_entry(n, (enum raft_entry_kind)e->kind, e->payload, e->index, e->term, NULL);
+    if (!apply_entry(n, (enum raft_entry_kind)e->kind, e->payload, e->index, e->term, NULL)) return RC_BUSY;
     n->applied_index = e->index;
     if (n->failed) return RC_STOPPED;
     node_relieve_memory(n); /* the tail of the log may be larger than memory */
@@ -359,21 +492,37 @@ static void apply_recent(struct node *n, uint64_t to) {
         struct proposal *p = tail_at(&n->tail, n->applied_index + 1);
         CHECK(p != NULL);
         CHECK(p->index == n->applied_index + 1);
-        apply_entry(n, p->kind, buf_slice(&p->payload), p->index, p->term, p);
+        if (!apply_entry(n, p->kind, buf_slice(&p->payload), p->index, p->term, p)) return;
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);
         if (!may_go_on(n)) return;
     }
 }
 
+/* The entry that was left, first. False: it has to be left again, or still. */
+static bool apply_left(struct node *n) {
+    struct applying *a = &n->applying;
+    if (!a->is_left) return true;
+    n->timed = NULL;
+    if (!go_on(n)) return false;
+    n->applied_index = a->index;
+    if (n->failed) return false;
+    if (a->p != NULL) finish(n, a->p);
+    return true;
+}
+
 void node_apply(struct node *n) {
-    uint64_t to = n->apply_index, old_to = n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to;
-    if (n->applied_index >= to || n->failed) return;
+    uint64_t before = n->applied_index;
+    if (n->failed || n->script.read != NULL) return;
+    script_look(n);
     limit_time(n);
+    if (!apply_left(n)) return;
+    uint64_t to = n->apply_index, old_to = n->tail.first_index - 1 < to ? n->tail.first_index - 1 : to;
     if (n->applied_index < old_to) replay(n, old_to);
-    if (n->applied_index >= old_to) apply_recent(n, to);
-    if (n->failed) return;
+    if (n->applied_index >= old_to && !n->applying.is_left) apply_recent(n, to);
+    if (n->failed || n->applied_index == before) return;
+    if (n->server.script.is_running) script_tell(n);
     struct raft_event event = {.type = RAFT_EVENT_APPLIED, .index = n->applied_index};
     node_step(n, &event);
-    node_trim_tail(n);
+    if (!n->applying.is_left) node_trim_tail(n);
 }

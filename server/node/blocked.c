@@ -361,7 +361,7 @@ void node_turn_blocked(struct node *n) {
     }
     look_at_replicas(n);
     if (k->heap_count > 0) end_overdue(n);
-    if (!list_empty(&k->ready)) node_serve_ready(n);
+    if (!list_empty(&k->ready) && !node_is_in_the_middle(n)) node_serve_ready(n);
     resume_unblocked(n);
     set_alarm(n);
 }

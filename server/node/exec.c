@@ -264,7 +264,7 @@ enum conn_verdict node_exec(struct node *n, struct conn *c, const struct command
         ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
         if (t->is_dirty || has_expired) return say(n, c, exec, NULL);
     }
-    if (t->writes == 0) {
+    if (t->writes == 0 && !t->runs_scripts) {
         if (in_line) return CONN_HOLD;
         if (t->reads == 0 || node_may_read(n, c)) return run(n, c, exec);
         node_await_read(n, c);

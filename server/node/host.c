@@ -356,8 +356,14 @@ static enum rc host_read_file(struct host *h, const char *path, struct buf *cont
 
 static enum rc host_shutdown(struct host *h, int flags) {
     if (flags & HOST_SHUTDOWN_ABORT) return RC_BUSY;
-    node_stop(node_of(h), "SHUTDOWN");
+    struct node *n = node_of(h);
+    node_stop(n, "SHUTDOWN");
+    n->abandons_script = flags & HOST_SHUTDOWN_NOSAVE;
     return RC_OK;
+}
+
+static void host_script_kill(struct host *h, bool is_function) {
+    node_kill_script(node_of(h), is_function);
 }
 
 static void host_sleep_us(struct host *h, int64_t us) {
@@ -469,6 +475,7 @@ void host_init(struct node *n) {
         .write_file = host_write_file,
         .read_file = host_read_file,
         .shutdown = host_shutdown,
+        .script_kill = host_script_kill,
         .sleep_us = host_sleep_us,
         .reload = host_reload,
         .save = host_save,

@@ -166,12 +166,15 @@ static void warm_up(struct node *n) {
 static void look_for_room(struct node *n) {
     struct ks_stats stats;
     ks_stats(n->ks, &stats);
-    if (n->warming || !n->serving || stats.memory_bytes > n->memory_budget / 10 * WARM_SHARE / 2) return;
+    if (n->warming || !n->serving || node_is_in_the_middle(n) ||
+        stats.memory_bytes > n->memory_budget / 10 * WARM_SHARE / 2)
+        return;
     ks_warm_again(n->ks);
     n->warming = true;
 }
 
 static void care_for_storage(struct node *n) {
+    if (node_is_in_the_middle(n)) return; /* the state is that of no index */
     node_relieve_memory(n);
     node_cut_log(n);
     if (n->warming) warm_up(n);
@@ -254,7 +257,9 @@ static void propose_and_send(struct node *n) {
  * while replies are written. */
 static void attend(struct node *n) {
     node_apply(n);
-    if ((n->readable || n->members.count != 1) && !n->serving && !n->stopping) start_serving(n);
+    bool is_in_the_middle = node_is_in_the_middle(n); /* of a script that its clients may want to stop */
+    if ((n->readable || n->members.count != 1 || is_in_the_middle) && !n->serving && !n->stopping)
+        start_serving(n);
     if (n->failed) return;
     node_give_back(n);
     node_turn_blocked(n);
@@ -271,6 +276,7 @@ static void attend(struct node *n) {
 /* The end of a turn. What a follower was sent is stored first: its leader waits for it. */
 void node_turn(struct node *n) {
     n->lease_now_known = false;
+    n->turns++;
     if (!change_lives(n)) return;
     side_work_turn(n);
     if (n->open && n->role != RAFT_LEADER && node_write_log(n, true)) peer_net_flush(n->peers);
@@ -280,13 +286,16 @@ void node_turn(struct node *n) {
     }
     if (n->open) node_turn_snapshots(n);
     if (n->open && n->ks != NULL) {
+        script_turn(n);
         attend(n);
         if (!n->failed && has_lone_writer(n) && node_write_log(n, true)) attend(n);
         if (n->failed) return;
         care_for_storage(n);
-        bool applies = n->applied_index < n->apply_index;
+        bool is_left = node_is_in_the_middle(n);
+        bool applies = is_left ? script_is_due(n) : n->applied_index < n->apply_index;
+        bool stores = !is_left && (ks_has_work(n->ks) || n->warming);
         bool sends = n->later.first < n->later.end || !side_work_is_due(n);
-        loop_keep_awake(n, ks_has_work(n->ks) || n->warming || applies || sends);
+        loop_keep_awake(n, stores || applies || sends);
     } else {
         net_flush(&n->net);
     }
@@ -369,7 +378,8 @@ static void give_up_entries(struct node *n) {
     n->deposed_at_ms = 0;
     for (uint64_t i = n->applied_index + 1; i <= n->tail.last_index; i++) {
         struct proposal *p = tail_at(&n->tail, i);
-        if (p != NULL) proposal_disappoint(n, p);
+        bool is_decided = n->applying.is_left && p == n->applying.p; /* it is committed, and ends some day */
+        if (p != NULL && !is_decided) proposal_disappoint(n, p);
     }
 }
 
@@ -515,6 +525,7 @@ static void free_node(struct node *n) {
     entry_reader_free(&n->local_reader);
     entry_reader_free(&n->scout);
     arena_free(&n->arena);
+    script_free(&n->script);
     buf_free(&n->scratch);
 }
 

@@ -7,15 +7,18 @@
 
 #include "dispatch.h"
 #include "entry.h"
+#include "fiber.h"
 #include "identity.h"
 #include "log_writer.h"
 #include "net.h"
 #include "node.h"
 #include "peer_net.h"
 #include "raft.h"
+#include "script.h"
 #include "server.h"
 #include "snapshot_install.h"
 #include "snapshot_sink.h"
+#include "verdict.h"
 #include "writeback.h"
 
 enum {
@@ -58,6 +61,65 @@ struct op {
         waits; /* it may find nothing and wait (OP_EXEC: it changes the session): nothing of its connection is behind it */
 };
 
+/* A reply that is being written into its connection's output, from `begin` on. */
+struct reply_span {
+    struct reply_span *outer;
+    struct conn *conn;
+    size_t begin;    /* SIZE_MAX: made in parts */
+    struct buf held; /* pushed to the connection meanwhile, to come behind */
+};
+
+/* apply.c: of the transaction whose operations are being run. */
+struct execution {
+    const struct op *head; /* NULL: no transaction */
+    bool holds;            /* what is pushed to its session meanwhile comes behind it */
+    uint32_t left;         /* operations */
+    bool is_over;          /* nothing of it is to happen */
+    struct reply_span span;
+};
+
+/* apply.c: the entry of commands that is being applied. A script that takes long is left in the middle, and the entry with it. */
+struct applying {
+    uint64_t index, term;
+    struct slice payload;
+    struct proposal *p; /* NULL: nobody here waits for it. The tail keeps it until the entry is done */
+    struct buf copy;    /* of the payload, when nobody else keeps it: `is_copied` */
+    struct rng rng;
+    struct execution execution;
+    size_t bytes_at;   /* in p->bytes */
+    uint64_t since_us; /* the first script of this turn began; 0: none has */
+    bool is_left, is_copied;
+    bool in_exec;        /* the operation that runs is one of a transaction */
+    bool has_run_script; /* since the clock was looked at */
+    /* Of the command that runs scripts. */
+    struct conn *conn; /* NULL: nobody waits for it */
+    bool holds;
+    struct cmd_ctx ctx;
+    struct reply reply;
+};
+
+/* scripts.c: the command that is on the other stack. */
+struct script_call {
+    struct fiber *fiber; /* made when there is something to run */
+    struct script_limits limits;
+    struct cmd_ctx *ctx;              /* NULL: there is none */
+    bool is_replicated;               /* every node runs it: the log says how it goes on */
+    bool is_left, may_go_on;          /* it is at a checkpoint; what comes of that is known */
+    bool has_written;                 /* as of that checkpoint */
+    const char *end;                  /* why it has to end; NULL: it goes on */
+    enum verdict_decision kill;       /* somebody asked for it */
+    uint64_t left_turn;               /* node.turns, then */
+    uint64_t began_us;                /* for statistics */
+    uint64_t ran_ms_before, since_us; /* by the last verdict, and when that was */
+    uint64_t entry_index, checkpoint; /* the last one met in this entry */
+    uint64_t spent;                   /* work of the scripts of this entry, since that one */
+    uint64_t seen_index;              /* up to here the log was looked through for verdicts on it */
+    uint64_t proposed_checkpoint, proposed_term;
+    struct script_read *read; /* it is not an entry's */
+    struct arena arena;
+    struct buf out; /* its reply, until it is whole */
+};
+
 /* A request of the core on its way through the log writer. */
 struct store_job {
     struct log_job job;
@@ -82,6 +144,7 @@ struct proposal {
     struct buf bytes;   /* replies made before */
     struct op *ops;
     size_t op_count, op_cap;
+    size_t ops_done; /* the first so many are answered */
     uint32_t write_count, local_count;
     bool wanted; /* propose it even without a write: a read has to be confirmed behind an unanswered write */
     bool has_expiry; /* carries a tick: the next may go once this is applied */
@@ -124,14 +187,6 @@ struct node_loop {
 
 struct blocking;
 struct cmd_wait;
-
-/* A reply that is being written into its connection's output, from `begin` on. On the stack of whoever writes it. */
-struct reply_span {
-    struct reply_span *outer;
-    struct conn *conn;
-    size_t begin;    /* SIZE_MAX: made in parts */
-    struct buf held; /* pushed to the connection meanwhile, to come behind */
-};
 
 struct node {
     struct server server;
@@ -211,7 +266,13 @@ struct node {
     struct reply_span *spans; /* replies that are being written, the newest first */
 
     bool readable, serving, stopping, failed, disk_is_full;
-    struct ks_limits limits_told;   /* a leader's: what the log says last about them */
+    struct ks_limits limits_told; /* a leader's: what the log says last about them */
+    struct applying applying;
+    struct script_call script;
+    uint64_t turns;
+    bool abandons_script; /* SHUTDOWN NOSAVE: what was left in the middle is not waited for */
+    bool
+        is_torn; /* an entry was given up in the middle: what is in memory is the state of no index, and is never stored */
     bool in_entry, wants_writeback; /* one is being applied; and a write-back when it is done */
     bool wake_seen, expiry_in_flight, expiry_again;
     bool warming;
@@ -479,6 +540,37 @@ void node_run_command(struct node *n, struct cmd_ctx *c);
 
 /* oom.c: takes oom-score-adj over; false when the kernel does not. */
 bool node_adjust_oom_score(struct node *n);
+
+/* What a command is accounted for by. */
+struct command_start {
+    uint32_t errors;   /* in its reply, before */
+    size_t out_len;    /* of the reply, before */
+    uint64_t began_us; /* 0: when the command before it ended */
+};
+void node_command_ran(struct node *n, struct cmd_ctx *c, struct command_start start);
+/* The entry that was left in the middle is given up, and with it the state in memory (node.is_torn); `in_script`: it was left by a
+ * script, which has just ended. */
+void apply_abandon(struct node *n, bool in_script);
+
+/* scripts.c: commands that may run scripts, on a stack of their own */
+bool script_run(struct node *n, struct cmd_ctx *ctx,
+                bool is_replicated); /* false: it was left in the middle */
+bool script_resume(struct node *n);  /* likewise; it may_go_on */
+void script_begin_entry(struct node *n, uint64_t index);
+void script_look(struct node *n);         /* whether it may go on */
+void script_turn(struct node *n);         /* the beginning of a turn */
+bool script_is_due(const struct node *n); /* the next turn is not to wait */
+void script_tell(struct node *n);         /* server.script is brought up to date */
+void script_drop_output(struct node *n);
+void script_free(struct script_call *s);
+/* One that only reads, at once; false: the connection is to be blocked, it is answered later. */
+bool script_read(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                 const struct slice *argv);
+void node_kill_script(struct node *n, bool is_function);
+/* The state, or the process, goes: whatever was left in the middle ends here. */
+void node_abandon_script(struct node *n);
+/* An entry, or a read, was left in the middle: nothing else may touch the data. */
+bool node_is_in_the_middle(const struct node *n);
 
 /* host.c */
 void host_init(struct node *n);

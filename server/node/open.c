@@ -241,8 +241,10 @@ int node_close_group(struct node *n) {
     int code = 0;
     if (!n->open) return n->failed ? 1 : 0;
     if (n->failed) return 1; /* what is on disk is sound; what is in memory is not known to be */
+    node_abandon_script(n);
     if (!node_end_snapshots(n)) return 1;
-    enum rc rc = ks_store_all(n->ks, &error);
+    enum rc rc =
+        n->is_torn ? RC_OK : ks_store_all(n->ks, &error); /* torn: the next start applies it from the log */
     if (rc != RC_OK) {
         node_log("The last write-back failed (%s): the log has it all, the next start replays it",
                  error.text);
@@ -276,6 +278,8 @@ void node_close_group_memory(struct node *n) {
 
 /* Nothing of it is wanted any more: a node without data goes to another cluster. */
 void node_discard_group(struct node *n) {
+    node_abandon_script(n);
+    n->is_torn = false;
     (void)node_end_snapshots(n);
     stop_log(n);
     sweeper_stop(n->sweeper);

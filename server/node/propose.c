@@ -48,7 +48,7 @@ static void buf_recycle(struct buf *b) {
 }
 
 void proposal_answered(struct proposal *p) {
-    p->op_count = 0;
+    p->op_count = p->ops_done = 0;
     p->write_count = p->local_count = 0;
     p->has_expiry = false;
     buf_recycle(&p->local);
@@ -95,7 +95,7 @@ void proposals_free(struct node *n) {
 
 void proposal_disappoint(struct node *n, struct proposal *p) {
     if (p->has_expiry) n->expiry_in_flight = false;
-    for (size_t i = 0; i < p->op_count; i++) {
+    for (size_t i = p->ops_done; i < p->op_count; i++) {
         struct conn *c = p->ops[i].conn;
         if (c == NULL) continue;
         if (p->ops[i].kind == OP_RUN) c->pending_reads--;
@@ -355,6 +355,8 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     n->answers_behind = false;
     if (c->tunnels) return node_tunnel(n, c, argc, argv);
     if (c->blocked || n->ks == NULL) return CONN_HOLD;
+    /* What is behind a script that takes long stays there: the entry's operations are in the middle of being run. */
+    if (n->server.script.is_running && c->pending > c->forwarded) return CONN_HOLD;
     time_from_here(n, c);
     /* A reply is written in place when nothing is owed to this connection, else it takes its place in line: here, among
      * what waits for the log, or there, among what the leader is to answer. */
@@ -412,6 +414,10 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
         break;
     case GATE_RUN_NOW:
     case GATE_REFUSED: break;
+    }
+    if (cmd != NULL && cmd->runs_scripts && gate != GATE_REFUSED) {
+        CHECK(!in_line);
+        return script_read(n, c, cmd, argc, argv) ? CONN_NEXT : CONN_BLOCK;
     }
     struct cmd_wait wait = {0};
     struct reply_span span;
@@ -533,7 +539,7 @@ static void propose_due(void *arg, int db, struct slice key) {
 
 void node_propose_expired(struct node *n) {
     if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping ||
-        n->server.refuse_writes || n->server.pause_until_ms > node_clock_ms(n))
+        n->server.refuse_writes || n->server.pause_until_ms > node_clock_ms(n) || node_is_in_the_middle(n))
         return;
     size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */

@@ -301,9 +301,14 @@ static void tend_sending(struct snapshot_sending *s) {
         if (s->phase != MAKING || ks_snapshot_poll(s->node->ks, &error) != RC_BUSY) sending_free(s);
         return;
     }
+    bool is_possible = !node_is_in_the_middle(s->node); /* to make one */
     switch (s->phase) {
-    case WAITING: begin_making(s); break;
-    case MAKING: begin_sending(s); break;
+    case WAITING:
+        if (is_possible) begin_making(s);
+        break;
+    case MAKING:
+        if (is_possible) begin_sending(s);
+        break;
     case SENDING: {
         int64_t rate = s->node->server.config.snapshot_rate;
         if (rate > 0) {
@@ -544,6 +549,7 @@ static void commit_install(struct snapshot_taking *t) {
                   error.text);
         return;
     }
+    node_abandon_script(n);
     struct store_job *s = store_job_new(n);
     s->job.reset = (struct log_mark){.index = t->index, .term = t->snapshot_term};
     n->jobs_out++;
@@ -578,6 +584,7 @@ static void take_new_state(struct snapshot_taking *t) {
     n->ks = ks;
     server_set_keyspace(&n->server, ks);
     acl_state_replaced(&n->server);
+    n->is_torn = false;
     node_drop_entries(n, t->index);
     node_clock_seen(n, ks_applied(ks).clock_ms);
     n->warming = true;

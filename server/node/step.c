@@ -65,8 +65,9 @@ static struct proposal *entry_of_message(struct node *n, const struct step_sourc
 
 static struct proposal *own_entry(struct node *n, const struct step_source *src, const struct raft_entry *e) {
     /* What the core appends by itself may come in the update that refuses a proposal: it is not to be mistaken for it. */
-    struct proposal *p = e->kind == RAFT_ENTRY_COMMANDS ? src->own : NULL;
-    CHECK(p != NULL || e->kind != RAFT_ENTRY_COMMANDS);
+    bool was_proposed = e->kind == RAFT_ENTRY_COMMANDS || e->kind == RAFT_ENTRY_VERDICT;
+    struct proposal *p = was_proposed ? src->own : NULL;
+    CHECK(p != NULL || !was_proposed);
     if (p == NULL) {
         p = proposal_new(n);
         buf_clear(&p->payload);
@@ -173,7 +174,7 @@ void node_take_message(struct node *n, const struct raft_message *m, const struc
 }
 
 bool node_submit(struct node *n, struct proposal *p) {
-    struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .size = p->payload.len};
+    struct raft_event event = {.type = RAFT_EVENT_PROPOSE, .kind = p->kind, .size = p->payload.len};
     struct raft_update up;
     struct step_source src = {.own = p};
     CHECK(step(n, &event, &up, &src) == RC_OK);

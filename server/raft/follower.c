@@ -9,7 +9,7 @@
 static bool entry_is_sound(const struct raft_entry *e, uint64_t index, uint64_t term_min, uint64_t term_max) {
     if (e->index != index || e->term < term_min || e->term > term_max || e->size > ENTRY_SIZE_MAX)
         return false;
-    if (e->kind < RAFT_ENTRY_NOOP || e->kind > RAFT_ENTRY_MEMBERS) return false;
+    if (e->kind < RAFT_ENTRY_NOOP || e->kind > RAFT_ENTRY_VERDICT) return false;
     if (e->kind != RAFT_ENTRY_MEMBERS) return e->members == NULL;
     return e->members != NULL && members_are_sound(e->members);
 }

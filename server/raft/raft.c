@@ -91,8 +91,9 @@ static bool snapshot_is_sound(const struct raft *r, const struct raft_event *e) 
 
 static bool event_is_sound(const struct raft *r, const struct raft_event *e) {
     switch (e->type) {
-    case RAFT_EVENT_TICK:
     case RAFT_EVENT_PROPOSE:
+        return e->kind == 0 || e->kind == RAFT_ENTRY_COMMANDS || e->kind == RAFT_ENTRY_VERDICT;
+    case RAFT_EVENT_TICK:
     case RAFT_EVENT_READ:
     case RAFT_EVENT_TRANSFER:
     case RAFT_EVENT_CAMPAIGN:
@@ -112,7 +113,7 @@ static bool event_is_sound(const struct raft *r, const struct raft_event *e) {
 
 /* --- events --- */
 
-static void on_propose(struct raft *r, size_t size) {
+static void on_propose(struct raft *r, enum raft_entry_kind kind, size_t size) {
     if (r->role != RAFT_LEADER)
         r->refused = RAFT_NOT_LEADER;
     else if ((r->transfer_to != 0 && !MUTANT(45)) || is_leaving(r))
@@ -124,7 +125,7 @@ static void on_propose(struct raft *r, size_t size) {
               r->uncommitted_bytes > r->config.uncommitted_bytes_max - size))
         r->refused = RAFT_TOO_MUCH; /* pitfall L19 */
     else
-        leader_append(r, RAFT_ENTRY_COMMANDS, size, NULL);
+        leader_append(r, kind != 0 ? kind : RAFT_ENTRY_COMMANDS, size, NULL);
 }
 
 static void on_stored(struct raft *r, uint64_t store_id) {
@@ -191,7 +192,7 @@ static void on_campaign(struct raft *r) {
 static void dispatch(struct raft *r, const struct raft_event *e) {
     switch (e->type) {
     case RAFT_EVENT_TICK: on_tick(r); break;
-    case RAFT_EVENT_PROPOSE: on_propose(r, e->size); break;
+    case RAFT_EVENT_PROPOSE: on_propose(r, e->kind, e->size); break;
     case RAFT_EVENT_STORED: on_stored(r, e->store_id); break;
     case RAFT_EVENT_APPLIED: r->applied_index = e->index; break;
     case RAFT_EVENT_CUT: log_cut(&r->log, e->index); break;

@@ -54,7 +54,7 @@ void raft_free(struct raft *r);
 enum raft_event_kind {
     /* Time has passed: a few times per heartbeat_us. */
     RAFT_EVENT_TICK,
-    /* `size`: append one entry of commands. The update says where, or that it was refused. */
+    /* `size`: append one entry, of commands when `kind` is 0. The update says where, or that it was refused. */
     RAFT_EVENT_PROPOSE,
     /* `store_id`: everything that update asked to store is on stable storage. */
     RAFT_EVENT_STORED,
@@ -92,6 +92,7 @@ struct raft_event {
     /* Monotonic, also while the machine sleeps (CLOCK_BOOTTIME). Going back counts as standing still. */
     uint64_t now_us;
     size_t size;
+    enum raft_entry_kind kind;
     uint64_t store_id, index, peer, term, snapshot_term, members_index;
     const struct raft_message *message;
     const struct raft_members *members;

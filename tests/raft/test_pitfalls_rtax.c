@@ -387,7 +387,7 @@ TEST(x3_every_message_twice_and_in_the_wrong_order) {
 TEST(x5_an_entry_of_an_unknown_kind_is_refused) {
     struct cluster *c = play("nodes 3 puppets");
     uint64_t values[1] = {0};
-    for (int kind = 0; kind <= 4; kind += 4) {
+    for (int kind = 0; kind <= RAFT_ENTRY_VERDICT + 1; kind += RAFT_ENTRY_VERDICT + 1) {
         struct raft_entry entry = {1, 1, (enum raft_entry_kind)kind, 1, NULL};
         struct raft_message m = {
             .kind = RAFT_APPEND, .from = 2, .to = 1, .term = 1, .entries = &entry, .entry_count = 1};

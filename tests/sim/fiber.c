@@ -79,7 +79,7 @@ static void enter(void) {
     leave(f);
 }
 
-struct fiber *fiber_new(void (*run)(void *arg), void *arg) {
+struct fiber *sim_fiber_new(void (*run)(void *arg), void *arg) {
     struct fiber *f = calloc(1, sizeof *f);
     CHECK(f != NULL);
     f->stack = stack_new();
@@ -92,7 +92,7 @@ struct fiber *fiber_new(void (*run)(void *arg), void *arg) {
     return f;
 }
 
-void fiber_free(struct fiber *f) {
+void sim_fiber_free(struct fiber *f) {
     CHECK(f != running);
 #ifdef SIM_ASAN
     __asan_unpoison_memory_region(f->stack + GUARD_BYTES, STACK_BYTES);
@@ -111,7 +111,7 @@ __attribute__((noinline)) static void change_to(struct fiber *f) {
     setcontext(&running->first);
 }
 
-void fiber_resume(struct fiber *f) {
+void sim_fiber_resume(struct fiber *f) {
     CHECK(running == NULL);
     CHECK(!f->ended);
     running = f;
@@ -125,13 +125,13 @@ void fiber_resume(struct fiber *f) {
     running = NULL;
 }
 
-void fiber_yield(void) {
+void sim_fiber_yield(void) {
     struct fiber *f = running;
     CHECK(f != NULL);
     if (_setjmp(f->here) == 0) leave(f);
     arrived(running);
 }
 
-bool fiber_ended(const struct fiber *f) {
+bool sim_fiber_ended(const struct fiber *f) {
     return f->ended;
 }

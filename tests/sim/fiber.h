@@ -16,10 +16,10 @@
 
 struct fiber;
 
-struct fiber *fiber_new(void (*run)(void *arg), void *arg);
-void fiber_free(struct fiber *f);   /* also one that has not ended; not the running one */
-void fiber_resume(struct fiber *f); /* from outside any fiber: until it yields or ends */
-void fiber_yield(void);             /* from within one */
-bool fiber_ended(const struct fiber *f);
+struct fiber *sim_fiber_new(void (*run)(void *arg), void *arg);
+void sim_fiber_free(struct fiber *f);   /* also one that has not ended; not the running one */
+void sim_fiber_resume(struct fiber *f); /* from outside any fiber: until it yields or ends */
+void sim_fiber_yield(void);             /* from within one */
+bool sim_fiber_ended(const struct fiber *f);
 
 #endif

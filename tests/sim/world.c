@@ -362,16 +362,16 @@ static void run_thread(struct sim_thread *t) {
     struct process *p = t->process;
     running = t;
     heap_owner = p;
-    fiber_resume(t->fiber);
+    sim_fiber_resume(t->fiber);
     heap_owner = NULL;
     running = NULL;
     if (p->ended) { /* its main returned, or it called exit */
         machine_process_ended(p->machine, p);
         return;
     }
-    if (!fiber_ended(t->fiber)) return;
+    if (!sim_fiber_ended(t->fiber)) return;
     t->ended = true;
-    fiber_free(t->fiber);
+    sim_fiber_free(t->fiber);
     t->fiber = NULL;
     for (struct list *it = p->threads.next; it != &p->threads; it = it->next) {
         struct sim_thread *other = container_of(it, struct sim_thread, link);
@@ -402,7 +402,7 @@ static struct sim_thread *thread_new(struct process *p, void *arg) {
     CHECK(t != NULL);
     t->process = p;
     t->arg = arg;
-    t->fiber = fiber_new(thread_enter, t);
+    t->fiber = sim_fiber_new(thread_enter, t);
     list_push_back(&p->threads, &t->link);
     return t;
 }
@@ -420,7 +420,7 @@ void sim_block(void) {
     CHECK(t != NULL);
     struct process *owner = heap_owner; /* others run meanwhile */
     t->blocked = true;
-    while (!t->woken) fiber_yield();
+    while (!t->woken) sim_fiber_yield();
     heap_owner = owner;
     t->blocked = t->woken = false;
 }
@@ -502,7 +502,7 @@ void process_kill(struct process *p) {
         struct sim_thread *t = container_of(p->threads.next, struct sim_thread, link);
         list_unlink(&t->link);
         sim_timer_cancel(&t->timer);
-        if (t->fiber != NULL) fiber_free(t->fiber);
+        if (t->fiber != NULL) sim_fiber_free(t->fiber);
         free(t);
     }
     heap_free(&p->heap);
@@ -525,7 +525,7 @@ void process_resume(struct process *p) {
 _Noreturn void sim_exit(int code) {
     running->process->exit_code = code;
     running->process->ended = true;
-    fiber_yield();
+    sim_fiber_yield();
     sim_fail("a process that has ended runs on");
 }
 

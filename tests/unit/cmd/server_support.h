@@ -24,7 +24,7 @@ static struct world {
     bool unblocked_with_error;
     int64_t replicas;      /* how many others have everything */
     struct cmd_wait *wait; /* takes what a command waits for */
-    int unpaused, reloads, saves, slept_us, shutdown_flags;
+    int kills, function_kills, unpaused, reloads, saves, slept_us, shutdown_flags;
     enum rc shutdown_rc;
     uint64_t random;
     struct cluster_state cluster;
@@ -118,6 +118,13 @@ static enum rc world_shutdown(struct host *h, int flags) {
     world.shutdown_flags = flags;
     return world.shutdown_rc;
 }
+static void world_script_kill(struct host *h, bool is_function) {
+    (void)h;
+    if (is_function)
+        world.function_kills++;
+    else
+        world.kills++;
+}
 static void world_sleep(struct host *h, int64_t us) {
     (void)h;
     world.slept_us += (int)us;
@@ -170,6 +177,7 @@ __attribute__((unused)) static void server_open(void) {
                                     .read_file = world_read_file,
                                     .write_file = world_write_file,
                                     .shutdown = world_shutdown,
+                                    .script_kill = world_script_kill,
                                     .sleep_us = world_sleep,
                                     .reload = world_reload,
                                     .save = world_save,

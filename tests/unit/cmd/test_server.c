@@ -202,7 +202,7 @@ TEST(saving_and_stopping) {
     EXPECT_EQ_INT(world.shutdown_flags, HOST_SHUTDOWN_ABORT);
     world.shutdown_rc = RC_OK;
     client_check(s, "shutdown nosave now force", ""); /* no answer: the process ends */
-    EXPECT_EQ_INT(world.shutdown_flags, HOST_SHUTDOWN_NOW | HOST_SHUTDOWN_FORCE);
+    EXPECT_EQ_INT(world.shutdown_flags, HOST_SHUTDOWN_NOW | HOST_SHUTDOWN_FORCE | HOST_SHUTDOWN_NOSAVE);
     client_check(s, "role", "*3 $6 master :42 *0");
     client_check(s, "function flush", "+OK");
     client_check(s, "function flush x", "-ERR FUNCTION FLUSH only supports SYNC|ASYNC option");

@@ -377,7 +377,8 @@ static enum rc append_of(uint64_t prev_index, uint64_t prev_term, uint64_t term,
 TEST(appends_that_no_leader_sends) {
     EXPECT_EQ_INT(append_of(4, 2, 5, 3, RAFT_ENTRY_COMMANDS, SLICE("x")), RC_OK);
     EXPECT_EQ_INT(append_of(4, 2, 5, 3, 0, SLICE("x")), RC_INVALID);
-    EXPECT_EQ_INT(append_of(4, 2, 5, 3, 4, SLICE("x")), RC_INVALID);
+    EXPECT_EQ_INT(append_of(4, 2, 5, 3, RAFT_ENTRY_VERDICT, SLICE("x")), RC_OK);
+    EXPECT_EQ_INT(append_of(4, 2, 5, 3, RAFT_ENTRY_VERDICT + 1, SLICE("x")), RC_INVALID);
     EXPECT_EQ_INT(append_of(4, 2, 5, 3, UINT64_C(1) << 32 | 2, SLICE("x")), RC_INVALID);
     EXPECT_EQ_INT(append_of(4, 4, 5, 3, RAFT_ENTRY_COMMANDS, SLICE("x")), RC_INVALID); /* the term falls */
     EXPECT_EQ_INT(append_of(4, 2, 2, 3, RAFT_ENTRY_COMMANDS, SLICE("x")),

@@ -140,6 +140,23 @@ TEST(several_entries_in_flight_commit_one_by_one_in_order) {
     raft_free(r);
 }
 
+/* What is in an entry is the shell's business; its kind comes back as it was proposed, and no other kind may be. */
+TEST(a_verdict_is_an_entry_like_any_other) {
+    struct raft *r = leader();
+    struct raft_event propose_kind = {.type = RAFT_EVENT_PROPOSE, .size = 26, .kind = RAFT_ENTRY_VERDICT};
+    struct raft_update up = step(r, propose_kind);
+    EXPECT(!up.refused);
+    EXPECT_EQ_INT(up.entry.kind, RAFT_ENTRY_VERDICT);
+    EXPECT_EQ_INT(up.entry.index, 2);
+    EXPECT_EQ_INT(propose(r, 10).entry.kind, RAFT_ENTRY_COMMANDS);
+    EXPECT_EQ_INT(stored(r, up.store_id).commit_index, 2);
+    propose_kind.kind = RAFT_ENTRY_NOOP;
+    EXPECT(raft_step(r, &propose_kind, &up) == RC_INVALID);
+    propose_kind.kind = RAFT_ENTRY_MEMBERS;
+    EXPECT(raft_step(r, &propose_kind, &up) == RC_INVALID);
+    raft_free(r);
+}
+
 /* D9 is for those who have somebody to make room for. */
 TEST(a_lone_voter_waits_for_its_disk) {
     struct raft *r = leader();
