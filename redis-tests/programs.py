@@ -5,7 +5,8 @@ A program gets HOST PORT and runs its tests one after the other, each on an empt
     ok NAME             what passed
     not ok NAME: WHY    what did not
     ? WORD ...          it asks for something only we can do, and reads one line from standard input when it is done:
-                        `? kill` the leader dies (SIGKILL), another leads, the old one is back
+                        `? kill` the leader dies (SIGKILL), another leads, the old one is back; `? transfer` it hands over
+    # NUMBERS             worth showing, and nothing to judge
 
 Anything else it prints is noise that is shown when it fails. What a program needs from the machine is installed here:
 Debian packages by server/setup.sh, Node modules by npm, as node/package-lock.json pins them, into the cache folder.
@@ -74,7 +75,9 @@ def heard(argv, host, port, env=None, asked=None, more=()):
         try:
             for line in p.stdout:
                 match = re.match(r"(not ok|ok|\?) ([^:\n]*)(?:: (.*))?$", line)
-                if not match:
+                if line.startswith("# "):
+                    print("  %s: %s" % (os.path.basename(argv[-1]), line[2:].strip()), flush=True)
+                elif not match:
                     noise.write(line)
                 elif match.group(1) == "?":
                     asked(*match.group(2).split())

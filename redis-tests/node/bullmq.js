@@ -134,7 +134,7 @@ const whenLeaderDies = {
             return left.waiting + left.active + left.delayed === 0;
         });
         assert.equal((await queue.getJobCounts('failed')).failed, 0);
-        console.error(`${added.length} added, ${refused} refused, ${[...done.values()].filter((t) => t > 1).length} ran twice`);
+        console.log(`# ${added.length} jobs added, ${refused} refused, ${[...done.values()].filter((t) => t > 1).length} ran twice`);
     }),
 };
 

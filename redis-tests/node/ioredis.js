@@ -2,7 +2,7 @@
 'use strict';
 const assert = require('assert');
 const Redis = require('ioredis');
-const { host, port, until, blocked, run } = require('./resident');
+const { host, port, until, blocked, ask, run } = require('./resident');
 
 const connected = (options = {}) => new Redis({ host, port, ...options });
 
@@ -169,4 +169,40 @@ const tests = {
     }),
 };
 
-run(tests);
+const whenLeaderDies = {
+    'writes, waiting and subscriptions go on': withClient(async (c) => {
+        const [sub, other] = [c.duplicate(), c.duplicate()];
+        for (const client of [c, sub, other]) client.on('error', (e) => console.error(e.message));
+        const heard = new Set();
+        sub.on('message', (channel, message) => heard.add(message));
+        sub.on('pmessage', (pattern, channel, message) => heard.add(message));
+        await sub.subscribe('news');
+        await sub.psubscribe('w*');
+        // It asks again by itself when its connection ends, with what it had no answer to: so a number may be there twice.
+        const popped = other.blpop('later', 60);
+        const said = [];
+        let over = false;
+        const writer = (async () => {
+            for (let n = 1; !over; n++) await c.append('text', `${n} `).then(() => said.push(n));
+        })();
+        await until('progress', () => said.length > 20);
+        await ask('kill');
+        const before = said.length;
+        await until('progress after it', () => said.length > before + 20);
+        over = true;
+        await writer;
+        const there = (await c.get('text')).trim().split(' ').map(Number);
+        assert.deepEqual([...new Set(there)], said, 'lost, or out of order');
+        assert.ok(there.length <= said.length + 1, 'sent again more than once');
+        await until('both again', async () => {
+            await Promise.all([c.publish('news', 'one'), c.publish('weather', 'two')]);
+            return heard.size === 2;
+        });
+        await c.rpush('later', 'v');
+        assert.deepEqual(await popped, ['later', 'v']);
+        sub.disconnect();
+        other.disconnect();
+    }),
+};
+
+run(tests, whenLeaderDies);

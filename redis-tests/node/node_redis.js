@@ -3,7 +3,7 @@
 const assert = require('assert');
 const redis = require('redis');
 const { BasicClientSideCache } = require('@redis/client');
-const { host, port, until, blocked, run } = require('./resident');
+const { host, port, until, blocked, ask, run } = require('./resident');
 
 async function connected(options = {}) {
     const client = redis.createClient({ socket: { host, port }, ...options });
@@ -126,14 +126,6 @@ const tests = {
         },
     }),
 
-    functions: withClient(async (c) => {
-        await c.functionLoad("#!lua name=mine\nredis.register_function('twice', function(keys, args) " +
-            "return redis.call('append', keys[1], args[1] .. args[1]) end)", { REPLACE: true });
-        assert.equal(await c.fCall('twice', { keys: ['k'], arguments: ['ab'] }), 4);
-        assert.equal((await c.functionList())[0].library_name, 'mine');
-        await c.functionDelete('mine');
-    }),
-
     'publish and subscribe': withClient(async (c) => {
         const sub = c.duplicate();
         await sub.connect();
@@ -229,4 +221,37 @@ const tests = {
     }),
 };
 
-run(tests);
+const whenLeaderDies = {
+    'writes and subscriptions go on': withClient(async (c) => {
+        const sub = c.duplicate();
+        sub.on('error', (e) => console.error(e.message));
+        await sub.connect();
+        const heard = new Set();
+        await sub.subscribe('news', (message) => heard.add(message));
+        await sub.pSubscribe('w*', (message) => heard.add(message));
+        await sub.sSubscribe('shard', (message) => heard.add(message));
+        const said = [];
+        let errors = 0;
+        let over = false;
+        const writer = (async () => {
+            for (let n = 1; !over; n++) await c.append('text', `${n} `).then(() => said.push(n), () => { errors++; });
+        })();
+        await until('progress', () => said.length > 20);
+        await ask('kill');
+        const before = said.length;
+        await until('progress after it', () => said.length > before + 20);
+        over = true;
+        await writer;
+        const there = (await c.get('text')).trim().split(' ').map(Number);
+        assert.deepEqual(there, [...new Set(there)].sort((a, b) => a - b), 'twice, or out of order');
+        assert.ok(said.every((n) => there.includes(n)), 'answered, but not there');
+        assert.ok(errors <= 1, `${errors} errors`);
+        await until('all three again', async () => {
+            await Promise.all([c.publish('news', 'one'), c.publish('weather', 'two'), c.sPublish('shard', 'three')]);
+            return heard.size === 3;
+        });
+        sub.destroy();
+    }),
+};
+
+run(tests, whenLeaderDies);

@@ -91,7 +91,7 @@ def dies_no_task_is_lost():
         until("an empty queue", quiet)
         time.sleep(0.2)
         lost = set(sent) - done()
-        print("%d sent, %d refused, %d not done" % (len(sent), refused, len(lost)), file=sys.stderr)
+        print("# %d tasks sent, %d refused, %d lost" % (len(sent), refused, len(lost)), flush=True)
         assert len(lost) <= 1, "%d tasks of %d are lost" % (len(lost), len(sent))
 
 

@@ -75,7 +75,7 @@ WHEN_LEADER_DIES = {
       wait_until('an empty queue') { Sidekiq::Queue.new('default').size.zero? && Sidekiq::RetrySet.new.size.zero? }
       sleep 0.5
       lost = sent - finished
-      warn "#{sent.size} sent, #{refused} refused, #{lost.size} not done"
+      puts "# #{sent.size} jobs sent, #{refused} refused, #{lost.size} lost"
       check lost.size <= THREADS, "#{lost.size} jobs of #{sent.size} are lost"
     end
   }
