@@ -220,6 +220,67 @@ def test_memkeys(server):
     assert "Sampled 501 keys in the keyspace!" in out
 
 
+def fill_types(server):
+    for words in (["RPUSH", "list"] + ["x"] * 70, ["HSET", "hash", "a", 1, "b", 2], ["SADD", "set", 1, 2, 3],
+                  ["ZADD", "zset", 1, "a", 2, "b"], ["XADD", "stream", "*", "f", "v"], ["SET", "string", "xyz"]):
+        resp(server, *words)
+
+
+def test_surveys_of_all_types(server):
+    fill_types(server)
+    out = cli(server, "--bigkeys")
+    for line in ("Biggest   list found '\"list\"' has 70 items", "Biggest   hash found '\"hash\"' has 2 fields",
+                 "Biggest    set found '\"set\"' has 3 members", "Biggest   zset found '\"zset\"' has 2 members",
+                 "Biggest stream found '\"stream\"' has 1 entries", "Biggest string found '\"string\"' has 3 bytes"):
+        assert line in out, (line, out)
+    assert "Sampled 6 keys in the keyspace!" in cli(server, "--memkeys", "--memkeys-samples", "0")
+
+
+def test_scripts(server):
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:
+        f.write("return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}\n")
+        f.flush()
+        assert cli(server, "--eval", f.name, "k", ",", "a b") == "k\na b\n1\n"
+    assert cli(server, "EVAL", "return redis.call('GET', KEYS[1])", "1", "k") == "1\n"
+    assert len(cli(server, "SCRIPT", "LOAD", "return 1").strip()) == 40
+
+
+def test_subscriptions(server):
+    with Terminal(server) as t:
+        t.prompt()
+        t.type("subscribe news other\r")
+        t.expect(r'3\) \(integer\) 2')
+        assert cli(server, "PUBLISH", "news", "hello") == "1\n"
+        t.expect(r'1\) "message"\r\n2\) "news"\r\n3\) "hello"')
+    p = start(server, "--csv", "PSUBSCRIBE", "n*", stdin=subprocess.DEVNULL)
+    try:
+        assert p.stdout.readline().startswith(b"Reading messages...")
+        assert p.stdout.readline() == b'"psubscribe","n*",1\n'
+        assert cli(server, "PUBLISH", "news", "a,b") == "1\n"
+        assert p.stdout.readline() == b'"pmessage","n*","news","a,b"\n'
+    finally:
+        p.kill()
+        p.communicate()
+
+
+def test_monitor(server):
+    p = start(server, "MONITOR", stdin=subprocess.DEVNULL)
+    try:
+        assert p.stdout.readline() == b"OK\n"
+        resp(server, "SET", "seen", "a\nb")
+        while b'"SET" "seen" "a\\nb"' not in p.stdout.readline():
+            assert p.poll() is None
+    finally:
+        p.kill()
+        p.communicate()
+
+
+def test_latency_of_other_kinds(server):
+    with Terminal(server, "--latency-dist", "-i", "0.2") as t:
+        t.expect(r"\.")
+    assert re.search(r"Max latency so far: \d+ microseconds", cli(server, "--intrinsic-latency", "1"))
+
+
 def test_hotkeys(server):
     assert cli(server.leader, "CONFIG", "SET", "maxmemory-policy", "allkeys-lfu") == "OK\n"
     try:
