@@ -43,20 +43,22 @@ static int64_t host_replicas_with(struct host *h, const struct session *s) {
     return node_replicas_with(node_of(h), s->write_index);
 }
 
-enum { BIG_ARGUMENT = 32 * 1024 };
+enum { BIG_ARGUMENT = 32 * 1024, REPLY_BUFFER = 16 * 1024 };
 
 static void host_session_usage(struct host *h, const struct session *s, struct host_session_usage *out) {
     (void)h;
     const struct conn *c = container_of(s, const struct conn, session);
     size_t understood = 0; /* a large argument that is still coming in stands alone in Redis's buffer */
+    /* Redis keeps the first of what is unsent in a buffer of this size, and the rest in a list of others. */
+    size_t unsent = conn_unsent(c), first = unsent < REPLY_BUFFER ? unsent : REPLY_BUFFER;
     if (c->parser.bulk_len >= BIG_ARGUMENT && c->parser.pos <= c->in.len) understood = c->parser.pos;
     *out = (struct host_session_usage){
         .query_buffer = c->in.len - understood,
         .query_buffer_free = c->in.cap - c->in.len,
         .argv_mem = (size_t)c->parser.argv_cap * sizeof(struct slice),
         .output_buffer = c->out.cap,
-        .output_pending = c->is_sending ? 0 : c->out.len,
-        .output_behind = c->is_sending ? conn_unsent(c) : 0,
+        .output_pending = first,
+        .output_behind = unsent - first,
         .total = conn_memory(c),
     };
 }
