@@ -95,7 +95,8 @@ void cmd_sunsubscribe(struct cmd_ctx *c) {
 
 void cmd_publish(struct cmd_ctx *c) {
     size_t count = pubsub_publish(c->server, name_at(c, 1), c->argv[2]);
-    reply_int(c->reply, c->in_logged_script ? 0 : (int64_t)count); /* listeners are where the leader is, only */
+    reply_int(c->reply,
+              c->in_logged_script ? 0 : (int64_t)count); /* listeners are where the leader is, only */
 }
 
 void cmd_spublish(struct cmd_ctx *c) {
