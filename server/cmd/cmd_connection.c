@@ -89,10 +89,16 @@ void cmd_hello(struct cmd_ctx *c) {
     reply_greeting(c);
 }
 
+/* A script is not told: it runs on nodes that do not know. */
+static bool is_listener(const struct cmd_ctx *c) {
+    return !c->in_script && c->session != NULL && c->session->resp == 2 &&
+           subscriptions_any(&c->session->subscriptions);
+}
+
 void cmd_ping(struct cmd_ctx *c) {
     if (c->argc > 2) {
         reply_error(c->reply, "ERR wrong number of arguments for 'ping' command");
-    } else if (c->reply->resp == 2 && c->session != NULL && subscriptions_any(&c->session->subscriptions)) {
+    } else if (is_listener(c)) {
         reply_array(c->reply, 2); /* as messages look */
         reply_bulk_str(c->reply, "pong");
         reply_bulk(c->reply, c->argc == 2 ? c->argv[1] : SLICE(""));

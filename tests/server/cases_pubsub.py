@@ -194,6 +194,28 @@ def through_followers(run):
     expect(wires[0].call('PUBSUB', 'CHANNELS', '[abhq]'), [])
 
 
+def from_scripts(run):
+    """A script runs on every node, and its message is told once; what it is told of it is the same everywhere."""
+    t = Together(run).start()
+    listeners = [subscribe(Wire(port), 'ch') for port in t.ports]
+    script = "redis.call('INCR', KEYS[1]); return redis.call('SET', KEYS[2], redis.call('PUBLISH', 'ch', ARGV[1]))"
+    wires = [Wire(port) for port in t.ports]
+    for i in range(30):
+        expect(wires[i % 3].call('EVAL', script, 2, 'n', 'told', i), 'OK')
+    for c in listeners:
+        expect(c.replies(30), [message('ch', i) for i in range(30)])
+    expect(wires[0].call('MGET', 'n', 'told'), [b'30', b'0'])
+    c = wires[1]
+    c.call('HELLO', 3)
+    subscribe(c, 'ch')
+    c.send(encode('EVAL', script, 2, 'n', 'told', 'x') + encode('MULTI') + encode('EVAL', script, 2, 'n', 'told', 'y') + encode('PING')
+           + encode('EXEC') + encode('EVAL', "return redis.call('PING')", 0))
+    got = c.replies(7)
+    expect([r for r in got if isinstance(r, list) and r[0] == b'message'], [message('ch', 'x'), message('ch', 'y')])
+    expect([r for r in got if not (isinstance(r, list) and r[0] == b'message')], ['OK', 'OK', 'QUEUED', 'QUEUED', ['OK', 'PONG']])
+    expect(c.reply(), 'PONG')
+
+
 def a_large_message_through_a_follower(run):
     """More than a way holds at once, to one who reads slowly, and orders of such size the other way."""
     t = Together(run).start()
@@ -250,5 +272,5 @@ def a_leader_that_changes(run):
     t.end(signal.SIGTERM, 1)                                # one of its nodes did not end by itself
 
 
-CASES = [in_its_place, among_replies, a_listener_in_resp2, slow_listeners, who_goes, through_followers, a_large_message_through_a_follower,
+CASES = [in_its_place, among_replies, a_listener_in_resp2, slow_listeners, who_goes, through_followers, from_scripts, a_large_message_through_a_follower,
          a_leader_that_changes]
