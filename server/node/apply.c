@@ -173,7 +173,7 @@ static bool apply_one(struct node *n, const struct op *op, struct entry_reader *
         has_ended = apply_script(n, op, &ctx, is_write);
     } else if (session != NULL && !in_exec) {
         struct reply_span span;
-        span_begin(n, &span, c, in_exec);
+        span_begin(n, &span, c, !(cmd->flags & CMD_PUBSUB));
         node_run_command(n, &ctx);
         span_end(n, &span, false);
     } else {

@@ -65,7 +65,8 @@ struct op {
 struct reply_span {
     struct reply_span *outer;
     struct conn *conn;
-    size_t begin;    /* SIZE_MAX: made in parts */
+    size_t begin;
+    bool holds;      /* nothing may be put before it: it is made in parts, or its header is written last */
     struct buf held; /* pushed to the connection meanwhile, to come behind */
 };
 
@@ -449,8 +450,8 @@ void node_forget_waiter(struct conn *c);
 
 /* propose.c */
 /* Around what writes one reply into a connection's output: what is pushed to it meanwhile comes before the reply or behind
- * it, and before it only if it is not made in parts. `silent` takes the reply back. */
-void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool in_parts);
+ * it, and before it only if it does not hold, which is so for PUBLISH. `silent` takes the reply back. */
+void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool holds);
 void span_end(struct node *n, struct reply_span *span, bool silent);
 void node_push(struct node *n, struct conn *c,
                struct slice bytes); /* whole RESP values that nobody asked for */

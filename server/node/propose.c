@@ -226,8 +226,8 @@ static void add_bytes(struct proposal *p, struct conn *c, struct slice reply) {
 
 /* --- running at once --- */
 
-void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool in_parts) {
-    *span = (struct reply_span){.outer = n->spans, .conn = c, .begin = in_parts ? SIZE_MAX : c->out.len};
+void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool holds) {
+    *span = (struct reply_span){.outer = n->spans, .conn = c, .begin = c->out.len, .holds = holds};
     n->spans = span;
 }
 
@@ -243,7 +243,7 @@ void span_end(struct node *n, struct reply_span *span, bool silent) {
 void node_push(struct node *n, struct conn *c, struct slice bytes) {
     struct reply_span *span = n->spans;
     while (span != NULL && span->conn != c) span = span->outer;
-    if (span != NULL && span->begin != c->out.len) {
+    if (span != NULL && (span->holds || span->begin != c->out.len)) {
         buf_add_slice(&span->held, bytes);
         return;
     }
@@ -421,7 +421,7 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     }
     struct cmd_wait wait = {0};
     struct reply_span span;
-    span_begin(n, &span, c, false);
+    span_begin(n, &span, c, cmd == NULL || !(cmd->flags & CMD_PUBSUB));
     if (gate == GATE_REFUSED)
         span.begin = in_line ? c->out.len : out_before;
     else

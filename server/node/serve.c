@@ -137,7 +137,10 @@ static void serve_reader(struct node *n, struct blocked *b, struct slice key) {
                           .wait = &wait,
                           .is_served = true,
                           .served_key = key};
+    struct reply_span span;
+    span_begin(n, &span, c, true);
     node_run_command(n, &ctx);
+    span_end(n, &span, false);
     if (wait.waits) return;
     account(n, b, reply.error_count > 0);
     blocked_served(n, b, false);
