@@ -47,7 +47,7 @@ static void add_client(struct buf *out, const struct peer_client *c) {
     buf_add_u64le(out, c->id);
     buf_add_u32le(out, c->db);
     buf_add_byte(out, c->resp);
-    buf_add_byte(out, c->no_evict);
+    buf_add_byte(out, (uint8_t)(c->no_evict | c->said_password << 1));
     add_short(out, c->address, PEER_CLIENT_ADDRESS_MAX);
     add_short(out, c->local_address, PEER_CLIENT_ADDRESS_MAX);
     add_short(out, c->name, PEER_NAME_MAX);
@@ -57,12 +57,13 @@ static void add_client(struct buf *out, const struct peer_client *c) {
 }
 
 static bool take_client(struct slice *rest, struct peer_client *c) {
-    uint8_t no_evict;
+    uint8_t flags;
     if (!slice_take_u64le(rest, &c->id) || !slice_take_u32le(rest, &c->db) ||
-        !slice_take_u8(rest, &c->resp) || !slice_take_u8(rest, &no_evict))
+        !slice_take_u8(rest, &c->resp) || !slice_take_u8(rest, &flags))
         return false;
-    if ((c->resp != 2 && c->resp != 3) || no_evict > 1) return false;
-    c->no_evict = no_evict;
+    if ((c->resp != 2 && c->resp != 3) || flags > 3) return false;
+    c->no_evict = flags & 1;
+    c->said_password = flags >> 1;
     return take_short(rest, PEER_CLIENT_ADDRESS_MAX, &c->address) &&
            take_short(rest, PEER_CLIENT_ADDRESS_MAX, &c->local_address) &&
            take_short(rest, PEER_NAME_MAX, &c->name) && take_short(rest, PEER_NAME_MAX, &c->lib_name) &&

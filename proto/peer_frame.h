@@ -150,6 +150,8 @@ struct peer_client {
     uint32_t db;
     uint8_t resp; /* 2 or 3 */
     bool no_evict;
+    bool
+        said_password; /* or else it is who it is because none is needed, which the other side knows better */
 };
 
 /* Who speaks stands in the frame's header: cluster (zero: none yet), source, target (0: whoever is there). */

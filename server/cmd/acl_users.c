@@ -109,6 +109,7 @@ void session_set_user(struct session *session, struct acl_user *user, bool is_au
     if (session->user != NULL && session->user != user) session->is_stale_there = true;
     session->user = user;
     session->authenticated = is_authenticated;
+    session->said_password = false;
 }
 
 bool session_needs_password(const struct server *s, const struct session *session) {
@@ -117,7 +118,7 @@ bool session_needs_password(const struct server *s, const struct session *sessio
 
 static void end_session(struct server *s, struct session *session, const struct session *self) {
     session->user = s->acl.default_user;
-    session->authenticated = false;
+    session->authenticated = session->said_password = false;
     s->host->session_close(s->host, session, session == self);
 }
 

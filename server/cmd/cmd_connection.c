@@ -13,7 +13,9 @@ static bool authenticate(struct cmd_ctx *c, struct slice name, struct slice pass
         reply_error(c->reply, "WRONGPASS invalid username-password pair or user is disabled.");
         return false;
     }
+    if (!c->session->said_password) c->session->is_stale_there = true;
     session_set_user(c->session, user, true);
+    c->session->said_password = true;
     return true;
 }
 

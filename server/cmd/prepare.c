@@ -58,6 +58,10 @@ bool cmd_changes_users(const struct command *cmd) {
            cmd->fn == cmd_requirepass;
 }
 
+bool cmd_asks_for_users(const struct command *cmd, int argc, const struct slice *argv) {
+    return cmd_is_prepared(cmd, argc, argv) || cmd_changes_users(cmd);
+}
+
 /* --- ACL SETUSER --- */
 
 /* ">password" and "<password" as "#hash" and "!hash". */

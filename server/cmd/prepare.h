@@ -28,6 +28,8 @@ MUST_USE bool cmd_prepare(struct server *s, struct session *session, const struc
 /* The command that a client has to say for this one to be in the log. */
 const struct command *cmd_said_as(const struct command *cmd);
 void prepared_free(struct prepared *p);
+/* It asks for a change of users. */
+bool cmd_asks_for_users(const struct command *cmd, int argc, const struct slice *argv);
 /* Whether it changes users once it is applied: what its connection sends behind it waits. */
 bool cmd_changes_users(const struct command *cmd);
 

@@ -19,6 +19,7 @@ struct session {
     int db;           /* as of the last command parsed */
     uint8_t resp;     /* 2 or 3 */
     bool authenticated;
+    bool said_password;      /* that is why; or else none was needed when it came */
     struct acl_user *user;   /* acl_users.h; whoever has said no password is the default user */
     uint64_t denied_change;  /* acl.changes then */
     int64_t denied_since_ms; /* acl_gate.c; 0: nothing was denied, or for good */

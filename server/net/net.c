@@ -188,7 +188,7 @@ struct conn *net_adopt(struct net *net, int fd, struct slice leftover, const str
     conn_start(c);
     if (c->closing) return NULL;
     take_over_session(&c->session, client);
-    if (net->handler.adopted != NULL && !net->handler.adopted(net->handler.arg, c, client->user)) {
+    if (net->handler.adopted != NULL && !net->handler.adopted(net->handler.arg, c, client)) {
         conn_close(c);
         return NULL;
     }

@@ -100,7 +100,7 @@ struct net_handler {
     /* Whether a client has to say a password before anything else. NULL: requirepass says so. */
     bool (*needs_password)(void *arg);
     /* A client of another node came in: it is this user there. False when there is no such user here. NULL: any will do. */
-    bool (*adopted)(void *arg, struct conn *c, struct slice user);
+    bool (*adopted)(void *arg, struct conn *c, const struct peer_client *client);
 };
 
 struct net {

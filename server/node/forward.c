@@ -33,8 +33,10 @@ struct expected {
     } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
     size_t
         len; /* LITERAL: so many bytes of `literals`; FOR_CLIENT, when it only reads: of `reads`; otherwise 0 */
-    bool waits;   /* for what may never come (BLPOP) */
-    bool is_exec; /* of a transaction that changes the session: SELECT, HELLO */
+    bool waits;            /* for what may never come (BLPOP) */
+    bool is_about_users;   /* ACL SETUSER: its answer is held until it holds here, too ... */
+    uint64_t users_change; /* ... which is when acl.changes is no longer this */
+    bool is_exec;          /* of a transaction that changes the session: SELECT, HELLO */
 };
 
 struct forward {
@@ -59,6 +61,8 @@ struct forward {
     bool changes_user; /* AUTH is queued there: who it will be is known there only */
     int exec_db;
     uint8_t exec_resp;
+    struct buf held; /* came behind the beginning of an answer about users, which is held */
+    uint64_t held_change, held_until_ms;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
 };
 
@@ -284,12 +288,18 @@ static bool is_pinned(const struct conn *c) {
     return c->session.multi_there || c->session.watch_there;
 }
 
+static void drop_held(struct forward *f) {
+    if (f->held.len > 0) f->node->forwards_held--;
+    buf_free(&f->held);
+}
+
 /* Reads that nobody has begun to answer are asked again, of whoever leads then. Anything else may have been done or not,
  * and only the end of the connection says so. */
 static void broken(struct forward *f) {
     struct conn *c = f->conn;
     upstream_close(f->upstream);
     f->upstream = NULL;
+    drop_held(f);
     bool pinned = is_pinned(c);
     if (c->forwarded == 0) {
         if (pinned) conn_drain(c);
@@ -309,12 +319,30 @@ static void broken(struct forward *f) {
     f->reads_at = 0;
 }
 
+/* Who was told that a password is needed now finds it needed at this node, too. */
+static bool must_hold(struct forward *f, const struct expected *e, struct slice bytes) {
+    enum { HELD_MS = 1000 };
+    if (f->held.len > 0) return true;
+    if (e == NULL || !e->is_about_users || !resp_skim_is_between(&f->skim)) return false;
+    if (bytes.data[0] == '-' || e->users_change != f->node->server.acl.changes) return false;
+    if (bytes.len > 1 && bytes.data[0] == ':' && bytes.data[1] == '0') return false;
+    f->held_change = e->users_change;
+    f->held_until_ms = mono_now_ms() + HELD_MS;
+    f->node->forwards_held++;
+    return true;
+}
+
 static void bytes_cb(void *arg, struct slice bytes) {
     struct forward *f = arg;
     struct conn *c = f->conn;
     while (bytes.len > 0) {
         size_t consumed = 0;
         const struct expected *e = oldest(f);
+        if (must_hold(f, e, bytes)) {
+            buf_add_slice(&f->held, bytes);
+            upstream_pause(f->upstream);
+            break;
+        }
         if (f->is_tunnel && e == NULL) {
             buf_add_slice(&c->out, bytes);
             break;
@@ -334,13 +362,36 @@ static void bytes_cb(void *arg, struct slice bytes) {
     if (c->out.len >= CONN_OUTPUT_PAUSE) upstream_pause(f->upstream);
 }
 
+static void pass_on(struct forward *f) {
+    struct buf held = f->held;
+    struct expected *e = oldest(f);
+    f->held = (struct buf){0};
+    f->node->forwards_held--;
+    if (e != NULL) e->is_about_users = false;
+    upstream_resume(f->upstream);
+    bytes_cb(f, buf_slice(&held));
+    buf_free(&held);
+}
+
+void node_pass_on_held(struct node *n) {
+    struct list *next;
+    if (n->forwards_held == 0) return;
+    for (struct list *it = n->forwards.next; it != &n->forwards; it = next) {
+        next = it->next;
+        struct forward *f = container_of(it, struct forward, link);
+        if (f->held.len == 0) continue;
+        if (f->held_change != n->server.acl.changes || mono_now_ms() >= f->held_until_ms) pass_on(f);
+    }
+}
+
 static void down_cb(void *arg, uint32_t code, const char *why) {
     enum { RETRY_MS = 50 };
     struct forward *f = arg;
     (void)code;
     (void)why;
     f->retry_at_ms = mono_now_ms() + RETRY_MS;
-    broken(f);
+    if (f->held.len > 0) pass_on(f);
+    if (f->upstream != NULL) broken(f);
 }
 
 /* --- sending --- */
@@ -360,6 +411,7 @@ static void open_upstream(struct forward *f) {
         .db = (uint32_t)s->db,
         .resp = s->resp,
         .no_evict = s->no_evict,
+        .said_password = s->said_password,
     };
     struct upstream_handler handler = {.arg = f, .bytes = bytes_cb, .down = down_cb};
     f->upstream = upstream_open(n->peers, leader->address, leader->id, &client, 0, &handler);
@@ -479,6 +531,8 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
         f->changes_session = false;
     }
     e.waits = !in_multi && cmd_may_wait(cmd, argc, argv);
+    e.is_about_users = !in_multi && cmd_asks_for_users(cmd, argc, argv);
+    e.users_change = n->server.acl.changes;
     if (e.waits) expect_waiting(f, f->waiting + 1);
     if (e.kind == FOR_CLIENT && !in_multi && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
@@ -582,6 +636,7 @@ void forward_close(struct conn *c) {
     struct forward *f = c->forward;
     if (f == NULL) return;
     if (f->upstream != NULL) upstream_close(f->upstream);
+    drop_held(f);
     expect_waiting(f, 0);
     list_unlink(&f->link);
     c->forward = NULL;

@@ -257,6 +257,7 @@ static void propose_and_send(struct node *n) {
  * while replies are written. */
 static void attend(struct node *n) {
     node_apply(n);
+    node_pass_on_held(n);
     bool is_in_the_middle = node_is_in_the_middle(n); /* of a script that its clients may want to stop */
     if ((n->readable || n->members.count != 1 || is_in_the_middle) && !n->serving && !n->stopping)
         start_serving(n);
@@ -444,11 +445,12 @@ static bool needs_password(void *arg) {
 }
 
 /* The node it comes from has seen its password; what the user may do is for this node to say. */
-static bool conn_adopted(void *arg, struct conn *c, struct slice user) {
+static bool conn_adopted(void *arg, struct conn *c, const struct peer_client *client) {
     struct node *n = arg;
-    struct acl_user *found = acl_find(&n->server.acl, user);
-    if (found == NULL) return false;
-    session_set_user(&c->session, found, true);
+    struct acl_user *user = acl_find(&n->server.acl, client->user);
+    if (user == NULL) return false;
+    session_set_user(&c->session, user, client->said_password || acl_is_open(&n->server.acl));
+    c->session.said_password = client->said_password;
     return true;
 }
 

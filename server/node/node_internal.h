@@ -289,6 +289,7 @@ struct node {
     uint64_t apply_until_us;   /* entries are applied until then, the rest in the next turn */
     uint64_t leader_moved_ms;  /* when leader_id last changed */
     struct list forwards;      /* forward.c's */
+    size_t forwards_held;      /* so many of them hold an answer back */
     struct blocking *blocking; /* blocked.c's: who waits in BLPOP and its like */
     uint64_t cut_index,
         cut_looked_at;        /* where the log was cut; what was stored when that was last worked out */
@@ -348,6 +349,8 @@ bool node_end_snapshots(struct node *n);          /* false when the state is bet
 void node_leadership_moved(struct node *n, bool was_readable);
 void node_give_back(struct node *n); /* once deposed: what has not been proposed goes to the new leader */
 void forward_flushed(struct conn *c);
+/* Each turn: answers about users go to their clients when this node has applied what they are about. */
+void node_pass_on_held(struct node *n);
 bool forward_is_opening(const struct conn *c); /* it waits for its connection to the leader only */
 void node_tend_forwards(struct node *n);       /* those whose leader is no leader any more */
 /* Passes one command on. CONN_HOLD: not now. */

@@ -235,8 +235,15 @@ def the_same_on_all_nodes(run):
         for c in bobs + [waiting]:
             c.expect_end()
         expect(Wire(other).call('AUTH', 'bob', 'x'), WRONG)
-        # A password for everybody.
-        admin.ok('CONFIG', 'SET', 'requirepass', 'secret')
+        # A password for everybody, and at once for who comes to the node that was told.
+        for _ in range(20):
+            admin.ok('CONFIG', 'SET', 'requirepass', '')
+            expect(Wire(follower).call('GET', 'k'), None)
+            admin.ok('CONFIG', 'SET', 'requirepass', 'secret')
+            with Wire(follower) as c:
+                expect(c.call('GET', 'k'), NO_AUTH)
+                c.ok('AUTH', 'secret')
+                expect(c.call('GET', 'k'), None)
     for port in t.ports:
         wait_until(lambda: Wire(port).call('GET', 'k') == NO_AUTH, 'the password is needed everywhere')
         login(port, 'default', 'secret').close()

@@ -435,7 +435,8 @@ static struct peer_hello forward_hello(void) {
                                       .user = SLICE("default"),
                                       .db = 15,
                                       .resp = 3,
-                                      .no_evict = true}};
+                                      .no_evict = true,
+                                      .said_password = true}};
     return h;
 }
 
@@ -467,6 +468,7 @@ TEST(hello_comes_back) {
     EXPECT_EQ_INT(again.client.db, 15);
     EXPECT_EQ_INT(again.client.resp, 3);
     EXPECT(again.client.no_evict);
+    EXPECT(again.client.said_password);
     expect_only_this_length(&b, read_hello);
     for (int link = PEER_LINK_RAFT; link <= PEER_LINK_CONTROL; link++) {
         h.link = (enum peer_link_kind)link;
