@@ -7,16 +7,17 @@
 #include "buf.h"
 
 struct reply {
-    struct buf *out;      /* NULL discards */
-    uint8_t resp;         /* 2 or 3 */
-    uint32_t error_count; /* errors written, for commandstats and errorstats */
-    char error_code[32];  /* first word of the last error, e.g. "WRONGTYPE"; lower stats read it */
+    struct buf *out;           /* NULL discards */
+    uint8_t resp;              /* 2 or 3 */
+    uint32_t error_count;      /* errors written, for commandstats and errorstats */
+    uint32_t told_error_count; /* and those that errorstats knows from where they came (scripts) */
+    char error_code[32];       /* first word of the last error, e.g. "WRONGTYPE"; lower stats read it */
 };
 
 static inline void reply_init(struct reply *r, struct buf *out, int resp) {
     r->out = out;
     r->resp = (uint8_t)resp;
-    r->error_count = 0;
+    r->error_count = r->told_error_count = 0;
     r->error_code[0] = '\0';
 }
 

@@ -60,7 +60,7 @@ static void tell(struct server *s, struct session *session, const struct command
 /* A command about the session is in the database that it leaves behind (SELECT). */
 void monitor_tell(struct cmd_ctx *c, bool from_script) {
     if (c->server->monitor_count == 0 || c->session == NULL) return;
-    int db = c->cmd->flags & CMD_SESSION ? c->session->db : c->db;
+    int db = c->cmd->flags & CMD_SESSION && !from_script ? c->session->db : c->db;
     tell(c->server, c->session, c->cmd, db, c->argc, c->argv, from_script);
 }
 

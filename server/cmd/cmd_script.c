@@ -5,6 +5,7 @@
 
 #include "dispatch.h"
 #include "handlers.h"
+#include "monitor.h"
 #include "num.h"
 #include "server.h"
 
@@ -95,8 +96,26 @@ static int64_t time_of(const struct cmd_ctx *c) {
     return c->session != NULL ? c->server->host->now_us(c->server->host) : 0;
 }
 
+/* Of the script, not of its session. */
+static void select_db(struct cmd_script *s, struct cmd_ctx *inner) {
+    int64_t db;
+    struct reply *reply = inner->reply;
+    if (!parse_i64(inner->argv[1], &db) || db < INT32_MIN || db > INT32_MAX) {
+        reply_error(reply, ERR_NOT_AN_INTEGER);
+    } else if (db < 0 || db >= inner->server->config.databases) {
+        reply_error(reply, ERR_DB_OUT_OF_RANGE);
+    } else {
+        s->db = inner->db = (int)db;
+        reply_ok(reply);
+    }
+    if (inner->session == NULL) return;
+    if (reply->error_count > 0) stats_error(&inner->server->stats, reply->error_code);
+    monitor_tell(inner, true);
+}
+
 static void run_command(struct cmd_script *s, const struct command *cmd, int argc, const struct slice *argv,
                         struct reply *reply) {
+    static const struct session caller = {.peer = "?:0"}; /* as the slow log calls it */
     struct server *server = s->c->server;
     struct cmd_ctx inner = *s->c;
     inner.cmd = cmd;
@@ -111,24 +130,15 @@ static void run_command(struct cmd_script *s, const struct command *cmd, int arg
     inner.arena = &server->script_arena;
     if (s->is_logged) inner.now_us = inner.now_ms * 1000;
     int64_t began_us = time_of(s->c);
-    cmd_run(&inner);
+    if (cmd->fn == cmd_select)
+        select_db(s, &inner);
+    else
+        cmd_run(&inner);
     arena_reset(&server->script_arena);
     if (cmd->flags & CMD_WRITE) s->run.has_written = true;
     if (s->c->session == NULL) return;
     int64_t now_us = time_of(s->c);
-    cmd_account(server, s->c->session, cmd, argc, argv, now_us, now_us - began_us, reply->error_count > 0);
-}
-
-static void select_db(struct cmd_script *s, struct slice arg, struct reply *reply) {
-    int64_t db;
-    if (!parse_i64(arg, &db) || db < INT32_MIN || db > INT32_MAX) {
-        reply_error(reply, ERR_NOT_AN_INTEGER);
-    } else if (db < 0 || db >= s->c->server->config.databases) {
-        reply_error(reply, ERR_DB_OUT_OF_RANGE);
-    } else {
-        s->db = (int)db;
-        reply_ok(reply);
-    }
+    cmd_account(server, &caller, cmd, argc, argv, now_us, now_us - began_us, reply->error_count > 0);
 }
 
 static void script_call(void *arg, int argc, const struct slice *argv, int resp, struct buf *out) {
@@ -139,8 +149,6 @@ static void script_call(void *arg, int argc, const struct slice *argv, int resp,
     const char *error = refusal(s, cmd, argc, argv);
     if (error != NULL)
         refuse(s, cmd, &reply, error);
-    else if (cmd->fn == cmd_select)
-        select_db(s, argv[1], &reply);
     else
         run_command(s, cmd, argc, argv, &reply);
     /* What it was told may be wrong. Whoever runs the command sees the fault, too, and a node that applies an entry stops. */

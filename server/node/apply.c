@@ -11,6 +11,10 @@ static void reset_arena(const struct cmd_ctx *c) {
     if (c->wait == NULL || !c->wait->waits) arena_reset(c->arena);
 }
 
+static uint32_t errors_of(const struct cmd_ctx *c) {
+    return c->reply->error_count + c->reply->told_error_count;
+}
+
 void node_command_ran(struct node *n, struct cmd_ctx *c, struct command_start start) {
     const char *fault = ks_fault(n->ks);
     if (fault != NULL) {
@@ -34,14 +38,13 @@ void node_command_ran(struct node *n, struct cmd_ctx *c, struct command_start st
         cmd_account_wait(&n->server, c->cmd, took);
     else
         cmd_account(&n->server, c->session, c->cmd, c->argc, c->argv, node_now_us(n), took,
-                    c->reply->error_count > start.errors);
+                    errors_of(c) > start.errors);
     reset_arena(c);
 }
 
 /* Runs and accounts for one command. The clock is read once: the end of one command is the start of the next. */
 void node_run_command(struct node *n, struct cmd_ctx *c) {
-    struct command_start start = {.errors = c->reply->error_count,
-                                  .out_len = c->reply->out ? c->reply->out->len : 0};
+    struct command_start start = {.errors = errors_of(c), .out_len = c->reply->out ? c->reply->out->len : 0};
     cmd_run(c);
     node_command_ran(n, c, start);
 }

@@ -41,11 +41,12 @@ static bool is_counted(lua_State *L) {
     return is;
 }
 
-/* What was counted already leaves no trace in the reply's own counts. */
+/* What was counted already is not counted again. */
 static void reply_failure(struct reply *reply, const char *text, bool was_counted) {
     struct reply plain;
     reply_init(&plain, reply->out, reply->resp);
     reply_error(was_counted ? &plain : reply, text);
+    reply->told_error_count += was_counted;
 }
 
 /* The conversions of tables, each by the field it goes by; false when it has none such. */

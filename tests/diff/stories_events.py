@@ -235,4 +235,48 @@ def monitored(t):
     t.open("c").ask("DEL", k)
 
 
-OFTEN = [event_letters, events_of_waiting, events_of_transactions, events_of_expiry, events_to_oneself, monitored]
+def events_of_scripts(t):
+    """What a script does is told as if a client did it: events, MONITOR (behind the script itself), the slow log, the counts."""
+    listen(t)
+    t.open("m")
+    t.open("a").ask("SELECT", "9")
+    k, l = key_of(t), key_of(t)
+    t.ask("m", "MONITOR")
+    t.ask("admin", "SLOWLOG", "RESET")
+    t.ask("admin", "CONFIG", "RESETSTAT")
+    t.ask("admin", "CONFIG", "SET", "slowlog-log-slower-than", 0)
+    lines = ["redis.call('SET', KEYS[1], ARGV[1])", "redis.call('get', KEYS[2])", "redis.pcall('incr', KEYS[1])", "redis.call('del', KEYS[1])",
+             "redis.call('rpush', KEYS[2], 1, 2, ARGV[1])", "redis.pcall('lpop', KEYS[1])", "redis.pcall('nosuch')", "redis.pcall('get')",
+             "redis.call('select', 8)", "redis.call('expire', KEYS[2], 100)", "redis.call('exists', KEYS[1], KEYS[2])", "redis.call('ping')",
+             "redis.call('spop', KEYS[2])", "redis.call('publish', 'c', ARGV[1])"]
+    for _ in range(4):
+        body = " ".join(t.r.choice(lines) for _ in range(t.r.randint(1, 6)))
+        how = t.r.choice(["EVAL", "EVAL", "EVALSHA", "EVAL_RO"])
+        first = t.value("a", "SCRIPT", "LOAD", body)[1] if how == "EVALSHA" else body
+        in_multi = t.r.random() < 0.3
+        if in_multi:
+            t.ask("a", "MULTI")
+        t.ask("a", how, first, 2, k, l, "value")
+        if in_multi:
+            t.ask("a", "EXEC")
+        told(t, body)
+    t.ask("admin", "CONFIG", "SET", "slowlog-log-slower-than", 10000)
+    rows = t.value("admin", "SLOWLOG", "GET", "100")[1]
+    for row in rows:
+        t.note("slow log of %r" % row[1][3][1][0][1], ([x[1] for x in row[1][3][1]], row[1][4][1].split(b":")[0], row[1][5][1]))
+    stats = t.value("admin", "INFO", "commandstats")[1] + t.value("admin", "INFO", "errorstats")[1]
+    for x in sorted(re.sub(rb",usec(_per_call)?=[0-9.]+", b"", x) for x in stats.split(b"\r\n") if b"config" not in x):
+        t.note("counts of %r" % x.split(b":")[0], x)
+    shown = []
+    t.send("m", encode([b"PING", b"the end"]))
+    while not shown or b"the end" not in shown[-1]:
+        shown.append(re.sub(rb"127\.0\.0\.1:\d+", b"ADDRESS", re.sub(rb"^\+\d{10}\.\d{6} ", b"+", t.conns["m"].reply())))
+    for line in shown:
+        t.log.append(([b"shown"], line))
+    for db in (8, 9):
+        t.ask("a", "SELECT", db)
+        t.ask("a", "DEL", k, l)
+    quiet(t)
+
+
+OFTEN = [events_of_scripts, event_letters, events_of_waiting, events_of_transactions, events_of_expiry, events_to_oneself, monitored]
