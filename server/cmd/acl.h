@@ -8,7 +8,7 @@
 
 #include "buf.h"
 #include "cmd.h"
-#include "sha256.h"
+#include "sha.h"
 
 enum { ACL_COMMAND_BITS = 1024, ACL_COMMAND_WORDS = ACL_COMMAND_BITS / 64 };
 enum { ACL_PERMITS_READ = 1, ACL_PERMITS_WRITE = 2, ACL_PERMITS_ALL = 3 };

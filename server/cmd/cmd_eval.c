@@ -5,7 +5,7 @@
 #include "handlers.h"
 #include "monitor.h"
 #include "server.h"
-#include "sha1.h"
+#include "sha.h"
 #include "system.h"
 
 #include <ctype.h>

@@ -3,9 +3,8 @@
 
 #include "hash.h"
 #include "raft_members.h"
+#include "sha.h"
 
-#include <openssl/sha.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { MAGIC = 0x4e444652, VERSION = 2 };
@@ -62,7 +61,8 @@ enum rc identity_decode(struct slice file, struct identity *out) {
 }
 
 void identity_cluster_name(const char cluster[IDENTITY_CLUSTER_SIZE], char out[IDENTITY_NAME_CAP]) {
-    unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)cluster, IDENTITY_CLUSTER_SIZE, digest);
-    for (size_t i = 0; i < IDENTITY_CLUSTER_SIZE; i++) snprintf(out + 2 * i, 3, "%02x", digest[i]);
+    char digest[SHA256_HEX_LEN];
+    sha256_hex(slice_make(cluster, IDENTITY_CLUSTER_SIZE), digest);
+    memcpy(out, digest, IDENTITY_NAME_CAP - 1);
+    out[IDENTITY_NAME_CAP - 1] = '\0';
 }

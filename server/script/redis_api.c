@@ -2,7 +2,7 @@
 #include "script_internal.h"
 
 #include "num.h"
-#include "sha1.h"
+#include "sha.h"
 
 #include <math.h>
 #include <stdio.h>

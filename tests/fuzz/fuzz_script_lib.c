@@ -6,7 +6,7 @@
 #include "buf.h"
 #include "check.h"
 #include "fuzz.h"
-#include "sha1.h"
+#include "sha.h"
 
 static const char code[] = "local format, data = ARGV[1], ARGV[2] "
                            "local function count(...) return select('#', ...) end "

@@ -3,7 +3,7 @@
 #define TESTS_UNIT_SCRIPT_RUN_H
 
 #include "script.h"
-#include "sha1.h"
+#include "sha.h"
 
 #include "test.h"
 
