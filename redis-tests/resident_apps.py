@@ -10,7 +10,7 @@ import servers
 ROUTES = programs.node("routes.js")
 # A name, the program, options of the servers, further words for the program.
 RUNS = (("node", ROUTES, ("--cluster-enabled", "yes"), ("Cluster",)), ("node", ROUTES, (), ("Sentinel",)),
-        *((name, programs.ALL[name], (), ()) for name in ("node-redis", "ioredis", "bullmq", "celery", "sidekiq")))
+        *((name, programs.ALL[name], (), ()) for name in ("node-redis", "ioredis", "bullmq", "bee-queue", "celery", "sidekiq")))
 
 
 def run(_server, args):

@@ -399,6 +399,23 @@ def test_password(server):
     assert client(server).ping() is True
 
 
+def test_users(server):
+    r = client(server)
+    assert r.acl_setuser("reader", enabled=True, passwords=["+secret"], keys=["shared:*"], categories=["+@read"],
+                         commands=["+ping", "+acl|whoami"])
+    try:
+        r.set("shared:k", "v")
+        reader = client(server, username="reader", password="secret")
+        assert reader.get("shared:k") == b"v" and reader.acl_whoami() == "reader"
+        raises(redis.exceptions.NoPermissionError, "this user has no permissions to access one of the keys", reader.get, "other")
+        raises(redis.exceptions.NoPermissionError, "this user has no permissions to run the 'set' command", reader.set, "shared:k", 1)
+        raises(redis.ResponseError, "WRONGPASS", client(server, username="reader", password="no").ping)
+        assert sorted(r.acl_users()) == ["default", "reader"] and r.acl_getuser("reader")["keys"] == ["~shared:*"]
+    finally:
+        assert r.acl_deluser("reader") == 1
+    raises(redis.ResponseError, "WRONGPASS", client(server, username="reader", password="secret").ping)
+
+
 # --- server ----------------------------------------------------------------------------------------------------------
 
 def test_info(server):

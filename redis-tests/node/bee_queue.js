@@ -2,7 +2,7 @@
 'use strict';
 const assert = require('assert');
 const Queue = require('bee-queue');
-const { host, port, until, run } = require('./resident');
+const { host, port, until, sleep, ask, run } = require('./resident');
 
 const made = (settings = {}) => {
     const queue = new Queue('bees', { redis: { host, port }, ...settings });
@@ -50,4 +50,34 @@ const tests = {
     },
 };
 
-run(tests);
+const whenLeaderDies = {
+    // It loads its scripts once and never again, so the next leader must know them.
+    'no job is lost when the leader dies': async () => {
+        const [producer, worker] = [made({ isWorker: false }), made({ stallInterval: 1000 })];
+        const done = new Map();
+        worker.process(4, async (job) => {
+            await sleep(5);
+            done.set(job.data.n, (done.get(job.data.n) || 0) + 1);
+        });
+        const watch = setInterval(() => worker.checkStalledJobs().catch((e) => console.error(e.message)), 1000);
+        const added = [];
+        let over = false, refused = 0;
+        const adding = (async () => {
+            for (let n = 0; !over; n++) {
+                await producer.createJob({ n }).save().then(() => added.push(n), () => { refused++; });
+                await sleep(3);
+            }
+        })();
+        await until('work under way', () => done.size > 50);
+        await ask('kill');
+        const before = done.size;
+        await until('work under way again', () => done.size > before + 50);
+        over = true;
+        await adding;
+        await until('all jobs', () => added.every((n) => done.has(n)));
+        console.log(`# ${added.length} jobs added, ${refused} refused, ${[...done.values()].filter((t) => t > 1).length} ran twice`);
+        clearInterval(watch);
+    },
+};
+
+run(tests, whenLeaderDies);
