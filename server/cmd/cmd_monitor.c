@@ -66,7 +66,8 @@ void monitor_tell(struct cmd_ctx *c, bool from_script) {
 
 void monitor_tell_of(struct server *s, struct session *session, const struct command *cmd, int argc,
                      const struct slice *argv) {
-    if (monitor_wants(s, cmd)) tell(s, session, cmd, session->db, argc, argv, false);
+    if (s->monitor_count > 0 && !(cmd->flags & (CMD_ADMIN | CMD_INTERNAL)))
+        tell(s, session, cmd, session->db, argc, argv, false);
 }
 
 void monitor_end(struct server *s, struct session *session) {

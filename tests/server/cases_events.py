@@ -93,6 +93,9 @@ def shown_where_it_is_sent(run):
             shown(leader, c, *words)
         d.call('GET', 'k')
         shown(leader, d, 'GET', 'k')
+        c.call('EVAL', 'return 1', '0')                     # what it calls is the leader's to show
+        shown(follower, c, 'EVAL', 'return 1', '0')
+        shown(leader, c, 'EVAL', 'return 1', '0')
         c.call('ECHO', 'here')                              # a follower answers this by itself
         shown(follower, c, 'ECHO', 'here')
     for port, m in monitors.items():                        # nothing else was shown anywhere
