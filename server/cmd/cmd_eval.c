@@ -3,6 +3,7 @@
  * What is compiled is each node's own. */
 #include "cmd_script.h"
 #include "handlers.h"
+#include "libraries.h"
 #include "monitor.h"
 #include "server.h"
 #include "sha.h"
@@ -130,6 +131,7 @@ bool cmd_script_says_no_writes(struct keyspace *ks, const struct command *cmd, i
     struct slice body;
     (void)argc;
     if (cmd->fn == cmd_eval) return says_no_writes(argv[1]);
+    if (cmd->fn == cmd_fcall) return cmd_fcall_says_no_writes(ks, argv[1]);
     if (cmd->fn != cmd_evalsha) return false;
     return name_by_sha(&n, argv[1]) && system_get(ks, name_of(&n), &body) && says_no_writes(body);
 }

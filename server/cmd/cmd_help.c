@@ -22,6 +22,30 @@ static void help(struct cmd_ctx *c, const char *const *lines) {
     reply_simple(c->reply, "    This text.");
 }
 
+void cmd_function_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "DELETE <library>",
+        "    Delete the library and its functions.",
+        "DUMP",
+        "    All libraries, as FUNCTION RESTORE takes them.",
+        "FLUSH [ASYNC|SYNC]",
+        "    Delete all libraries.",
+        "KILL",
+        "    End the function that runs, unless it has written already.",
+        "LIST [LIBRARYNAME <pattern>] [WITHCODE]",
+        "    The libraries, or those whose names match, with their functions, and with their code.",
+        "LOAD [REPLACE] <code>",
+        "    Add the library that the code declares, or put it in place of the one of its name.",
+        "RESTORE <payload> [FLUSH|APPEND|REPLACE]",
+        "    Add libraries that were dumped: after deleting all there are, only if none of them is there yet (which is",
+        "    usual), or in place of those of their names. All or none of them.",
+        "STATS",
+        "    The function that runs, and how many libraries and functions there are.",
+        NULL,
+    };
+    help(c, lines);
+}
+
 void cmd_script_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "DEBUG (YES|SYNC|NO)",

@@ -1,5 +1,6 @@
 /* INFO: the server in numbers, with Redis's sections and names, then ours: raft and storage. */
 #include "cmd_script.h"
+#include "libraries.h"
 #include "cmd_topology.h"
 #include "handlers.h"
 #include "mem.h"
@@ -93,8 +94,6 @@ static void section_clients(const struct facts *f, struct buf *out) {
 }
 
 static void section_memory(const struct facts *f, struct buf *out) {
-    static const char *const functions[] = {"number_of_functions", "number_of_libraries",
-                                            "used_memory_vm_functions", NULL};
     static const char *const zeros[] = {"mem_not_counted_for_evict", "mem_replication_backlog",
                                         "mem_total_replication_buffers", "mem_clients_slaves", NULL};
     const struct host_usage *u = &f->usage;
@@ -116,15 +115,19 @@ static void section_memory(const struct facts *f, struct buf *out) {
     add_bytes(out, "total_system_memory", u->memory_total_system);
     struct cmd_script_usage scripts;
     uint64_t vm = f->server->scripts != NULL ? script_memory(f->server->scripts) : 0;
+    struct library_usage libraries;
     cmd_script_usage(f->server->ks, &scripts);
+    library_usage(f->server->ks, &libraries);
     add_bytes(out, "used_memory_lua", vm);
     add_u64(out, "used_memory_vm_eval", vm);
     add_u64(out, "used_memory_scripts_eval", scripts.bytes);
     add_u64(out, "number_of_cached_scripts", scripts.count);
-    add_zeros(out, functions);
+    add_u64(out, "number_of_functions", libraries.functions);
+    add_u64(out, "number_of_libraries", libraries.libraries);
+    add_u64(out, "used_memory_vm_functions", 0); /* one for both */
     add_bytes(out, "used_memory_vm_total", vm);
-    add_u64(out, "used_memory_functions", 0);
-    add_bytes(out, "used_memory_scripts", scripts.bytes);
+    add_u64(out, "used_memory_functions", libraries.bytes);
+    add_bytes(out, "used_memory_scripts", scripts.bytes + libraries.bytes);
     add_bytes(out, "maxmemory", (uint64_t)config->maxmemory);
     config_show(config, config_find(SLICE("maxmemory-policy")), &policy);
     buf_add_byte(&policy, '\0');

@@ -1,6 +1,7 @@
 /* MEMORY: where it goes. */
 #include "cmd.h"
 #include "cmd_script.h"
+#include "libraries.h"
 #include "handlers.h"
 #include "server.h"
 
@@ -67,9 +68,11 @@ void cmd_memory_stats(struct cmd_ctx *c) {
     field(r, "cluster.links", 0);
     field(r, "aof.buffer", 0);
     struct cmd_script_usage scripts;
+    struct library_usage libraries;
     cmd_script_usage(c->ks, &scripts);
+    library_usage(c->ks, &libraries);
     field(r, "lua.caches", scripts.bytes);
-    field(r, "functions.caches", 0);
+    field(r, "functions.caches", libraries.bytes);
     pairs += 10;
     for (int db = 0; db < KS_DB_COUNT; db++) {
         if (ks_count(c->ks, db) == 0) continue;

@@ -3,6 +3,7 @@
 
 #include "cmd_script.h"
 #include "handlers.h"
+#include "libraries.h"
 
 typedef bool check_fn(struct keyspace *ks, int db, int argc, const struct slice *argv);
 
@@ -13,6 +14,7 @@ static const struct {
     {cmd_sadd, cmd_sadd_changes_nothing},       {cmd_xreadgroup, cmd_group_read_finds_nothing},
     {cmd_eval, cmd_eval_changes_nothing},       {cmd_eval_ro, cmd_eval_ro_changes_nothing},
     {cmd_evalsha, cmd_evalsha_changes_nothing}, {cmd_evalsha_ro, cmd_evalsha_ro_changes_nothing},
+    {cmd_fcall, cmd_fcall_changes_nothing},
 };
 
 /* A command that only takes finds nothing to take. */

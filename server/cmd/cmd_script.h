@@ -24,7 +24,7 @@ bool cmd_script_flags(struct cmd_ctx *c, uint32_t flags, bool is_read_only);
 void cmd_script_prepare(struct cmd_script *s, struct cmd_ctx *c, struct slice name, int key_count,
                         bool may_write);
 
-/* cmd_eval.c: EVAL or EVALSHA of a script that says so. */
+/* cmd_eval.c: EVAL, EVALSHA or FCALL of a script or function that says so. */
 bool cmd_script_says_no_writes(struct keyspace *ks, const struct command *cmd, int argc,
                                const struct slice *argv);
 /* cmd_eval.c, for cmd_nothing.c: EVAL and its kind would not write a thing, as things are. */

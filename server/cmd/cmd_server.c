@@ -140,19 +140,6 @@ void cmd_shutdown(struct cmd_ctx *c) {
     }
 }
 
-/* There are no functions, so all of them are gone at once. */
-void cmd_function_flush(struct cmd_ctx *c) {
-    if (c->argc > 3) {
-        reply_errorf(c->reply,
-                     "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try FUNCTION HELP.",
-                     (int)c->argv[1].len, c->argv[1].data);
-    } else if (c->argc == 3 && !slice_is(c->argv[2], "sync") && !slice_is(c->argv[2], "async")) {
-        reply_error(c->reply, "ERR FUNCTION FLUSH only supports SYNC|ASYNC option");
-    } else {
-        reply_ok(c->reply);
-    }
-}
-
 /* _LIMITS number ...: proposed by a leader whose settings differ from the state's limits; in the order of the struct. */
 void cmd_limits(struct cmd_ctx *c) {
     struct ks_limits limits;

@@ -140,11 +140,14 @@ static int register_named(lua_State *L, struct declaring *d) {
     int count = 0;
     lua_settop(L, 1);
     lua_pushnil(L);
-    sandbox_check_keys(L, 1);
-    for (lua_pushnil(L); lua_next(L, 1); count++) {
+    /* First of all, as keys of other types come in an order of their own on each node. */
+    for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
         int type = lua_type(L, -2);
         if (type != LUA_TSTRING && type != LUA_TNUMBER)
             redis_raise(L, "named argument key given to redis.register_function is not a string");
+    }
+    for (lua_pushnil(L); lua_next(L, 1); count++) {
+        int type = lua_type(L, -2);
         if (type == LUA_TNUMBER || count == ARGUMENTS_MAX)
             redis_raise(L, "unknown argument given to redis.register_function");
         read_named(L, text_at(L, -2), CALLBACK, &f);
@@ -319,8 +322,9 @@ static int body(lua_State *L) {
     lua_rawget(L, LUA_REGISTRYINDEX);
     push_lower_case(L, d->wanted);
     lua_rawget(L, -2);
-    CHECK(lua_isfunction(
-        L, -1)); /* it was there when the library was loaded, and nothing can make it be otherwise */
+    if (!lua_isfunction(L,
+                        -1)) /* it was there when the library was loaded, by another version of this server */
+        return redis_raise(L, "Function not found");
     script_push_slices(L, run->key_count, run->keys);
     script_push_slices(L, run->arg_count, run->args);
     lua_call(L, 2, 1);

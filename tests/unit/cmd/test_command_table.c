@@ -145,8 +145,8 @@ static bool is_any_nodes(const char *name) {
         "unsubscribe",   "punsubscribe",   "sunsubscribe",
         "pubsub|help",   "acl|cat",        "acl|genpass",
         "acl|help",      "acl|log",        "acl|save",
-        "acl|whoami",    "monitor",        "pubsub|help",
-        "monitor",       "script|debug",   "script|help",
+        "acl|whoami",    "monitor",        "script|debug",
+        "script|help",   "function|help",  "function|stats",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",
