@@ -13,6 +13,7 @@ import time
 
 import resp
 import stories_events
+import stories_function
 import stories_hash_set
 import stories_pubsub
 import stories_stream
@@ -946,8 +947,8 @@ OFTEN = [
     hello, session_pipeline, session_pipeline, session_pipeline, reply_modes, endings, endings, kill, pause,
     inline, inline, inline, broken, broken, isolation, client_lines, expiry, slowlog, lfu, big, crowd,
     long_keys, reload
-] + (stories_events.OFTEN + stories_hash_set.OFTEN + stories_pubsub.OFTEN + stories_stream.OFTEN + stories_tracking.OFTEN +
-     stories_transaction.OFTEN +
+] + (stories_events.OFTEN + stories_function.OFTEN + stories_hash_set.OFTEN + stories_pubsub.OFTEN + stories_stream.OFTEN +
+     stories_tracking.OFTEN + stories_transaction.OFTEN +
      stories_zset.OFTEN)
 ONCE = [
     info, config_names, config_defaults, config_values, config_edges, command_table, administration, password,
