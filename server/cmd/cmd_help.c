@@ -37,7 +37,8 @@ void cmd_function_help(struct cmd_ctx *c) {
         "LOAD [REPLACE] <code>",
         "    Add the library that the code declares, or put it in place of the one of its name.",
         "RESTORE <payload> [FLUSH|APPEND|REPLACE]",
-        "    Add libraries that were dumped: after deleting all there are, only if none of them is there yet (which is",
+        "    Add libraries that were dumped: after deleting all there are, only if none of them is there yet "
+        "(which is",
         "    usual), or in place of those of their names. All or none of them.",
         "STATS",
         "    The function that runs, and how many libraries and functions there are.",

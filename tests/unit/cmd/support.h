@@ -10,6 +10,7 @@
 
 #include "cmd.h"
 #include "resp_parse.h"
+#include "script.h"
 #include "server.h"
 #include "writeback.h"
 
@@ -66,6 +67,8 @@ __attribute__((unused)) static void desk_close(void) {
     desk.ks = NULL;
     scratch_remove(desk.folder.path);
     desk.folder.path[0] = '\0';
+    if (desk.server.scripts != NULL) script_engine_free(desk.server.scripts);
+    arena_free(&desk.server.script_arena);
     config_free(&desk.server.config);
     desk.server = (struct server){0};
     arena_free(&desk.arena);
