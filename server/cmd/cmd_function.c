@@ -1,5 +1,6 @@
 /* FUNCTION: libraries of functions, which all nodes have (libraries.h). What their code declares is found by running it, alike on every
  * node, while the entry is applied. */
+#include "cmd_busy.h"
 #include "cmd_script.h"
 #include "handlers.h"
 #include "libraries.h"
@@ -296,13 +297,34 @@ void cmd_function_list(struct cmd_ctx *c) {
 
 /* --- STATS --- */
 
+/* The function that takes long. What takes no time is over before anybody could ask. */
+static void reply_running(struct reply *r, const struct running_script *script) {
+    if (script->cmd == NULL) {
+        reply_null(r);
+        return;
+    }
+    reply_map(r, 3);
+    reply_bulk(r, SLICE("name"));
+    reply_bulk(r, script->argv[1]);
+    reply_bulk(r, SLICE("command"));
+    reply_array(r, (size_t)script->argc);
+    for (int i = 0; i < script->argc; i++) reply_bulk(r, script->argv[i]);
+    reply_bulk(r, SLICE("duration_ms"));
+    reply_int(r, script->ran_ms);
+}
+
 void cmd_function_stats(struct cmd_ctx *c) {
+    const struct running_script *script = &c->server->script;
     struct reply *r = c->reply;
+    if (script->cmd != NULL && !script->is_function) {
+        reply_error(r, cmd_busy_error(c->server));
+        return;
+    }
     struct library_usage usage;
     library_usage(c->ks, &usage);
     reply_map(r, 2);
     reply_bulk(r, SLICE("running_script"));
-    reply_null(r);
+    reply_running(r, script);
     reply_bulk(r, SLICE("engines"));
     reply_map(r, 1);
     reply_bulk(r, SLICE("LUA"));
