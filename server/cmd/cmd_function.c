@@ -9,7 +9,7 @@
 #include "rdb_value.h"
 #include "resp_parse.h"
 #include "server.h"
-#include "sha1.h"
+#include "sha.h"
 
 /* --- a library's first line --- */
 
