@@ -82,12 +82,11 @@ static void section_server(const struct facts *f, struct buf *out) {
 }
 
 static void section_clients(const struct facts *f, struct buf *out) {
-    static const char *const zeros[] = {"client_recent_max_input_buffer", "client_recent_max_output_buffer",
-                                        NULL};
     add_u64(out, "connected_clients", f->server->session_count);
     add_u64(out, "cluster_connections", 0);
     add_u64(out, "maxclients", (uint64_t)f->server->config.maxclients);
-    add_zeros(out, zeros);
+    add_u64(out, "client_recent_max_input_buffer", f->usage.input_peak);
+    add_u64(out, "client_recent_max_output_buffer", f->usage.output_peak);
     add_u64(out, "blocked_clients", f->usage.connections_held + f->server->blocked_count);
     add_u64(out, "tracking_clients", f->server->tracking.client_count);
     add_u64(out, "clients_in_timeout_table", 0);

@@ -20,6 +20,7 @@ struct host_usage { /* INFO's numbers about the process */
     double cpu_user_s, cpu_system_s, cpu_main_user_s, cpu_main_system_s;
     uint64_t net_in_bytes, net_out_bytes, net_reads, net_writes;
     uint64_t connections_received, connections_rejected;
+    uint64_t input_peak, output_peak; /* buffers of one connection, the largest of the last seconds */
     uint64_t connections_memory,
         connections_evicted;   /* what they take together; closed by maxmemory-clients */
     uint64_t connections_held; /* their next command waits, e.g. for the end of CLIENT PAUSE */

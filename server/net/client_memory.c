@@ -14,7 +14,32 @@ size_t conn_memory(const struct conn *c) {
            (size_t)c->parser.argv_cap * sizeof(struct slice) + session_memory(&c->session);
 }
 
+static uint64_t second_of(const struct net *net) {
+    return uv_now(net->loop) / 1000;
+}
+
+void conn_note_peak(struct conn *c) {
+    uint64_t second = second_of(c->net);
+    struct net_peak *p = &c->net->peaks[second % NET_PEAK_SECONDS];
+    if (p->second != second) *p = (struct net_peak){.second = second};
+    size_t output = c->out.cap + c->sending.cap;
+    if (c->in.cap > p->input) p->input = c->in.cap;
+    if (output > p->output) p->output = output;
+}
+
+struct net_peak net_recent_peak(const struct net *net) {
+    struct net_peak peak = {.second = second_of(net)};
+    for (int i = 0; i < NET_PEAK_SECONDS; i++) {
+        const struct net_peak *p = &net->peaks[i];
+        if (p->second + NET_PEAK_SECONDS <= peak.second) continue;
+        if (p->input > peak.input) peak.input = p->input;
+        if (p->output > peak.output) peak.output = p->output;
+    }
+    return peak;
+}
+
 void conn_measure(struct conn *c) {
+    if (!c->closing) conn_note_peak(c);
     size_t bytes = c->closing ? 0 : conn_memory(c);
     c->net->client_memory += bytes - c->memory_counted;
     c->memory_counted = bytes;

@@ -358,6 +358,7 @@ void conn_look_after(struct conn *c) {
 }
 
 void conn_flush(struct conn *c) {
+    conn_note_peak(c);
     if (c->owes_error && c->pending == 0) say_error(c);
     close_if_over_limit(c);
     if (c->closing) return;

@@ -103,14 +103,22 @@ struct net_handler {
     bool (*adopted)(void *arg, struct conn *c, const struct peer_client *client);
 };
 
+/* The largest input and output of a connection within one second. */
+enum { NET_PEAK_SECONDS = 8 };
+struct net_peak {
+    uint64_t second;
+    size_t input, output;
+};
+
 struct net {
     uv_loop_t *loop;
     const struct config *config;
     struct net_handler handler;
     struct list to_flush, held, listeners;
     uint64_t conn_count;
-    uint64_t client_memory; /* of all connections */
-    uint64_t evicted;       /* connections closed for it */
+    uint64_t client_memory;                  /* of all connections */
+    struct net_peak peaks[NET_PEAK_SECONDS]; /* client_memory.c's */
+    uint64_t evicted;                        /* connections closed for it */
     uint64_t bytes_in, bytes_out, reads, writes, accepted, rejected;
     char *scratch; /* input of the connection being read, when it has none left over */
     bool scratch_busy;
@@ -135,6 +143,8 @@ void net_flush(struct net *net);
 void net_resume(struct net *net);
 /* Behind each read and each flush: closes the largest connections while all of them together take more than maxmemory-clients. */
 void net_evict_clients(struct net *net);
+/* The largest of the last few seconds. */
+struct net_peak net_recent_peak(const struct net *net);
 /* What it takes of memory. */
 size_t conn_memory(const struct conn *c);
 /* Called about once a second. Closes connections on which no byte came or went for longer than `timeout` and which wait

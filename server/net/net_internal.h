@@ -23,5 +23,6 @@ void conn_close_with_reason(struct conn *c, const char *reason); /* which is log
 struct conn *net_conn_of_handle(uv_handle_t *handle);            /* NULL: it is something else, or closing */
 /* client_memory.c: something of it came or went. */
 void conn_measure(struct conn *c);
+void conn_note_peak(struct conn *c);
 
 #endif

@@ -163,6 +163,7 @@ static void host_usage(struct host *h, struct host_usage *out) {
     if (m.allocated == 0) m = (struct memory){resident, resident, resident};
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
     uint64_t held = 0;
+    struct net_peak peak = net_recent_peak(&n->net);
     LIST_FOR_EACH(it, &n->net.held) held += !forward_is_opening(container_of(it, struct conn, held_link));
     *out = (struct host_usage){
         .memory_allocated = m.allocated,
@@ -180,6 +181,8 @@ static void host_usage(struct host *h, struct host_usage *out) {
         .net_writes = n->net.writes,
         .connections_held = held,
         .connections_memory = n->net.client_memory,
+        .input_peak = peak.input,
+        .output_peak = peak.output,
         .connections_evicted = n->net.evicted,
         .connections_received = n->net.accepted,
         .connections_rejected = n->net.rejected,
