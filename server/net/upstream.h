@@ -2,7 +2,7 @@
  * replies back, both as the bytes they are. What goes where, and what a broken upstream means for the client, is the
  * node's.
  *
- *                 upstream_open              TCP, HELLO .. WELCOME            end of file, error, not RESP, refused
+ *                 upstream_open              TCP, HELLO .. WELCOME            end of file, error, refused
  *        (none) ----------------> OPENING ------------------------> UP -------------------------------------------> CLOSED
  *                                    |  refused, not reached, too long                                                ^
  *                                    +--------------------------------------------------------------------------------+
@@ -20,13 +20,8 @@ struct upstream;
 struct upstream_handler {
     void *arg;
     void (*up)(void *arg); /* welcomed */
-    /* Bytes of replies. `replies` replies and `pushes` pushes end within them; the bytes may begin and end inside one. */
-    void (*replies)(void *arg, struct slice bytes, size_t replies, size_t pushes);
-    /* Instead of `replies`, for a caller that looks for their ends itself: the bytes as they come; nothing is swallowed. */
+    /* Bytes as they come; they may begin and end inside of a reply. */
     void (*bytes)(void *arg, struct slice bytes);
-    /* Of what was to be swallowed (see upstream_open): the bytes of one reply that ended, for looking at its type; at most
-     * its first 512 bytes. May be NULL. */
-    void (*swallowed)(void *arg, struct slice reply);
     /* Nothing more comes. code: enum peer_refusal when the other side refused, otherwise 0. */
     void (*down)(void *arg, uint32_t code, const char *why);
     /* The bytes that wait to be sent have fallen below UPSTREAM_QUEUE again. May be NULL. */
@@ -36,11 +31,9 @@ struct upstream_handler {
 enum { UPSTREAM_QUEUE = 4 << 20 /* the caller pauses its client above it */ };
 
 /* Connects to the node `target` at `address` (as in struct raft_member). `client` goes into the HELLO: copied, names longer
- * than PEER_NAME_MAX cut. The first `swallow` replies (pushes do not count, and pass) are not handed on: those to what the
- * caller sends ahead of the client's own commands. */
+ * than PEER_NAME_MAX cut. */
 struct upstream *upstream_open(struct peer_net *pn, const char *address, uint64_t target,
-                               const struct peer_client *client, size_t swallow,
-                               const struct upstream_handler *handler);
+                               const struct peer_client *client, const struct upstream_handler *handler);
 /* Appends; copied. Allowed in every state: what goes to one that is down goes nowhere. */
 void upstream_send(struct upstream *u, struct slice bytes);
 struct buf *upstream_out(struct upstream *u); /* the same without the copy */
@@ -48,10 +41,7 @@ struct buf *upstream_out(struct upstream *u); /* the same without the copy */
 void upstream_flush(struct upstream *u);
 size_t upstream_unsent(const struct upstream *u);
 bool upstream_is_up(const struct upstream *u);
-/* From here on the next `count` replies that are not yet begun are swallowed as well: only right while no reply is
- * outstanding. */
-void upstream_swallow(struct upstream *u, size_t count);
-/* Back-pressure: while paused nothing is read, so `replies` is not called. */
+/* Back-pressure: while paused nothing is read, so `bytes` is not called. */
 void upstream_pause(struct upstream *u);
 void upstream_resume(struct upstream *u);
 /* Half-closes: the leader sees the end of the client's commands, answers what it got, and closes. */

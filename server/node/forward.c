@@ -414,7 +414,7 @@ static void open_upstream(struct forward *f) {
         .said_password = s->said_password,
     };
     struct upstream_handler handler = {.arg = f, .bytes = bytes_cb, .down = down_cb};
-    f->upstream = upstream_open(n->peers, leader->address, leader->id, &client, 0, &handler);
+    f->upstream = upstream_open(n->peers, leader->address, leader->id, &client, &handler);
     f->leader_id = leader->id;
     f->db = s->db;
     f->resp = s->resp;

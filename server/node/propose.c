@@ -236,7 +236,8 @@ void span_end(struct node *n, struct reply_span *span, bool silent) {
     while (*at != span) at = &(*at)->outer;
     *at = span->outer;
     if (silent) span->conn->out.len = span->begin;
-    if (span->held.len > 0) conn_push(span->conn, buf_slice(&span->held));
+    if (span->held.len == 0) return;
+    conn_push(span->conn, buf_slice(&span->held));
     buf_free(&span->held);
 }
 

@@ -14,7 +14,8 @@ enum { NODES = 3, STREAMS_MAX = 8, UPSTREAMS_MAX = 8, ASKED_MAX = 2000 };
 static struct rng rng;
 static struct told_control asked[ASKED_MAX];
 static int asked_count;
-static int chunks_heard, forwards, replies_heard; /* to see that the treatment is of any use */
+static int chunks_heard, forwards; /* to see that the treatment is of any use */
+static size_t bytes_heard;
 static uint64_t sent_round, heard_round[NODES + 1][NODES + 1];
 
 struct sender { /* of a snapshot */
@@ -128,11 +129,10 @@ static void do_accepted_stream(struct node *n) {
     }
 }
 
-static void passer_replies(void *arg, struct slice bytes, size_t replies, size_t pushes) {
+static void passer_bytes(void *arg, struct slice bytes) {
     struct passer *p = arg;
-    (void)bytes, (void)pushes;
     EXPECT_EQ_INT(p->downs, 0);
-    replies_heard += (int)replies;
+    bytes_heard += bytes.len;
     if (rng_below(&rng, 10) != 0) return;
     upstream_close(p->upstream);
     p->upstream = NULL;
@@ -152,9 +152,9 @@ static void do_upstream(struct node *n) {
     struct passer *p = &passers[rng_below(&rng, UPSTREAMS_MAX)];
     if (p->upstream == NULL) {
         struct node *to = any_node();
-        struct upstream_handler h = {.arg = p, .replies = passer_replies, .down = passer_down};
+        struct upstream_handler h = {.arg = p, .bytes = passer_bytes, .down = passer_down};
         *p = (struct passer){.node = (int)(n - nodes)};
-        p->upstream = upstream_open(n->pn, to->address, to->id, &client, rng_below(&rng, 3), &h);
+        p->upstream = upstream_open(n->pn, to->address, to->id, &client, &h);
         return;
     }
     switch (rng_below(&rng, 7)) {
@@ -391,9 +391,9 @@ TEST(random_treatment) {
         EXPECT_EQ_INT(asked[i].answers, 1);
         answered += asked[i].rc == RC_OK;
     }
-    printf("    %d messages, %d of %d requests answered, %d chunks, %d forwards, %d replies\n",
+    printf("    %d messages, %d of %d requests answered, %d chunks, %d forwards, %zu bytes of replies\n",
            nodes[1].messages + nodes[2].messages + nodes[3].messages, answered, asked_count, chunks_heard,
-           forwards, replies_heard);
+           forwards, bytes_heard);
     nodes_end();
 }
 
