@@ -6,7 +6,6 @@
 #include "dispatch.h"
 #include "handlers.h"
 #include "monitor.h"
-#include "num.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -96,20 +95,19 @@ static int64_t time_of(const struct cmd_ctx *c) {
     return c->session != NULL ? c->server->host->now_us(c->server->host) : 0;
 }
 
-/* Of the script, not of its session. */
+/* The session's own database stays as it is. How many there are is not a setting of this node here. */
 static void select_db(struct cmd_script *s, struct cmd_ctx *inner) {
     int64_t db;
-    struct reply *reply = inner->reply;
-    if (!parse_i64(inner->argv[1], &db) || db < INT32_MIN || db > INT32_MAX) {
-        reply_error(reply, ERR_NOT_AN_INTEGER);
-    } else if (db < 0 || db >= inner->server->config.databases) {
-        reply_error(reply, ERR_DB_OUT_OF_RANGE);
-    } else {
-        s->db = inner->db = (int)db;
-        reply_ok(reply);
+    if (cmd_arg_long_in(inner, inner->argv[1], INT32_MIN, INT32_MAX, &db, NULL)) {
+        if (db < 0 || db >= KS_DB_COUNT) {
+            reply_error(inner->reply, ERR_DB_OUT_OF_RANGE);
+        } else {
+            s->db = inner->db = (int)db;
+            reply_ok(inner->reply);
+        }
     }
     if (inner->session == NULL) return;
-    if (reply->error_count > 0) stats_error(&inner->server->stats, reply->error_code);
+    if (inner->reply->error_count > 0) stats_error(&inner->server->stats, inner->reply->error_code);
     monitor_tell(inner, true);
 }
 
@@ -158,8 +156,7 @@ static void script_call(void *arg, int argc, const struct slice *argv, int resp,
 static void script_log(void *arg, int level, struct slice text) {
     const struct cmd_script *s = arg;
     struct server *server = s->c->server;
-    (void)level;
-    if (server->leadership != LEADERSHIP_HERE) return;
+    if (server->leadership != LEADERSHIP_HERE || level < server->config.loglevel) return;
     char line[1024];
     snprintf(line, sizeof line, "%.*s", (int)(text.len < 1000 ? text.len : 1000), text.data);
     server->host->log(server->host, line);

@@ -306,8 +306,9 @@ static void sort_key(struct cmd_ctx *c, bool may_store) {
         reply_error(c->reply, ERR_WRONGTYPE);
         return;
     }
-    /* What is stored has an order, and a set has none to keep. */
-    if (s.options.keep_order && o != NULL && o->type == OBJECT_SET && s.options.store != NULL) {
+    /* What is stored has an order, and a set has none to keep; a script may store what it is told. */
+    bool may_be_stored = s.options.store != NULL || c->in_script;
+    if (s.options.keep_order && o != NULL && o->type == OBJECT_SET && may_be_stored) {
         s.options.keep_order = false;
         s.options.alpha = true;
         s.options.by = NULL;

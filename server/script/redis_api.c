@@ -17,22 +17,25 @@ enum {
 
 /* --- errors --- */
 
-/* {err = "CODE text"}; what has no code is an ERR. A line's end at the end is cut. */
-static void push_error(lua_State *L, const char *text, size_t len, bool has_code) {
-    while (len > 0 && (text[len - 1] == '\r' || text[len - 1] == '\n')) len--;
+static struct slice without_line_ends(struct slice s) {
+    while (s.len > 0 && (s.data[0] == '\r' || s.data[0] == '\n')) s = slice_make(s.data + 1, s.len - 1);
+    while (s.len > 0 && (s.data[s.len - 1] == '\r' || s.data[s.len - 1] == '\n')) s.len--;
+    return s;
+}
+
+/* {err = "CODE text"}. */
+static void push_error(lua_State *L, struct slice code, struct slice text) {
+    text = without_line_ends(text);
     lua_createtable(L, 0, 3);
-    if (has_code) {
-        lua_pushlstring(L, text, len);
-    } else {
-        lua_pushliteral(L, "ERR ");
-        lua_pushlstring(L, text, len);
-        lua_concat(L, 2);
-    }
+    lua_pushlstring(L, code.data, code.len);
+    lua_pushliteral(L, " ");
+    lua_pushlstring(L, text.data, text.len);
+    lua_concat(L, 3);
     lua_setfield(L, -2, "err");
 }
 
 void redis_push_error(lua_State *L, const char *text) {
-    push_error(L, text, strlen(text), false);
+    push_error(L, SLICE("ERR"), slice_of(text));
 }
 
 int redis_raise(lua_State *L, const char *text) {
@@ -96,9 +99,11 @@ static bool call(lua_State *L, const struct call_args *a) {
     buf_free(&e->reply);
     e->reply = reply;
     CHECK(reply.len > 0);
+    lua_settop(L, 0); /* room for the reply: there may have been as many arguments as a stack holds */
     from_resp(L, buf_slice(&reply));
+    bool is_error = reply.data[0] == '-';
     script_work(L, reply.len >> BYTES_PER_UNIT_SHIFT);
-    return reply.data[0] == '-';
+    return is_error;
 }
 
 static int generic_call(lua_State *L, bool raises) {
@@ -147,7 +152,11 @@ static int redis_error_reply(lua_State *L) {
     }
     const char *text = lua_tostring(L, 1);
     if (text[0] == '-') text++;
-    push_error(L, text, strlen(text), strchr(text, ' ') != NULL); /* the first of several words is the code */
+    const char *space = strchr(text, ' '); /* the first of several words is the code */
+    if (space != NULL)
+        push_error(L, slice_make(text, (size_t)(space - text)), slice_of(space + 1));
+    else
+        redis_push_error(L, text);
     return 1;
 }
 
@@ -164,13 +173,17 @@ static int redis_status_reply(lua_State *L) {
 
 /* --- the rest --- */
 
+static int whole(lua_Number v) {
+    return v > -1e9 && v < 1e9 ? (int)v : -1;
+}
+
 static int redis_log(lua_State *L) {
     const struct script_run *run = script_of(L)->run;
     int argc = lua_gettop(L);
     if (argc < 2) return redis_raise(L, "redis.log() requires two arguments or more.");
     if (!lua_isnumber(L, 1)) return redis_raise(L, "First argument must be a number (log level).");
-    lua_Number level = lua_tonumber(L, 1);
-    if (!(level >= 0 && level < 4)) return redis_raise(L, "Invalid debug level.");
+    int level = whole(lua_tonumber(L, 1));
+    if (level < 0 || level > 3) return redis_raise(L, "Invalid debug level.");
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     bool is_first = true;
@@ -185,7 +198,7 @@ static int redis_log(lua_State *L) {
     size_t len;
     const char *text = lua_tolstring(L, -1, &len);
     script_work(L, CALL_UNITS + len);
-    run->world->log(run->arg, (int)level, slice_make(text, len));
+    run->world->log(run->arg, level, slice_make(text, len));
     return 0;
 }
 
@@ -203,17 +216,17 @@ static int redis_sha1hex(lua_State *L) {
 static int redis_setresp(lua_State *L) {
     struct script_run *run = script_of(L)->run;
     if (lua_gettop(L) != 1) return redis_raise(L, "redis.setresp() requires one argument.");
-    lua_Number resp = lua_tonumber(L, 1);
+    int resp = whole(lua_tonumber(L, 1));
     if (resp != 2 && resp != 3) return redis_raise(L, "RESP version must be 2 or 3.");
-    run->resp = (int)resp;
+    run->resp = resp;
     return 0;
 }
 
 /* What a script does always goes everywhere: it was asked for, and answered. */
 static int redis_set_repl(lua_State *L) {
     if (lua_gettop(L) != 1) return redis_raise(L, "redis.set_repl() requires two arguments.");
-    lua_Number flags = lua_tonumber(L, 1);
-    if (!(flags >= 0 && flags < 4))
+    int flags = whole(lua_tonumber(L, 1));
+    if (flags < 0 || flags > 3)
         return redis_raise(L,
                            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
     return 0;

@@ -96,23 +96,24 @@ static bool is_ordered(lua_State *L, int index) {
            (type == LUA_TLIGHTUSERDATA && lua_touserdata(L, index) == NULL);
 }
 
-bool sandbox_keys_are_ordered(lua_State *L, int index) {
+bool sandbox_keys_are_ordered(lua_State *L, int index, uint64_t *count) {
     if (index < 0) index = lua_gettop(L) + index + 1;
     bool are = true;
-    uint64_t count = 0;
     lua_pushnil(L);
-    for (; are && lua_next(L, index); count++) {
+    for (*count = 0; are && lua_next(L, index); ++*count) {
         lua_pop(L, 1);
         are = is_ordered(L, -1);
     }
     lua_settop(L, are ? lua_gettop(L) : lua_gettop(L) - 1);
-    if (count > 16) script_work(L, count);
     return are;
 }
 
 void sandbox_check_keys(lua_State *L, int index) {
+    uint64_t count;
     luaL_checkstack(L, 2, "too many values");
-    if (!sandbox_keys_are_ordered(L, index))
+    bool are_ordered = sandbox_keys_are_ordered(L, index, &count);
+    if (count > 16) script_work(L, count);
+    if (!are_ordered)
         luaL_error(
             L, "the order of a table's keys is not defined when there are tables or functions among them");
 }

@@ -78,7 +78,7 @@ bool sandbox_is_locked(lua_State *L, int index);
 void sandbox_see_through(lua_State *L, int index);
 void sandbox_refuse_locked(lua_State *L, int index); /* "Attempt to modify a readonly table" */
 /* No key of the table is one whose place among the others depends on where it lies in memory; the other raises an error if. */
-bool sandbox_keys_are_ordered(lua_State *L, int index);
+bool sandbox_keys_are_ordered(lua_State *L, int index, uint64_t *count); /* raises nothing */
 void sandbox_check_keys(lua_State *L, int index);
 int sandbox_refuse_change(lua_State *L);
 /* {err = "ERR ..."}, {err = ..., source =, line = } */

@@ -23,14 +23,18 @@ static struct slice text_on_top(lua_State *L) {
     return slice_make(text, len);
 }
 
+static void blank_line_breaks(char *text, size_t len) {
+    for (size_t i = 0; i < len; i++)
+        if (text[i] == '\r' || text[i] == '\n') text[i] = ' ';
+}
+
 /* As a line of a reply: without line breaks. */
 static void reply_line(struct reply *reply, char type, struct slice text) {
     struct buf *out = reply->out;
     if (out == NULL) return;
     buf_add_byte(out, (uint8_t)type);
     buf_add_slice(out, text);
-    for (char *p = buf_tail(out) - text.len; p < buf_tail(out); p++)
-        if (*p == '\r' || *p == '\n') *p = ' ';
+    blank_line_breaks(buf_tail(out) - text.len, text.len);
     buf_add_str(out, "\r\n");
 }
 
@@ -41,12 +45,26 @@ static bool is_counted(lua_State *L) {
     return is;
 }
 
-/* What was counted already is not counted again. */
+/* INFO shows it in a line, with a colon behind. */
+static void set_error_code(struct reply *reply, struct slice code) {
+    char *p = reply->error_code;
+    snprintf(p, sizeof reply->error_code, "%.*s", (int)code.len, code.data);
+    for (; *p != '\0'; p++)
+        if (*p == '#' || *p == ':' || (unsigned char)*p < ' ') *p = '_';
+    reply->error_count++;
+}
+
+/* Whatever the text is. What was counted already is not counted again. */
 static void reply_failure(struct reply *reply, const char *text, bool was_counted) {
-    struct reply plain;
-    reply_init(&plain, reply->out, reply->resp);
-    reply_error(was_counted ? &plain : reply, text);
+    struct slice line = slice_of(text);
+    while (line.len > 0 && (text[line.len - 1] == '\r' || text[line.len - 1] == '\n')) line.len--;
+    if (!was_counted) {
+        const char *space = memchr(text, ' ', line.len);
+        bool has_code = space != NULL && space > text;
+        set_error_code(reply, has_code ? slice_make(text, (size_t)(space - text)) : SLICE("ERR"));
+    }
     reply->told_error_count += was_counted;
+    reply_line(reply, '-', line);
 }
 
 /* The conversions of tables, each by the field it goes by; false when it has none such. */
@@ -76,8 +94,9 @@ static bool reply_a_double(lua_State *L, struct reply *reply) {
 static const char unordered[] = "ERR a map or set of the script has keys whose order is not defined";
 
 static bool reply_a_map(lua_State *L, struct reply *reply, int script_resp) {
+    uint64_t key_count;
     if (!take_field(L, "map", LUA_TTABLE)) return false;
-    if (!sandbox_keys_are_ordered(L, -1)) {
+    if (!sandbox_keys_are_ordered(L, -1, &key_count)) {
         reply_error(reply, unordered);
         lua_pop(L, 1);
         return true;
@@ -95,8 +114,9 @@ static bool reply_a_map(lua_State *L, struct reply *reply, int script_resp) {
 }
 
 static bool reply_a_set(lua_State *L, struct reply *reply, int script_resp) {
+    uint64_t key_count;
     if (!take_field(L, "set", LUA_TTABLE)) return false;
-    if (!sandbox_keys_are_ordered(L, -1)) {
+    if (!sandbox_keys_are_ordered(L, -1, &key_count)) {
         reply_error(reply, unordered);
         lua_pop(L, 1);
         return true;
@@ -115,10 +135,13 @@ static bool reply_a_set(lua_State *L, struct reply *reply, int script_resp) {
 
 static bool reply_big_number(lua_State *L, struct reply *reply) {
     if (!take_field(L, "big_number", LUA_TSTRING)) return false;
-    if (reply->resp == 2)
-        reply_bulk(reply, text_on_top(L));
-    else
+    if (reply->resp == 2 && reply->out != NULL) {
+        struct slice digits = text_on_top(L);
+        reply_bulk(reply, digits);
+        blank_line_breaks(buf_tail(reply->out) - 2 - digits.len, digits.len);
+    } else {
         reply_line(reply, '(', text_on_top(L));
+    }
     lua_pop(L, 1);
     return true;
 }

@@ -10,6 +10,7 @@ import gen_bits
 import gen_hash_set
 import gen_list
 import gen_payload
+import gen_script
 import gen_stream
 import gen_zset
 from crc64 import crc64
@@ -71,8 +72,8 @@ def dump_seal(body, version=10):
     return body + crc64(body).to_bytes(8, "little")
 
 
-class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_stream.StreamGen, gen_zset.ZsetGen,
-          gen_payload.PayloadGen):
+class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_script.ScriptGen, gen_stream.StreamGen,
+          gen_zset.ZsetGen, gen_payload.PayloadGen):
     """next() is a command as a list of bytes. only limits it to one command and what gives it data."""
 
     def __init__(self, rnd, only=None, dbs=4):
@@ -749,7 +750,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
             (3, "cluster", self.cluster),
             (5, "unknown", self.unknown),
         ] + self.hash_set_table() + self.bits_table() + self.list_table() + self.stream_table() + self.zset_table() + \
-            self.payload_table()
+            self.payload_table() + self.script_table()
 
     def next(self):
         r = self.r
@@ -793,7 +794,7 @@ class Gen(gen_hash_set.HashSetGen, gen_bits.BitsGen, gen_list.ListGen, gen_strea
 UNTOUCHED = {
     b"shutdown", b"save", b"bgsave", b"bgrewriteaof", b"function", b"client", b"config", b"debug", b"hello",
     b"flushall", b"flushdb", b"quit", b"reset", b"command", b"latency", b"slowlog", b"lolwut", b"info", b"spop", b"zadd", b"geoadd",
-    b"pfcount"  # with one key less it might count one alone that others read
+    b"script", b"pfcount"  # with one key less it might count one alone that others read
 } | gen_list.WAITING
 
 KEYED = {
@@ -808,7 +809,7 @@ KEYED = {
 def keys_of(a):
     """The keys a command names, well enough to look for what led to a difference."""
     name = a[0].lower()
-    for part in (gen_hash_set, gen_bits, gen_list, gen_stream, gen_zset, gen_payload):
+    for part in (gen_hash_set, gen_bits, gen_list, gen_script, gen_stream, gen_zset, gen_payload):
         if name in part.KEYED and len(a) > 1:
             return part.keys_of(a)
     if name not in KEYED or len(a) < 2:

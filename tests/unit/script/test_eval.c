@@ -27,6 +27,11 @@ TEST(values_become_replies) {
     expect("return {'a',{'b',true,false}}", "*2\r\n$1\r\na\r\n*3\r\n$1\r\nb\r\n:1\r\n$-1\r\n");
     expect("return {ok='fine\\nhere'}", "+fine here\r\n");
     expect("return {err='My error'}", "-My error\r\n");
+    expect("return {err='-My error'}",
+           "--My error\r\n"); /* as Redis; the log holds it for ever, so it had better not hurt */
+    expect("return {err=''}", "-\r\n");
+    expect("return {err='a\\r\\nb\\r\\n'}", "-a  b\r\n");
+    expect("return {ok=''}", "+\r\n");
     expect("return {err=1}", "*0\r\n");
     expect("return function() end", "$-1\r\n");
     expect("return {double=3.25}", "$4\r\n3.25\r\n");
