@@ -2,8 +2,6 @@
  * closest, and what is missing or too much by single commands; the order in which rules were given is not kept. */
 #include "acl.h"
 
-#include <stdio.h>
-
 static const char *key_prefix(unsigned permits) {
     return permits == ACL_PERMITS_ALL ? "~" : permits == ACL_PERMITS_READ ? "%R~" : "%W~";
 }
@@ -40,34 +38,64 @@ static bool is_of_rules(const struct command *cmd) {
     return !(cmd->flags & CMD_INTERNAL);
 }
 
-/* Applies a rule to a selector of its own, which is what a user without a name is for. */
-static void apply_word(struct acl_user *u, const char *sign, const char *name) {
-    char rule[COMMAND_NAME_CAP + 4];
-    int len = snprintf(rule, sizeof rule, "%s%s", sign, name);
-    CHECK(acl_apply(u, slice_make(rule, (size_t)len)) == NULL);
+/* A set of commands, by id. */
+struct set {
+    uint64_t bits[ACL_COMMAND_WORDS];
+};
+
+static bool set_has(const struct set *set, int id) {
+    return set->bits[id / 64] >> (id % 64) & 1;
 }
 
-/* How many commands of a category the selector allows, and how many it does not. */
-static void count_category(const struct acl_selector *s, uint32_t bit, int *on, int *off) {
-    *on = *off = 0;
+static void set_put(struct set *set, int id, bool is_in) {
+    uint64_t bit = UINT64_C(1) << (id % 64);
+    set->bits[id / 64] = is_in ? set->bits[id / 64] | bit : set->bits[id / 64] & ~bit;
+}
+
+/* A rule about a container speaks for its subcommands. */
+static void set_put_command(struct set *set, const struct command *cmd, bool is_in) {
+    set_put(set, cmd->id, is_in);
+    for (int i = 0; i < cmd->subcommand_count; i++) set_put(set, cmd->subcommands[i].id, is_in);
+}
+
+/* Of each category: the commands in it, and those that a rule about it speaks for. */
+static struct category_sets {
+    bool are_made;
+    struct set in[ACL_CATEGORY_COUNT], reached[ACL_CATEGORY_COUNT];
+} categories;
+
+static void make_categories(void) {
+    if (categories.are_made) return;
     for (int id = 0; id < command_stat_count(); id++) {
         const struct command *cmd = command_by_id(id);
-        if (!(cmd->categories & bit) || !is_of_rules(cmd)) continue;
-        if (acl_allows_command(s, cmd))
-            ++*on;
-        else
-            ++*off;
+        for (int i = 0; i < ACL_CATEGORY_COUNT; i++) {
+            if (!(cmd->categories & acl_category_bit(i)) || !is_of_rules(cmd)) continue;
+            set_put(&categories.in[i], id, true);
+            set_put_command(&categories.reached[i], cmd, true);
+        }
+    }
+    categories.are_made = true;
+}
+
+static void set_put_category(struct set *set, int category, bool is_in) {
+    for (int w = 0; w < ACL_COMMAND_WORDS; w++) {
+        uint64_t reached = categories.reached[category].bits[w];
+        set->bits[w] = is_in ? set->bits[w] | reached : set->bits[w] & ~reached;
     }
 }
 
-/* The category that brings us nearest to `left`, what is still to be said: more of it fits than does not; of those the one with the
- * least that does not fit, and then the one with the most that does. -1: none. */
-static int best_category(const struct acl_selector *left, bool adds, const bool *said) {
+/* The category that brings us nearest to `left`, what is still to be said: more of it fits than does not; of those the one with
+ * the least that does not fit, and then the one with the most that does. -1: none. */
+static int best_category(const struct set *left, bool adds, const bool *is_said) {
     int best = -1, least = INT32_MAX, most = 0;
     for (int i = 0; i < ACL_CATEGORY_COUNT; i++) {
-        int on, off;
-        if (said[i]) continue;
-        count_category(left, acl_category_bit(i), &on, &off);
+        int on = 0, off = 0;
+        if (is_said[i]) continue;
+        for (int w = 0; w < ACL_COMMAND_WORDS; w++) {
+            uint64_t in = categories.in[i].bits[w];
+            on += __builtin_popcountll(in & left->bits[w]);
+            off += __builtin_popcountll(in & ~left->bits[w]);
+        }
         int fits = adds ? on : off, misfits = adds ? off : on;
         if (fits <= misfits || misfits > least || (misfits == least && fits <= most)) continue;
         best = i;
@@ -77,50 +105,47 @@ static int best_category(const struct acl_selector *left, bool adds, const bool 
     return best;
 }
 
-static void describe_first_args(const struct acl_selector *s, const struct command *cmd, const char *name,
-                                struct buf *out) {
+static void describe_first_args(const struct acl_selector *s, const struct command *cmd, struct buf *out) {
+    char name[COMMAND_NAME_CAP];
     for (size_t i = 0; i < s->first_arg_count; i++) {
         if (s->first_args[i].command_id != cmd->id) continue;
+        command_full_name(cmd, name, sizeof name);
         buf_printf(out, " +%s|", name);
         buf_add_slice(out, buf_slice(&s->first_args[i].text));
     }
 }
 
-/* What `said` does not say yet. A container's row comes before those of its subcommands, which it speaks for. */
-static void describe_rest(const struct acl_selector *s, struct acl_user *said, struct buf *out) {
+/* What `said` does not say yet. A container's row comes before those of its subcommands. */
+static void describe_rest(const struct acl_selector *s, struct set *said, struct buf *out) {
     for (int id = 0; id < command_stat_count(); id++) {
         const struct command *cmd = command_by_id(id);
         char name[COMMAND_NAME_CAP];
         if (!is_of_rules(cmd)) continue;
-        command_full_name(cmd, name, sizeof name);
-        bool allowed = acl_allows_command(s, cmd);
-        if (allowed != acl_allows_command(&said->selectors[0], cmd)) {
-            buf_printf(out, " %s%s", allowed ? "+" : "-", name);
-            apply_word(said, allowed ? "+" : "-", name);
+        bool is_allowed = acl_allows_command(s, cmd);
+        if (is_allowed != set_has(said, id)) {
+            command_full_name(cmd, name, sizeof name);
+            buf_printf(out, " %s%s", is_allowed ? "+" : "-", name);
+            set_put_command(said, cmd, is_allowed);
         }
-        if (!allowed) describe_first_args(s, cmd, name, out);
+        if (!is_allowed && s->first_arg_count > 0) describe_first_args(s, cmd, out);
     }
 }
 
 void acl_describe_commands(const struct acl_selector *s, struct buf *out) {
-    struct acl_user said, left; /* what is said so far; and what would be left of `s` without that */
+    struct set said, left; /* what is said so far; and what would be left of `s` without that */
     bool is_said[ACL_CATEGORY_COUNT] = {false}, adds = !s->future_commands;
-    acl_user_init(&said, SLICE(""));
-    acl_user_init(&left, SLICE(""));
-    memcpy(left.selectors[0].allowed, s->allowed, sizeof s->allowed);
-    buf_add_str(out, adds ? "-@all" : "+@all");
-    apply_word(&said, adds ? "-@" : "+@", "all");
     int best;
-    while ((best = best_category(&left.selectors[0], adds, is_said)) >= 0) {
-        const char *name = acl_category_name(best);
+    make_categories();
+    memset(&said, adds ? 0 : 0xff, sizeof said);
+    memcpy(left.bits, s->allowed, sizeof left.bits);
+    buf_add_str(out, adds ? "-@all" : "+@all");
+    while ((best = best_category(&left, adds, is_said)) >= 0) {
         is_said[best] = true;
-        buf_printf(out, " %s%s", adds ? "+@" : "-@", name);
-        apply_word(&said, adds ? "+@" : "-@", name);
-        apply_word(&left, adds ? "-@" : "+@", name);
+        buf_printf(out, " %s%s", adds ? "+@" : "-@", acl_category_name(best));
+        set_put_category(&said, best, adds);
+        set_put_category(&left, best, !adds);
     }
     describe_rest(s, &said, out);
-    acl_user_free(&said);
-    acl_user_free(&left);
 }
 
 /* --- users --- */

@@ -796,6 +796,11 @@ static bool apply_directive(struct loading *l, int argc, const struct slice *arg
 
 static bool load_file(struct loading *l, const char *path, int depth);
 
+static bool is_secret(struct slice name) {
+    const struct config_row *row = config_find(name);
+    return slice_is(name, "user") || (row != NULL && row->flags & SENSITIVE);
+}
+
 static bool load_line(struct loading *l, const char *path, int number, struct slice line, int depth) {
     struct buf store = {0};
     struct slice *argv = NULL;
@@ -815,8 +820,7 @@ static bool load_line(struct loading *l, const char *path, int number, struct sl
         ok = apply_directive(l, argc, argv, why);
     }
     if (!ok && why[0] != '\0') {
-        if (argc > 0 && slice_is(argv[0], "user"))
-            line = slice_of("user"); /* passwords are nobody's business */
+        if (argc > 0 && is_secret(argv[0])) line = argv[0]; /* passwords are nobody's business */
         char place[32] = "";
         if (number > 0) snprintf(place, sizeof place, " line %d:", number);
         snprintf(l->error, l->cap, "%s:%s '%.*s': %s", path, place, (int)(line.len < 200 ? line.len : 200),

@@ -252,6 +252,32 @@ def the_same_on_all_nodes(run):
         wait_until(lambda: Wire(port).call('GET', 'k') != NO_AUTH, 'the password is not needed any more')
 
 
+def who_joins_learns_of_users(run):
+    """By a snapshot: from then on the cluster's users are there, and not those of its own configuration."""
+    first = run.server('--requirepass', 'theirs')
+    with login(first.port, 'default', 'theirs') as c:
+        c.ok('ACL', 'SETUSER', 'bob', 'on', '>x', '+@all', '~a*')
+        c.ok('SET', 'b', 1)
+    second = run.server('--join', f'127.0.0.1:{first.port}', '--requirepass', 'own', start=False)
+    second.spawn()
+
+    def bob_is_there():
+        try:
+            with Wire(second.port) as c:
+                return c.call('AUTH', 'bob', 'x') == 'OK'
+        except OSError:
+            return False
+    wait_until(bob_is_there, 'the second node knows bob')
+    with login(second.port, 'bob', 'x') as c:
+        c.ok('SET', 'a', 1)
+        expect(c.call('GET', 'b'), NO_KEY)
+    with Wire(second.port) as c:
+        expect(c.call('GET', 'b'), NO_AUTH)
+        expect(c.call('AUTH', 'own'), WRONG)
+        c.ok('AUTH', 'theirs')
+        expect(c.call('GET', 'b'), b'1')
+
+
 def users_survive_a_leader(run):
     t = Together(run).start()
     leader, follower = leader_and_follower(t)
@@ -270,4 +296,5 @@ def users_survive_a_leader(run):
 
 
 CASES = [users_outlive_the_process, no_password_is_written, order_in_a_pipeline, asked_again_at_exec,
-         scripts_have_their_callers_rights, passwords_of_files, users_of_files, the_same_on_all_nodes, users_survive_a_leader]
+         scripts_have_their_callers_rights, passwords_of_files, users_of_files, who_joins_learns_of_users,
+         the_same_on_all_nodes, users_survive_a_leader]
