@@ -87,6 +87,12 @@ static bool is_held(const struct server *server, const struct command *cmd, uint
     return !cmd_script_says_no_writes(server->ks, cmd, argc, argv);
 }
 
+bool cmd_is_paused(const struct server *server, int argc, const struct slice *argv, int64_t now_ms) {
+    if (server->pause_until_ms <= now_ms) return false;
+    const struct command *cmd = command_lookup(argc, argv);
+    return cmd != NULL ? is_held(server, cmd, cmd->flags, argc, argv, now_ms) : !server->pause_writes_only;
+}
+
 static bool is_exec(const struct command *cmd) {
     return cmd->fn == cmd_exec;
 }

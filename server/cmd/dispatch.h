@@ -26,6 +26,9 @@ enum gate {
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
                    int64_t now_ms, struct reply *reply, const struct command **cmd);
 
+/* CLIENT PAUSE of this node holds it, whoever answers it. */
+bool cmd_is_paused(const struct server *server, int argc, const struct slice *argv, int64_t now_ms);
+
 /* It was sent to the leader, who is elsewhere (GATE_FORWARD). */
 void cmd_forwarded(struct session *session, const struct command *cmd, int argc);
 

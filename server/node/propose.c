@@ -354,6 +354,7 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     const struct command *cmd = NULL;
     struct reply reply;
     n->answers_behind = false;
+    if (c->tunnels && cmd_is_paused(&n->server, argc, argv, node_clock_ms(n))) return CONN_HOLD;
     if (c->tunnels) return node_tunnel(n, c, argc, argv);
     if (c->blocked || n->ks == NULL) return CONN_HOLD;
     /* What is behind a script that takes long stays there: the entry's operations are in the middle of being run. */

@@ -177,6 +177,13 @@ def through_a_follower(run):
             for w in (a, b, d):
                 w.ok('SET', 'k', 1)
                 expect(c.reply(), invalidated('k'))
+            with Wire(follower) as pauses:                  # the node it is connected to holds it
+                pauses.ok('CLIENT', 'PAUSE', 60000, 'WRITE')
+                expect(c.call('GET', 'k'), b'1')
+                c.send(encode('SET', 'own', 2) + encode('PING'))
+                expect_that(c.is_quiet(), 'the write waits')
+                pauses.ok('CLIENT', 'UNPAUSE')
+                expect(c.replies(2), ['OK', 'PONG'])
             expect(c.call('RESET'), 'RESET')
             a.ok('SET', 'k', 2)
             expect(c.call('CLIENT', 'TRACKINGINFO')[1], [b'off'])
