@@ -32,7 +32,7 @@ EXPECTED = os.path.join(HERE, "expected-missing.tsv")
 UNITS = """unit/dump unit/type/list unit/type/list-2 unit/type/list-3 unit/type/stream unit/type/stream-cgroups
 unit/type/hash unit/type/set unit/type/zset unit/geo unit/type/string unit/type/incr unit/sort unit/bitops unit/bitfield unit/hyperloglog unit/keyspace unit/expire unit/scan unit/protocol unit/quit
 unit/other unit/multi unit/info-command unit/introspection-2 unit/latency-monitor unit/slowlog unit/pause unit/tracking integration/redis-cli unit/pubsub
-unit/scripting""".split()
+unit/scripting unit/functions""".split()
 
 # Units that want to start the server themselves, with a configuration file: our program stands in for redis-server.
 # unit/maxmemory is not among them: that limit bounds what is cached here, and no key goes for it.

@@ -2,6 +2,7 @@
 #include "cmd_script.h"
 #include "handlers.h"
 #include "libraries.h"
+#include "monitor.h"
 #include "server.h"
 
 #include "num.h"
@@ -23,6 +24,7 @@ static void fcall(struct cmd_ctx *c, bool is_read_only) {
     struct script_function f;
     struct cmd_script s;
     int key_count;
+    monitor_tell(c, false); /* before the commands that it calls */
     if (!library_with(c->ks, c->argv[1], &library, &f)) {
         reply_error(c->reply, "ERR Function not found");
         return;

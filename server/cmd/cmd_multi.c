@@ -2,6 +2,7 @@
  * the node takes the queue otherwise (README, "Transactions"). */
 #include "cmd.h"
 #include "entry.h"
+#include "cmd_script.h"
 #include "handlers.h"
 #include "num.h"
 #include "server.h"
@@ -25,7 +26,9 @@ void transaction_queue(struct server *server, struct transaction *t, const struc
     t->count++;
     t->writes += (cmd->flags & CMD_WRITE) != 0;
     t->reads += (cmd->flags & (CMD_READONLY | CMD_WRITE)) == CMD_READONLY;
-    t->flags |= cmd->flags;
+    /* CLIENT PAUSE WRITE lets scripts pass that say they never write. */
+    bool never_writes = cmd_script_says_no_writes(server->ks, cmd, argc, argv);
+    t->flags |= never_writes ? cmd->flags & ~(uint32_t)CMD_MAY_REPLICATE : cmd->flags;
     if (cmd_changes_users(cmd)) t->changes_users = true;
     if (cmd->flags & CMD_WRITE && !(cmd->flags & CMD_UNSAID)) t->flags |= CMD_MAY_REPLICATE;
     t->runs_scripts |= cmd->runs_scripts;
