@@ -24,8 +24,7 @@ enum {
     COLLECT_FIRST = 20 * 1000,
     COLLECT_SPACING_MIN = 1 << 20, /* growing by a quarter of the work up to ... */
     COLLECT_SPACING_MAX = 32 << 20,
-    CHECKPOINT_FIRST = 5 * 1000 * 1000, /* some 50 ms; likewise */
-    CHECKPOINT_SPACING_MAX = 20 * 1000 * 1000,
+    CHECKPOINT_SPACING = 4 * 1000 * 1000, /* some 40 ms: who stops a script waits for the next one */
     COMPILED_COUNT_MAX = 10000,
     COMPILED_BYTES_MAX = 32 << 20,
     COLLECT_MORE_BYTES = 2 << 20, /* between runs */
@@ -89,18 +88,9 @@ static void collect_after(struct script_engine *e) {
 
 /* --- work --- */
 
-/* Positions grow apart, so that what takes long is not asked all the time. */
-static uint64_t spacing_after(uint64_t spacing, uint64_t max) {
-    spacing += spacing / 4;
-    return spacing < max ? spacing : max;
-}
-
 static void checkpoint(lua_State *L, struct script_run *run) {
-    uint64_t spacing = CHECKPOINT_FIRST;
     run->checkpoint_count++;
-    for (uint64_t i = 0; i < run->checkpoint_count && spacing < CHECKPOINT_SPACING_MAX; i++)
-        spacing = spacing_after(spacing, CHECKPOINT_SPACING_MAX);
-    run->checkpoint_at += spacing;
+    run->checkpoint_at += CHECKPOINT_SPACING;
     run->checked_work = run->work;
     if (run->limits == NULL) return;
     if (run->limits->spent != NULL) *run->limits->spent = 0;
@@ -296,7 +286,7 @@ static lua_State *begin(struct script_engine *e, struct script_run *run) {
     run->work = 0;
     run->checkpoint_count = 0;
     uint64_t spent = run->limits != NULL && run->limits->spent != NULL ? *run->limits->spent : 0;
-    run->checkpoint_at = spent < CHECKPOINT_FIRST ? CHECKPOINT_FIRST - spent : 1;
+    run->checkpoint_at = spent < CHECKPOINT_SPACING ? CHECKPOINT_SPACING - spent : 1;
     run->checked_work = 0;
     run->collect_at = COLLECT_FIRST;
     run->random = maths_seed(run->seed);
