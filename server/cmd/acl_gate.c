@@ -22,9 +22,8 @@ static bool is_still_denied(const struct server *s, const struct session *sessio
            now_ms - session->denied_since_ms < CATCH_UP_MS;
 }
 
-/* SORT's patterns name keys that nobody can check beforehand. NULL: it is fine. */
-static const char *denied_sort(const struct acl_user *user, const struct command *cmd, int argc,
-                               const struct slice *argv) {
+const char *acl_denied_sort(const struct acl_user *user, const struct command *cmd, int argc,
+                            const struct slice *argv) {
     if (cmd->fn != cmd_sort && cmd->fn != cmd_sort_ro) return NULL;
     for (int i = 2; i + 1 < argc; i++) {
         bool is_by = slice_is(argv[i], "by"), is_get = slice_is(argv[i], "get");
@@ -70,7 +69,7 @@ static enum acl_gate ask(struct server *s, struct session *session, const struct
                          const struct slice *argv, int64_t now_ms, struct acl_refusal *refusal) {
     int at = 0;
     enum acl_answer answer = acl_check(session->user, cmd, argc, argv, &at);
-    const char *sort = answer == ACL_ALLOWED ? denied_sort(session->user, cmd, argc, argv) : NULL;
+    const char *sort = answer == ACL_ALLOWED ? acl_denied_sort(session->user, cmd, argc, argv) : NULL;
     bool is_denied = answer != ACL_ALLOWED || sort != NULL;
     if (is_denied && may_change_yet(s, session, now_ms)) return ACL_GATE_HOLD;
     if (!is_denied) return ACL_GATE_OPEN;
@@ -126,7 +125,13 @@ bool acl_gate_at_exec(struct server *s, struct session *session, const struct co
             "no permission to access one of the channels used as arguments to the command"};
     int at = 0;
     enum acl_answer answer = acl_check(session->user, cmd, argc, argv, &at);
-    if (answer == ACL_ALLOWED) return true;
+    const char *sort = answer == ACL_ALLOWED ? acl_denied_sort(session->user, cmd, argc, argv) : NULL;
+    if (answer == ACL_ALLOWED && sort == NULL) return true;
+    if (sort != NULL) {
+        reply_error(reply, sort);
+        stats_error(&s->stats, reply->error_code);
+        return false;
+    }
     log_denied(s, session, cmd, argc, argv, now_ms, answer, at, ACL_LOG_MULTI);
     reply_errorf(
         reply,

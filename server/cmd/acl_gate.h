@@ -16,6 +16,9 @@ enum acl_gate {
 
 enum acl_gate acl_gate(struct server *s, struct session *session, const struct command *cmd, int argc,
                        const struct slice *argv, int64_t now_ms, struct acl_refusal *refusal);
+/* SORT's patterns name keys that nobody can check beforehand: NULL, or the error. */
+const char *acl_denied_sort(const struct acl_user *user, const struct command *cmd, int argc,
+                            const struct slice *argv);
 /* Asked again at EXEC: false after writing the error in place of the command's reply. */
 MUST_USE bool acl_gate_at_exec(struct server *s, struct session *session, const struct command *cmd, int argc,
                                const struct slice *argv, int64_t now_ms, struct reply *reply);

@@ -3,6 +3,7 @@
  * only reads runs on the leader alone, and may ask it what it likes. */
 #include "cmd_script.h"
 
+#include "acl_gate.h"
 #include "dispatch.h"
 #include "handlers.h"
 #include "monitor.h"
@@ -53,7 +54,8 @@ static const char *denial(const struct cmd_script *s, const struct command *cmd,
             "ERR The user executing the script can't publish to the channel mentioned in the command"};
     int at = 0;
     enum acl_answer answer = acl_check(s->c->user, cmd, argc, argv, &at);
-    if (answer == ACL_ALLOWED) return NULL;
+    if (answer == ACL_ALLOWED)
+        return s->c->user != NULL ? acl_denied_sort(s->c->user, cmd, argc, argv) : NULL;
     if (s->c->session != NULL) {
         struct cmd_ctx denied = *s->c;
         denied.cmd = cmd;

@@ -111,7 +111,10 @@ static uint32_t count_allowed(const struct conn *c, struct entry_reader *r, cons
     while (entry_next(r) == 1) {
         int at;
         if (!(command_lookup(r->argc, r->argv)->flags & CMD_WRITE)) continue;
-        if (acl_check(user, said_command(r), r->argc, r->argv, &at) == ACL_ALLOWED) count++;
+        const struct command *cmd = said_command(r);
+        if (acl_check(user, cmd, r->argc, r->argv, &at) == ACL_ALLOWED &&
+            acl_denied_sort(user, cmd, r->argc, r->argv) == NULL)
+            count++;
     }
     return count;
 }

@@ -108,6 +108,9 @@ def scripts_have_their_callers_rights(run):
                "ERR The user executing the script can't run this command or subcommand")
         expect(c.call('EVAL_RO', "return redis.call('get', 'b')", 0).split(' script:')[0], key)
         expect(c.call('EVAL', 'return 1', 1, 'b'), NO_KEY)
+        sort = 'ERR GET option of SORT denied due to insufficient ACL permissions.'
+        expect(c.call('SORT', 'alist', 'GET', 'b*'), Error(sort))
+        expect(c.call('EVAL', "return redis.call('sort', 'alist', 'get', 'b*')", 0).split(' script:')[0], sort)
         c.ok('MULTI')
         expect(c.call('EVAL', tries.replace("'b'", "'c'"), 0), 'QUEUED')
         expect(c.call('SET', 'a2', 2), 'QUEUED')
