@@ -54,6 +54,11 @@ static bool parse_read(struct cmd_ctx *c, struct stream_read *r) {
         struct slice word = c->argv[i];
         int more = c->argc - i - 1;
         if (more > 0 && slice_is(word, "block")) {
+            if (c->in_script) {
+                reply_errorf(c->reply, "ERR %.*s command is not allowed with BLOCK option from scripts",
+                             cmd_quoted(c->argv[0]), c->argv[0].data);
+                return false;
+            }
             if (!parse_timeout(c, c->argv[++i], r)) return false;
         } else if (more > 0 && slice_is(word, "count")) {
             if (!cmd_arg_i64(c, c->argv[++i], &r->count, NULL)) return false;

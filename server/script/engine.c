@@ -66,10 +66,6 @@ static void *allocate(void *arg, void *p, size_t old_size, size_t new_size) {
     return mem_realloc(p, new_size);
 }
 
-size_t script_memory(const struct script_engine *e) {
-    return e->bytes + sizeof *e + e->reply.cap;
-}
-
 static void collect(struct script_engine *e) {
     lua_gc(e->L, LUA_GCCOLLECT, 0);
     lua_gc(e->L, LUA_GCSTOP, 0);                  /* a collection has set it going again */
@@ -84,6 +80,11 @@ static void collect_after(struct script_engine *e) {
     e->is_dirty = false;
     e->large_from = VERY_LARGE_BYTES;
     e->collect_over = e->bytes + e->bytes / 2 + COLLECT_MORE_BYTES;
+}
+
+size_t script_memory(struct script_engine *e) {
+    if (e->run == NULL && e->left_count == 0) collect(e);
+    return e->bytes + sizeof *e + e->reply.cap;
 }
 
 /* --- work --- */
@@ -192,7 +193,15 @@ void script_engine_free(struct script_engine *e) {
 
 /* --- what is compiled --- */
 
+/* A stack that once was large stays so for long. */
+static void forget_threads(struct script_engine *e) {
+    while (e->spare_thread_count > 0)
+        luaL_unref(e->L, LUA_REGISTRYINDEX, e->spare_thread_refs[--e->spare_thread_count]);
+    buf_free(&e->reply);
+}
+
 void script_forget_all(struct script_engine *e) {
+    if (e->run == NULL && e->left_count == 0) forget_threads(e);
     lua_newtable(e->L);
     lua_rawseti(e->L, LUA_REGISTRYINDEX, e->compiled_ref);
     e->compiled_count = 0;

@@ -121,8 +121,8 @@ MUST_USE bool script_library_declare(struct script_engine *e, struct slice id, s
 void script_library_call(struct script_engine *e, struct slice id, struct slice function,
                          struct script_run *run, struct reply *reply);
 
-/* Bytes it holds. */
-size_t script_memory(const struct script_engine *e);
+/* Bytes it holds, garbage left out unless something runs. */
+size_t script_memory(struct script_engine *e);
 /* At a checkpoint of the only run, on the way off the script's stack and back on it: in between, the engine may run other scripts,
  * which have to end before. */
 struct script_run *script_leave(struct script_engine *e);
