@@ -70,6 +70,10 @@ static bool read_first_line(struct slice code, struct buf *name, size_t *code_at
         buf_add_str(error, "ERR Missing library metadata");
         return false;
     }
+    if (code.len > STRING_LEN_MAX / 2) { /* with what stands beside it, it is one value */
+        buf_add_str(error, "ERR the code of a library may have 256 MB at most");
+        return false;
+    }
     const char *end = memchr(code.data, '\n', code.len);
     struct buf store = {0};
     struct slice *words = NULL;
