@@ -830,7 +830,7 @@ def config_values(t):
         ("save", ["", "100 1", "900 1 300 10", "x", "1", ""]),
         ("active-expire-effort", ["1", "10", "11", "0", "1"]), ("latency-tracking", ["no", "yes"]),
         ("latency-tracking-info-percentiles", ["50 99", "101", "50 99 99.9"]),
-        ("maxmemory-clients", ["0", "1mb", "5%", "x", "0"]),
+        ("maxmemory-clients", ["0", "64mb", "x", "0"]),
         ("client-output-buffer-limit",
          ["normal 0 0 0", "pubsub 33554432 8388608 60", "bogus 1 2 3", "normal 1", "slave 256mb 64mb 60"]),
         ("oom-score-adj-values", ["0 200 800", "1", "0 200 800"])
