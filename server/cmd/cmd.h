@@ -207,6 +207,8 @@ static inline struct object *cmd_write(struct cmd_ctx *c, struct slice key) {
 static inline struct object *cmd_consult(struct cmd_ctx *c, struct slice key) {
     return ks_consult(c->ks, c->db, key, c->now_ms);
 }
+/* Deletes whatever is there, expired or not, as Redis does where it does not look first; whether something was. */
+bool cmd_delete(struct cmd_ctx *c, struct slice key);
 /* False after answering WRONGTYPE. An absent key is of every type. */
 bool cmd_is_type(struct cmd_ctx *c, const struct object *o, enum object_type type);
 /* False after answering with `error` (NULL: "ERR value is not an integer or out of range"). */

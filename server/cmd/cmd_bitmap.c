@@ -235,11 +235,7 @@ void cmd_bitop(struct cmd_ctx *c) {
     size_t len;
     if (!load_sources(c, sources, count, &len)) return;
     if (len == 0) {
-        struct object *old = cmd_write(c, key);
-        if (old != NULL) {
-            ks_delete(c->ks, c->db, old);
-            cmd_event(c, EVENT_GENERIC, "del", key);
-        }
+        if (cmd_delete(c, key)) cmd_event(c, EVENT_GENERIC, "del", key);
         reply_int(c->reply, 0);
         return;
     }

@@ -12,6 +12,12 @@ bool cmd_is_type(struct cmd_ctx *c, const struct object *o, enum object_type typ
     return false;
 }
 
+bool cmd_delete(struct cmd_ctx *c, struct slice key) {
+    struct object *o = ks_peek(c->ks, c->db, key, INT64_MIN);
+    if (o != NULL) ks_delete(c->ks, c->db, o);
+    return o != NULL;
+}
+
 bool cmd_arg_i64(struct cmd_ctx *c, struct slice arg, int64_t *out, const char *error) {
     if (parse_i64(arg, out)) return true;
     reply_error(c->reply, error ? error : ERR_NOT_AN_INTEGER);

@@ -77,8 +77,7 @@ void cmd_restore(struct cmd_ctx *c) {
     struct restore_options options = {.idle_s = -1, .freq = -1};
     int64_t deadline_ms;
     if (!parse_options(c, &options)) return;
-    struct object *old = cmd_write(c, key);
-    if (old != NULL && !options.replace) {
+    if (!options.replace && cmd_write(c, key) != NULL) {
         reply_error(c->reply, "BUSYKEY Target key name already exists.");
         return;
     }
@@ -92,14 +91,14 @@ void cmd_restore(struct cmd_ctx *c) {
         reply_error(c->reply, "ERR Bad data format");
         return;
     }
-    if (old != NULL) ks_delete(c->ks, c->db, old);
+    bool replaces = options.replace && cmd_delete(c, key);
     bool stays = deadline_ms == 0 || deadline_ms > c->now_ms;
     if (stays) {
         struct object *o = rdb_restore(c->ks, c->db, key, &value);
         if (deadline_ms != 0) ks_set_deadline(c->ks, c->db, o, deadline_ms);
         set_access(c, o, &options);
     }
-    if (stays || old != NULL) cmd_event(c, EVENT_GENERIC, stays ? "restore" : "del", key);
+    if (stays || replaces) cmd_event(c, EVENT_GENERIC, stays ? "restore" : "del", key);
     rdb_value_free(&value);
     reply_ok(c->reply);
 }

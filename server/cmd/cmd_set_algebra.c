@@ -48,13 +48,12 @@ static int bigger_first(const void *a, const void *b) {
 
 /* Replaces `target` by the result; answers how many members it has. */
 static void store(struct cmd_ctx *c, struct slice target, struct set_build *result, const char *event) {
-    struct object *old = cmd_write(c, target);
     if (result->live > 0) {
+        struct object *old = cmd_write(c, target);
         if (old != NULL) ks_clear(c->ks, c->db, old);
         set_build_store(result, c->ks, c->db, target);
         cmd_event(c, EVENT_SET, event, target);
-    } else if (old != NULL) {
-        ks_delete(c->ks, c->db, old);
+    } else if (cmd_delete(c, target)) {
         cmd_event(c, EVENT_GENERIC, "del", target);
     }
     reply_int(c->reply, (int64_t)result->live);

@@ -286,13 +286,12 @@ static void store(struct sort *s) {
         }
     }
     CHECK(n == len);
-    struct object *old = cmd_write(c, key);
     if (len > 0) {
+        struct object *old = cmd_write(c, key);
         if (old != NULL) ks_clear(c->ks, c->db, old);
         list_push(c->ks, c->db, key, NULL, LIST_TAIL, texts, len);
         cmd_event(c, EVENT_LIST, "sortstore", key);
-    } else if (old != NULL) {
-        ks_delete(c->ks, c->db, old);
+    } else if (cmd_delete(c, key)) {
         cmd_event(c, EVENT_GENERIC, "del", key);
     }
     reply_int(c->reply, (int64_t)len);

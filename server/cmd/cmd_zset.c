@@ -71,12 +71,11 @@ void zset_items_free(struct zset_items *list) {
 }
 
 void cmd_zset_store(struct cmd_ctx *c, struct slice key, struct zset_items *list, const char *event) {
-    struct object *old = cmd_write(c, key);
     if (list->count > 0) {
+        (void)cmd_write(c, key); /* goes, if it is expired */
         zset_store(c->ks, c->db, key, list->items, list->count);
         cmd_event(c, EVENT_ZSET, event, key);
-    } else if (old != NULL) {
-        ks_delete(c->ks, c->db, old);
+    } else if (cmd_delete(c, key)) {
         cmd_event(c, EVENT_GENERIC, "del", key);
     }
     reply_int(c->reply, (int64_t)list->count);

@@ -5,11 +5,13 @@ import re
 import time
 
 import resp
+from gen import dump_seal
 from resp import encode
 
 from stories_stream import got, key_of, send, waiting
 
 OFF = b""
+TWO = dump_seal(b"\x00\xc0\x02")
 PONG = b"-- told --"
 
 
@@ -162,6 +164,9 @@ def events_of_expiry(t):
                 ["SUNIONSTORE", "K", "set"], ["SORT", "set", "ALPHA", "STORE", "K"], ["HSET", "K", "a", 1], ["HDEL", "K", "a"],
                 ["HINCRBY", "K", "a", 1], ["ZADD", "K", 1, "a"], ["ZREM", "K", "a"], ["ZPOPMIN", "K"], ["ZUNIONSTORE", "K", 1, "set"],
                 ["XADD", "K", "1-1", "a", "b"], ["XTRIM", "K", "MAXLEN", 0], ["XGROUP", "CREATE", "K", "g", 0, "MKSTREAM"],
+                ["SINTERSTORE", "K", "none"], ["ZUNIONSTORE", "K", 1, "none"], ["ZRANGESTORE", "K", "none", 0, 1], ["BITOP", "OR", "K", "none"],
+                ["SORT", "none", "STORE", "K"], ["GEOSEARCHSTORE", "K", "none", "FROMLONLAT", 1, 1, "BYRADIUS", 1, "m"],
+                ["RESTORE", "K", 0, TWO, "REPLACE"], ["RESTORE", "K", 1, TWO, "REPLACE", "ABSTTL"], ["RESTORE", "K", 0, TWO],
                 ["XDEL", "K", 1], ["MOVE", "K", 13], ["LMPOP", 1, "K", "LEFT"], ["BLPOP", "K", 0.01]]
     try:
         t.ask("admin", "DEBUG", "SET-ACTIVE-EXPIRE", 0)

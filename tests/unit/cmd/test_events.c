@@ -166,7 +166,7 @@ TEST(what_expires_is_told_when_it_is_deleted) {
                                        {"set a 1", "expired:a new:a set:a"},
                                        {"del b", "expired:b"},
                                        {"lpush c 1", "expired:c new:c lpush:c"},
-                                       {"sinterstore d c1 c2", "keymiss:c1 keymiss:c2 expired:d"},
+                                       {"sinterstore d c1 c2", "keymiss:c1 keymiss:c2 del:d"},
                                        {"mset e 1", "expired:e new:e set:e"}};
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) check_told(s, before[i].line, before[i].told);
     desk.now_ms += 1000;
