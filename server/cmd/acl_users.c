@@ -485,6 +485,13 @@ void acl_store_all(struct server *s, const struct acl *users, struct session *se
     for (size_t i = 0; i < users->count; i++) acl_store(s, users->items[i], now_ms);
 }
 
+/* The first users of a cluster. Where they are those that were there already, by configuration, their sessions go on. */
+void acl_seed(struct server *s, const struct acl *users) {
+    CHECK(!acl_state_has_users(s->ks));
+    for (size_t i = 0; i < users->count; i++) store_value(s->ks, users->items[i]);
+    acl_state_replaced(s);
+}
+
 /* --- another state --- */
 
 struct replacing {

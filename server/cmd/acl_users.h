@@ -68,6 +68,8 @@ void acl_store(struct server *s, const struct acl_user *u, int64_t now_ms);
 bool acl_delete(struct server *s, struct slice name, struct session *self);
 /* All users at once; the default user, when it is not among them, is open. Ends the sessions of all others. */
 void acl_store_all(struct server *s, const struct acl *users, struct session *self, int64_t now_ms);
+/* Likewise for a cluster without users. */
+void acl_seed(struct server *s, const struct acl *users);
 /* The default user gets this password only (a hash; "": none is needed), as `requirepass` says. */
 void acl_store_requirepass(struct server *s, struct slice hash, int64_t now_ms);
 /* The hash of a file's requirepass, which is proposed once. */

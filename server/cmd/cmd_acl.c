@@ -109,7 +109,10 @@ void cmd_users(struct cmd_ctx *c) {
     if (!is_seed || !acl_state_has_users(c->ks)) {
         acl_init(&users);
         for (int i = 3; i + 1 < c->argc; i += 2) acl_take_text(&users, c->argv[i], c->argv[i + 1]);
-        acl_store_all(c->server, &users, self_of(c), c->now_ms);
+        if (is_seed)
+            acl_seed(c->server, &users);
+        else
+            acl_store_all(c->server, &users, self_of(c), c->now_ms);
         if (is_seed) acl_remember_file_password(c->ks, c->argv[2]);
         acl_free(&users);
     }

@@ -61,6 +61,8 @@ struct forward {
     bool changes_user; /* AUTH is queued there: who it will be is known there only */
     int exec_db;
     uint8_t exec_resp;
+    struct buf
+        password; /* a requirepass that was set there, until it is answered: CONFIG GET of this node shows it, too */
     struct buf held; /* came behind the beginning of an answer about users, which is held */
     uint64_t held_change, held_until_ms;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
@@ -319,11 +321,21 @@ static void broken(struct forward *f) {
     f->reads_at = 0;
 }
 
+static void take_password(struct forward *f) {
+    char why[CONFIG_ERROR_CAP];
+    struct config *config = &f->node->server.config;
+    if (f->password.data != NULL &&
+        !config_set(config, config_find(SLICE("requirepass")), buf_slice(&f->password), why))
+        node_log("requirepass cannot be shown here: %s", why);
+}
+
 /* Who was told that a password is needed now finds it needed at this node, too. */
 static bool must_hold(struct forward *f, const struct expected *e, struct slice bytes) {
     enum { HELD_MS = 1000 };
     if (f->held.len > 0) return true;
     if (e == NULL || !e->is_about_users || !resp_skim_is_between(&f->skim)) return false;
+    if (bytes.data[0] == '+') take_password(f);
+    buf_free(&f->password);
     if (bytes.data[0] == '-' || e->users_change != f->node->server.acl.changes) return false;
     if (bytes.len > 1 && bytes.data[0] == ':' && bytes.data[1] == '0') return false;
     f->held_change = e->users_change;
@@ -511,6 +523,16 @@ static struct forward *find_way(struct node *n, struct conn *c, enum conn_verdic
     return is_ready(n, f) ? f : NULL;
 }
 
+static void keep_password(struct forward *f, int argc, const struct slice *argv) {
+    buf_clear(&f->password);
+    buf_reserve(&f->password, 1); /* none is a password, too */
+    for (int i = 2; i + 1 < argc; i += 2) {
+        if (!slice_is(argv[i], "requirepass")) continue;
+        buf_clear(&f->password);
+        buf_add_slice(&f->password, argv[i + 1]);
+    }
+}
+
 enum conn_verdict node_forward(struct node *n, struct conn *c, const struct command *cmd, int argc,
                                const struct slice *argv) {
     enum conn_verdict verdict;
@@ -533,6 +555,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     e.waits = !in_multi && cmd_may_wait(cmd, argc, argv);
     e.is_about_users = !in_multi && cmd_asks_for_users(cmd, argc, argv);
     e.users_change = n->server.acl.changes;
+    if (e.is_about_users && cmd_sets_requirepass(cmd, argc, argv)) keep_password(f, argc, argv);
     if (e.waits) expect_waiting(f, f->waiting + 1);
     if (e.kind == FOR_CLIENT && !in_multi && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
@@ -637,6 +660,7 @@ void forward_close(struct conn *c) {
     if (f == NULL) return;
     if (f->upstream != NULL) upstream_close(f->upstream);
     drop_held(f);
+    buf_free(&f->password);
     expect_waiting(f, 0);
     list_unlink(&f->link);
     c->forward = NULL;

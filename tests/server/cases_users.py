@@ -243,6 +243,7 @@ def the_same_on_all_nodes(run):
             admin.ok('CONFIG', 'SET', 'requirepass', '')
             expect(Wire(follower).call('GET', 'k'), None)
             admin.ok('CONFIG', 'SET', 'requirepass', 'secret')
+            expect(admin.call('CONFIG', 'GET', 'requirepass'), [b'requirepass', b'secret'])
             with Wire(follower) as c:
                 expect(c.call('GET', 'k'), NO_AUTH)
                 c.ok('AUTH', 'secret')
