@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -64,12 +65,20 @@ def node_modules():
     return os.path.join(top, "node_modules")
 
 
+def end_all(process):
+    """The program and what it has started, which would keep our end of its output open."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 def heard(argv, host, port, env=None, asked=None, more=()):
     """Run the program; [(name, None or what went wrong)]. `asked` answers its questions: a function of the words."""
     with tempfile.TemporaryFile(mode="w+", errors="replace") as noise:
         p = subprocess.Popen([*argv, host, str(port), *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=noise, text=True,
-                             errors="replace", env=dict(os.environ, **(env or {})))
-        late = threading.Timer(RUN_S_MAX, p.kill)
+                             errors="replace", env=dict(os.environ, **(env or {})), start_new_session=True)
+        late = threading.Timer(RUN_S_MAX, end_all, [p])
         late.start()
         results, wrong = [], None
         try:
@@ -87,7 +96,7 @@ def heard(argv, host, port, env=None, asked=None, more=()):
                     results.append((match.group(2), None if match.group(1) == "ok" else match.group(3) or "failed"))
         except Exception as e:      # what we were asked for did not work; the program waits for an answer that never comes
             wrong = repr(e)
-            p.kill()
+            end_all(p)
         status = p.wait()
         late.cancel()
         noise.seek(0)

@@ -243,6 +243,12 @@ def test_scripts(server):
         assert cli(server, "--eval", f.name, "k", ",", "a b") == "k\na b\n1\n"
     assert cli(server, "EVAL", "return redis.call('GET', KEYS[1])", "1", "k") == "1\n"
     assert len(cli(server, "SCRIPT", "LOAD", "return 1").strip()) == 40
+    library = b"#!lua name=mine\nredis.register_function('twice', function(keys, args) return args[1] .. args[1] end)\n"
+    assert cli(server, "-x", "FUNCTION", "LOAD", "REPLACE", stdin=library) == "mine\n"
+    dumped = cli(server, "-D", "", "FUNCTION", "DUMP").encode(errors="surrogateescape")
+    assert cli(server, "FCALL", "twice", "0", "ab") == "abab\n" and cli(server, "FUNCTION", "FLUSH") == "OK\n"
+    assert cli(server, "-x", "FUNCTION", "RESTORE", stdin=dumped) == "OK\n"
+    assert cli(server, "FCALL", "twice", "0", "ab") == "abab\n" and cli(server, "FUNCTION", "DELETE", "mine") == "OK\n"
 
 
 def test_subscriptions(server):

@@ -126,6 +126,14 @@ const tests = {
         },
     }),
 
+    functions: withClient(async (c) => {
+        await c.functionLoad("#!lua name=mine\nredis.register_function('twice', function(keys, args) " +
+            "return redis.call('append', keys[1], args[1] .. args[1]) end)", { REPLACE: true });
+        assert.equal(await c.fCall('twice', { keys: ['k'], arguments: ['ab'] }), 4);
+        assert.equal((await c.functionList())[0].library_name, 'mine');
+        await c.functionDelete('mine');
+    }),
+
     'publish and subscribe': withClient(async (c) => {
         const sub = c.duplicate();
         await sub.connect();

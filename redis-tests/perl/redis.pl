@@ -124,11 +124,12 @@ my @tests = (
             my @heard;
             $r->subscribe('news', sub { push @heard, "$_[1] $_[0]" });
             $r->psubscribe('w*', sub { push @heard, "$_[2] $_[1] $_[0]" });
-            $r->wait_for_messages(1) while @heard < 2;
+            my $deadline = time + 20;
+            $r->wait_for_messages(1) while @heard < 2 && time < $deadline;
             return [sort @heard];
         });
         my $r = connected();
-        wait_until('both', sub { $r->pubsub('numpat') == 1 });
+        wait_until('both', sub { $r->pubsub('numpat') == 1 && { $r->pubsub('numsub', 'news') }->{news} == 1 });
         equal([$r->publish('news', 'one'), $r->publish('weather', 'two')], [1, 1]);
         equal($other->(), '[news one,w* weather two]');
     },
