@@ -38,6 +38,7 @@ static void subscribe(struct cmd_ctx *c, enum topic_kind kind) {
     struct subscriptions *all = &c->session->subscriptions;
     bool is_local = all->is_local || !subscriptions_any(all);
     all->is_local = is_local && sentinel_news_is_for(c->session, c->cmd, c->argc, c->argv);
+    if (all->is_local) sentinel_news_look(c->server); /* what is so already is no news for it */
     for (int i = 1; i < c->argc; i++) {
         pubsub_subscribe(c->server, c->session, kind, name_at(c, i));
         say(c, subscribe_words[kind], name_at(c, i), kind);

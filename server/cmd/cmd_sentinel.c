@@ -132,8 +132,9 @@ static void reply_sentinel(struct cmd_ctx *c, const struct topology *t, const st
 
 /* --- commands --- */
 
-/* Such a client may listen for news next, of the master it asks for. */
+/* Such a client may listen for news next, of the master it asks for: from what it is told now, no change goes untold. */
 static void note_client(struct cmd_ctx *c) {
+    sentinel_news_look(c->server);
     if (c->session != NULL) c->session->asks_sentinel = true;
     if (c->argc == 3) sentinel_news_of(c->server, c->argv[2]);
 }

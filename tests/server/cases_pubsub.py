@@ -233,12 +233,18 @@ def a_large_message_through_a_follower(run):
             expect(listener.reply(), [b'pong', text])
 
 
+def names_leader(t, port, leader):
+    return t.call(port, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'mymaster') == [b'127.0.0.1', str(leader).encode()]
+
+
 def a_leader_that_changes(run):
     """Listeners are closed after what came was passed on; who listens to news of Sentinel hears of the new leader instead."""
     t = Together(run).start()
     leader, follower = leader_and_follower(t)
     for how in ('hands over', 'dies'):
         listeners = [subscribe(Wire(port), 'ch') for port in t.ports]
+        for port in t.ports:
+            wait_until(lambda: names_leader(t, port, leader), 'all nodes know the leader')
         news = {port: subscribe(Wire(port), '+switch-master') for port in t.ports}
         with Wire(follower) as c:
             for i in range(20):
