@@ -1,4 +1,6 @@
-/* See sha.h. libcrypto does the work. */
+/* See sha.h. libcrypto does the work; by these calls, which it calls deprecated, because the others look up the algorithm
+ * under locks each time, which takes longer than the digest of a script. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "sha.h"
 
 #include <openssl/sha.h>
@@ -12,7 +14,10 @@ static void add_hex(const uint8_t *digest, size_t len, char *out) {
 }
 
 void sha1(struct slice bytes, uint8_t out[SHA1_SIZE]) {
-    SHA1((const unsigned char *)bytes.data, bytes.len, out);
+    SHA_CTX c;
+    SHA1_Init(&c);
+    SHA1_Update(&c, bytes.data, bytes.len);
+    SHA1_Final(out, &c);
 }
 
 void sha1_hex(struct slice bytes, char out[SHA1_HEX_LEN]) {
@@ -23,6 +28,9 @@ void sha1_hex(struct slice bytes, char out[SHA1_HEX_LEN]) {
 
 void sha256_hex(struct slice bytes, char out[SHA256_HEX_LEN]) {
     uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)bytes.data, bytes.len, digest);
+    SHA256_CTX c;
+    SHA256_Init(&c);
+    SHA256_Update(&c, bytes.data, bytes.len);
+    SHA256_Final(digest, &c);
     add_hex(digest, sizeof digest, out);
 }
