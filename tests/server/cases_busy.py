@@ -206,4 +206,4 @@ def kill_of_a_function(run):
 
 
 CASES = (others_are_told, it_cannot_hold_on, what_has_written_goes_on, one_in_no_log, a_pipeline_keeps_its_order, many_short_ones,
-         its_client_goes, it_runs_again_after_a_restart, stopping_in_the_middle)
+         its_client_goes, it_runs_again_after_a_restart, stopping_in_the_middle, kill_of_a_function)

@@ -151,6 +151,24 @@ static void add_member_operation(struct buf *out, char sort, enum op_kind kind, 
     add_some_way(out, sort == 'h' && arg.len > 0 ? 4 : 3, argv);
 }
 
+/* A script does something to what is shared; one in many takes long enough to be left in the middle, and goes on by verdicts. */
+static int script_words(struct slice *argv) {
+    static const char *const scripts[] = {
+        "for i = 1, 30 do redis.call('hset', KEYS[1], 'filler' .. math.random(1500), redis.call('time')[1]) "
+        "end",
+        "for _, m in ipairs(redis.call('spop', 'U', 20)) do redis.call('sadd', 'T', m .. 's') end",
+        "local n = 0 for i = 1, tonumber(ARGV[1]) do n = n + i % 7 end redis.call('hset', KEYS[1], "
+        "'filler1', n)",
+        "for i = 1, 3 do redis.call('hincrby', KEYS[1], 'count', i) for k = 1, tonumber(ARGV[1]) do end end"};
+    bool is_long = sim_chance(0.001);
+    argv[0] = SLICE("EVAL");
+    argv[1] = slice_of(scripts[is_long ? 2 + sim_below(2) : sim_below(4)]);
+    argv[2] = SLICE("1");
+    argv[3] = SLICE("G");
+    argv[4] = is_long ? SLICE("1500000") : SLICE("100");
+    return 5;
+}
+
 /* Keeps the shared hash and set big, and makes others of them: whether nodes agree about those, digests say. */
 static void add_filler(struct client *c, struct buf *out) {
     enum { UNIVERSE = 1500, MANY_MAX = 60, WORDS_MAX = 2 + 2 * MANY_MAX };
@@ -163,7 +181,9 @@ static void add_filler(struct client *c, struct buf *out) {
     static char texts[2 * MANY_MAX][24];
     struct slice argv[WORDS_MAX];
     int argc = 0;
-    if (sim_chance(0.3)) {
+    if (sim_chance(0.1)) {
+        argc = script_words(argv);
+    } else if (sim_chance(0.3)) {
         const char *const *words_of = whole[sim_below(sizeof whole / sizeof *whole)];
         while (argc < 4 && words_of[argc] != NULL) {
             argv[argc] = slice_of(words_of[argc]);

@@ -18,6 +18,10 @@ enum { STACK_BYTES = 256 << 10 };
 #endif
 enum { GUARD_BYTES = 4096 };
 
+/* Calls from here are not a simulated process's. */
+void *__real_mmap(void *at, size_t len, int protection, int flags, int fd, off_t offset);
+int __real_mprotect(void *at, size_t len, int protection);
+
 struct stack {
     struct stack *next; /* at its top while it is free */
 };
@@ -49,10 +53,10 @@ static char *stack_new(void) {
         free_stacks = s->next;
         return (char *)(s + 1) - GUARD_BYTES - STACK_BYTES;
     }
-    char *p = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *p = __real_mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     CHECK(p != MAP_FAILED);
-    CHECK(mprotect(p, GUARD_BYTES, PROT_NONE) == 0);
+    CHECK(__real_mprotect(p, GUARD_BYTES, PROT_NONE) == 0);
     return p;
 }
 

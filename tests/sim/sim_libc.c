@@ -1,6 +1,7 @@
 /* The calls of libc that a simulated process makes for time, chance, threads and words. The linker sends them here
  * (--wrap); outside of a simulated process they go on to libc. Files are disk.c's. */
 #include "disk.h"
+#include "mem.h"
 #include "world.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 #include <time.h>
@@ -18,6 +20,26 @@
     result __real_##name(__VA_ARGS__);                                                                       \
     result __wrap_##name(__VA_ARGS__);                                                                       \
     result __wrap_##name(__VA_ARGS__)
+
+/* --- stacks --- */
+
+/* Another stack of a process goes with it, wherever it stands; what guards it is not simulated. */
+WRAP(void *, mmap, void *at, size_t len, int protection, int flags, int fd, off_t offset) {
+    if (process_running() == NULL) return __real_mmap(at, len, protection, flags, fd, offset);
+    CHECK(at == NULL);
+    CHECK(fd < 0);
+    return mem_alloc(len);
+}
+
+WRAP(int, mprotect, void *at, size_t len, int protection) {
+    return process_running() == NULL ? __real_mprotect(at, len, protection) : 0;
+}
+
+WRAP(int, munmap, void *at, size_t len) {
+    if (process_running() == NULL) return __real_munmap(at, len);
+    mem_free(at);
+    return 0;
+}
 
 /* --- time and chance --- */
 
