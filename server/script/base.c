@@ -152,9 +152,20 @@ static int base_pcall(lua_State *L) {
     return caught(L, lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0));
 }
 
+/* Around a script's own handler. The error that ends a run comes out of the hook, where no hook would end the handler. */
+static int handle(lua_State *L) {
+    const struct script_run *run = script_of(L)->run;
+    if (run != NULL && run->end != NULL) return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
 static int base_xpcall(lua_State *L) {
     luaL_checkany(L, 2);
     lua_settop(L, 2);
+    lua_pushcclosure(L, handle, 1);
     lua_insert(L, 1); /* the handler below the function */
     int status = lua_pcall(L, 0, LUA_MULTRET, 1);
     script_check_end(L);

@@ -178,6 +178,11 @@ struct script_engine *script_engine_new(void) {
     library_open(e);
     lua_newtable(L);
     e->compiled_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    /* The buffer for concatenations begins small, and then grows: its first piece would count as a large one, once. */
+    lua_pushliteral(L, "a");
+    lua_pushliteral(L, "b");
+    lua_concat(L, 2);
+    lua_pop(L, 1);
     CHECK(lua_gettop(L) == 0);
     collect(e);
     collect_after(e);

@@ -178,6 +178,10 @@ void sandbox_open(struct script_engine *e) {
                                             "redis",  "struct", "cmsgpack", "coroutine"};
     lua_State *L = e->L;
     lua_newtable(L); /* the globals of scripts */
+    lua_getfield(L, LUA_GLOBALSINDEX, "string");
+    lua_pushnil(L); /* bytecode is of no use where none is taken */
+    lua_setfield(L, -2, "dump");
+    lua_pop(L, 1);
     for (size_t i = 0; i < sizeof globals_kept / sizeof *globals_kept; i++) {
         lua_getfield(L, LUA_GLOBALSINDEX, globals_kept[i]);
         lua_setfield(L, -2, globals_kept[i]);
