@@ -187,8 +187,16 @@ static bool apply_one(struct node *n, const struct op *op, struct entry_reader *
     return has_ended;
 }
 
-/* The next command of the payload. Every so many, a scout runs ahead and has their keys fetched into the cache; it takes
- * the first argument for the key, which is right for nearly all and harmless for the rest. */
+/* The first argument is right for nearly all commands, and harmless for the rest; but a script's first key is the third. */
+static struct slice likely_key(int argc, const struct slice *argv) {
+    bool runs_script =
+        argc > 3 && argv[0].len >= 4 &&
+        (strncasecmp(argv[0].data, "eval", 4) == 0 || strncasecmp(argv[0].data, "fcal", 4) == 0);
+    if (runs_script) return argv[3];
+    return argc > 1 ? argv[1] : SLICE("");
+}
+
+/* The next command of the payload. Every so many, a scout runs ahead and has their keys fetched into the cache. */
 static int next_write(struct node *n) {
     struct entry_reader *r = &n->reader;
     if ((r->header.count - r->commands_left) % KS_PREFETCH_MAX == 0 && r->commands_left > 1) {
@@ -196,7 +204,7 @@ static int next_write(struct node *n) {
         size_t count = 0;
         while (count < KS_PREFETCH_MAX && entry_next(&n->scout) == 1) {
             hints[count].db = n->scout.db < KS_DB_COUNT ? n->scout.db : 0;
-            hints[count++].key = n->scout.argc > 1 ? n->scout.argv[1] : SLICE("");
+            hints[count++].key = likely_key(n->scout.argc, n->scout.argv);
         }
         ks_prefetch(n->ks, hints, count);
     }
