@@ -122,8 +122,8 @@ void script_begin_entry(struct node *n, uint64_t index) {
 static const char *text_of(enum verdict_decision decision) {
     switch (decision) {
     case VERDICT_GOES_ON: return NULL;
-    case VERDICT_SCRIPT_KILL: return "ERR Script killed by user with SCRIPT KILL.";
-    case VERDICT_FUNCTION_KILL: return "ERR Script killed by user with FUNCTION KILL.";
+    case VERDICT_SCRIPT_KILL: /* in Redis's words, for both */
+    case VERDICT_FUNCTION_KILL: return "ERR Script killed by user with SCRIPT KILL...";
     case VERDICT_OVER_LIMIT: return "ERR Script ended: it ran for longer than script-run-ms-max.";
     }
     return NULL;

@@ -202,7 +202,7 @@ def kill_of_a_function(run):
         expect(got[1][:4], [b'name', b'spin', b'command', [b'FCALL', b'spin', b'0']])
         expect_that(got[1][5] >= 100, 'how long it runs')
         other.ok('FUNCTION', 'KILL')
-        says(c.reply(), 'Script killed by user with FUNCTION KILL')
+        says(c.reply(), 'Script killed by user with SCRIPT KILL... script: spin, on @user_function:2.')
 
 
 CASES = (others_are_told, it_cannot_hold_on, what_has_written_goes_on, one_in_no_log, a_pipeline_keeps_its_order, many_short_ones,
