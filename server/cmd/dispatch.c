@@ -241,11 +241,13 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     }
     if (session->transaction.is_open && cmd->flags & CMD_NO_MULTI)
         return refuse(server, session, cmd, reply, "ERR Command not allowed inside a transaction");
-    struct acl_refusal refusal;
-    switch (acl_gate(server, session, cmd, argc, argv, now_ms, &refusal)) {
-    case ACL_GATE_OPEN: break;
-    case ACL_GATE_HOLD: return GATE_HOLD;
-    case ACL_GATE_SHUT: return refuse(server, session, cmd, reply, refusal.text);
+    if (!acl_gate_is_open(session, cmd)) {
+        struct acl_refusal refusal;
+        switch (acl_gate(server, session, cmd, argc, argv, now_ms, &refusal)) {
+        case ACL_GATE_OPEN: break;
+        case ACL_GATE_HOLD: return GATE_HOLD;
+        case ACL_GATE_SHUT: return refuse(server, session, cmd, reply, refusal.text);
+        }
     }
     if (session->resp == 2 && subscriptions_any(&session->subscriptions) && !is_for_listeners(cmd))
         return refuse_to_listener(server, session, cmd, reply);
@@ -353,9 +355,10 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
 void cmd_run(struct cmd_ctx *c) {
     uint32_t errors = c->reply->error_count;
     bool holds = push_hold(c->server, c->session);
-    const struct cmd_ctx *outer = tracking_enter(c);
+    bool is_tracked = c->server->tracking.client_count > 0; /* by anybody */
+    const struct cmd_ctx *outer = is_tracked ? tracking_enter(c) : NULL;
     c->cmd->fn(c);
-    tracking_leave(c, outer);
+    if (is_tracked) tracking_leave(c, outer);
     if (monitor_wants(c->server, c->cmd) && !c->is_served) monitor_tell(c, c->in_script);
     if (holds) push_release(c->server);
     /* Errors are counted where a client sees them. */

@@ -454,7 +454,7 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
 
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     struct node *n = arg;
-    tracking_limit(&n->server);
+    if (n->server.tracking.client_count > 0) tracking_limit(&n->server);
     enum conn_verdict verdict = take_command(n, c, argc, argv);
     if (c->session.tracking != NULL && (verdict == CONN_NEXT || verdict == CONN_BLOCK))
         tracking_command_taken(&c->session);
