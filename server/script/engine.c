@@ -42,9 +42,15 @@ struct script_engine *script_of(lua_State *L) {
 static void hook(lua_State *L, lua_Debug *ar);
 
 /* Fresh strings are what garbage is made of, and of the same sizes on all nodes. The table of all strings, and buffers that grow, are
- * not: these have powers of two for sizes, or had one before. */
+ * not: these have powers of two for sizes, or had one before. Nor are the nodes of a table, for when one grows depends on
+ * where its keys collide, and so on the addresses of those that are tables: they are so many powers of two of their own size. */
+static bool is_power_of_two(size_t n) {
+    return (n & (n - 1)) == 0;
+}
+
 static void count_large(struct script_engine *e, size_t size) {
-    if ((size & (size - 1)) == 0) return;
+    enum { NODE_SIZE = 40 };
+    if (is_power_of_two(size) || (size % NODE_SIZE == 0 && is_power_of_two(size / NODE_SIZE))) return;
     bool was_below = e->large_bytes < LARGE_BYTES_BETWEEN;
     e->is_dirty = true;
     e->large_bytes += size;
