@@ -235,10 +235,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
             "configuration file, and then restart the server.");
         return refused(server, cmd, reply);
     }
-    if (!(cmd->flags & CMD_NO_AUTH) && session_needs_password(server, session)) {
-        reply_error(reply, ERR_NOAUTH);
-        return refused(server, cmd, reply);
-    }
+    if (!(cmd->flags & CMD_NO_AUTH) && session_needs_password(server, session))
+        return refuse(server, session, cmd, reply, ERR_NOAUTH);
     if (session->transaction.is_open && cmd->flags & CMD_NO_MULTI)
         return refuse(server, session, cmd, reply, "ERR Command not allowed inside a transaction");
     if (!acl_gate_is_open(session, cmd)) {
@@ -348,6 +346,9 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
     }
     bool was_open = session->transaction.is_open;
     enum gate gate = pass_gates(server, session, argc, argv, now_ms, reply, found);
+    /* MONITOR shows that its transaction is over, as Redis does. */
+    if (gate == GATE_REFUSED && server->monitor_count > 0 && *found != NULL && is_exec(*found))
+        monitor_tell_of(server, session, *found, argc, argv);
     return was_open && session->transaction.is_open ? queue(server, session, argc, argv, reply, *found, gate)
                                                     : gate;
 }

@@ -34,7 +34,7 @@ enum { NODES_MAX = 16, DEPTH_MAX = 64, SLOTS_MAX = 64, FAMILIES = 7 };
 static const char family_letters[FAMILIES + 1] = "rcahnml";
 /* So many commands, and a slot's key is replaced. Of lists few: what was pushed with an unknown outcome may be anywhere in them, and
  * each of it doubles what the checker has to think of. */
-static const uint64_t commands_per_key[FAMILIES] = {300, 300, 300, 300, 300, 300, 60};
+static const uint64_t commands_per_key[FAMILIES] = {300, 300, 300, 300, 300, 300, 30};
 
 static struct {
     int ports[NODES_MAX];

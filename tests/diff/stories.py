@@ -202,7 +202,7 @@ def hello(t):
                 ("INFO", "nosuch"), ("COMMAND", "DOCS", "nosuch"), ("CLIENT", "LIST", "TYPE", "pubsub"),
                 ("AUTH", "x"), ("DUMP", "nosuch"), ("SET", "nosuch", "x", "XX"),
                 ("SET", "nosuch", "x", "XX", "GET"), ("GETDEL", "nosuch"), ("MEMORY", "USAGE", "nosuch"),
-                ("OBJECT", "ENCODING", "nosuch")]))
+                ("OBJECT", "ENCODING", "nosuch"), ("SCRIPT", "DEBUG", "NO"), ("SCRIPT", "DEBUG", "x")]))
         if t.password and t.log[-1][0][0] == b"RESET":
             t.conns["a"].ask("AUTH", t.password)
 
