@@ -426,6 +426,7 @@ static enum rc read_page(struct raft_log *log, struct page *page, uint64_t index
                          void *arg, bool *damaged, struct kv_error *error) {
     const struct place *first = &page->places[0];
     buf_clear(&page->data);
+    buf_reserve(&page->data, 1); /* payloads may be empty */
     enum rc rc = log_files_read(&log->files, log->segment_base + first->segment, first->at, page->bytes,
                                 &page->data, error);
     *damaged = rc == RC_NOT_FOUND;

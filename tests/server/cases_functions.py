@@ -108,4 +108,25 @@ def who_joins_has_them(run):
     wait_until(lambda: digest(first.port) == digest(second.port), 'both have the same')
 
 
-CASES = [functions_outlive_the_process, behind_each_other_in_a_pipeline, the_same_on_all_nodes, who_joins_has_them]
+def orders_follow_from_the_data(run):
+    """What a script of the log is told of a big value is the same on a node that has just loaded it."""
+    s = run.server('--enable-debug-command', 'yes')
+    members = [b'm%d' % run.rng.randrange(4000) for _ in range(6000)]
+    for i in range(0, len(members), 20):
+        some = members[i:i + 20]
+        s.call('ZADD', 'z', *[w for m in some for w in (run.rng.randrange(100), m)])
+        s.call('HSET', 'h', *[w for m in some for w in (m, i)])
+        s.call('SADD', 's', *some)
+        for command, key in (('ZREM', 'z'), ('HDEL', 'h'), ('SREM', 's')):
+            s.call(command, key, *[run.rng.choice(members) for _ in range(5)])
+    script = "local o = '' for _, w in ipairs(%s) do o = o .. w end return redis.sha1hex(o)"
+    asked = [script % read for read in (
+        "redis.call('zscan', KEYS[1], 0)[2]", "redis.call('hscan', KEYS[2], 0)[2]", "redis.call('sscan', KEYS[3], 0)[2]",
+        "redis.call('zrange', KEYS[1], 0, -1)", "redis.call('hgetall', KEYS[2])", "redis.call('smembers', KEYS[3])",
+        "redis.call('sort', KEYS[3], 'by', 'nosort')", "redis.call('keys', '*')", "redis.call('scan', 0)[2]")]
+    before = [s.call('EVAL', a, 3, 'z', 'h', 's') for a in asked]
+    expect(s.call('DEBUG', 'RELOAD'), 'OK')
+    expect([s.call('EVAL', a, 3, 'z', 'h', 's') for a in asked], before)
+
+
+CASES = [orders_follow_from_the_data, functions_outlive_the_process, behind_each_other_in_a_pipeline, the_same_on_all_nodes, who_joins_has_them]
