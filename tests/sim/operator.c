@@ -130,7 +130,8 @@ void operator_rot(int machine) {
     sim_log("operator: %s, %016" PRIx64 ", has a bad disk: %s", m->name, m->node_id, what);
     m->rotten = true;
     begin(ROTTING, m);
-    operator.rotting_until_us = world_now_us() + sim_around(8 * SIM_SECOND);
+    operator.rotting_until_us = world_now_us() +
+        sim_between(1, 20) * SIM_SECOND; /* the end of a run waits for it */
 }
 
 bool operator_is_idle(char *why, unsigned long cap) {
