@@ -91,16 +91,22 @@ static bool reply_a_double(lua_State *L, struct reply *reply) {
     return true;
 }
 
-static const char unordered[] = "ERR a map or set of the script has keys whose order is not defined";
+/* The table of this field, on the stack: false when there is none. *walkable: its keys have an order; else an error was answered
+ * and nothing is on the stack. */
+static bool take_table(lua_State *L, struct reply *reply, const char *field, bool *walkable) {
+    uint64_t key_count;
+    if (!take_field(L, field, LUA_TTABLE)) return false;
+    *walkable = sandbox_keys_are_ordered(L, -1, &key_count);
+    if (*walkable) return true;
+    reply_error(reply, "ERR a map or set of the script has keys whose order is not defined");
+    lua_pop(L, 1);
+    return true;
+}
 
 static bool reply_a_map(lua_State *L, struct reply *reply, int script_resp) {
-    uint64_t key_count;
-    if (!take_field(L, "map", LUA_TTABLE)) return false;
-    if (!sandbox_keys_are_ordered(L, -1, &key_count)) {
-        reply_error(reply, unordered);
-        lua_pop(L, 1);
-        return true;
-    }
+    bool walkable;
+    if (!take_table(L, reply, "map", &walkable)) return false;
+    if (!walkable) return true;
     size_t mark = reply_defer(reply), count = 0;
     lua_pushnil(L);
     for (; lua_next(L, -2); count++) {
@@ -114,13 +120,9 @@ static bool reply_a_map(lua_State *L, struct reply *reply, int script_resp) {
 }
 
 static bool reply_a_set(lua_State *L, struct reply *reply, int script_resp) {
-    uint64_t key_count;
-    if (!take_field(L, "set", LUA_TTABLE)) return false;
-    if (!sandbox_keys_are_ordered(L, -1, &key_count)) {
-        reply_error(reply, unordered);
-        lua_pop(L, 1);
-        return true;
-    }
+    bool walkable;
+    if (!take_table(L, reply, "set", &walkable)) return false;
+    if (!walkable) return true;
     size_t mark = reply_defer(reply), count = 0;
     lua_pushnil(L);
     for (; lua_next(L, -2); count++) {

