@@ -55,8 +55,16 @@ def marked(batch):
 
 
 def is_limit_of_overflow(args):
-    """Where the end of a LIMIT is no 64-bit number, Redis looks nothing up."""
-    return args[0].lower() in (b"sort", b"sort_ro") and b"9223372036854775807" in args
+    """Where the end of SORT's LIMIT is beyond 64 bits, Redis's sum wraps around, and it looks nothing up."""
+    if args[0].lower() not in UNORDERED:
+        return False
+    for i in range(2, len(args) - 2):
+        if args[i].lower() == b"limit":
+            try:
+                return max(int(args[i + 1]), 0) + int(args[i + 2]) - 1 >= 1 << 63
+            except ValueError:
+                return False
+    return False
 
 
 def equal(args, a, b):
