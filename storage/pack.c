@@ -316,12 +316,14 @@ static inline const uint8_t *skip_entries(const uint8_t *e, unsigned count) {
 }
 
 /* The search of nearly all lookups: the first byte tells kind and length, and names made by a program differ at their
- * ends if anywhere, so few entries need a comparison. */
+ * ends if anywhere, so few entries need a comparison. A short text may stand behind a long head, if its maker liked. */
 static size_t find_short_text(struct slice p, const uint8_t *e, struct slice text, unsigned stride) {
     uint8_t code = (uint8_t)(CODE_TEXT_6 | text.len), last = (uint8_t)text.data[text.len - 1];
-    for (; !is_end(e); e = skip_entries(e, stride))
-        if (*e == code && e[text.len] == last && memcmp(e + 1, text.data, text.len) == 0)
-            return (size_t)(e - (const uint8_t *)p.data);
+    for (; !is_end(e); e = skip_entries(e, stride)) {
+        bool found = *e == code ? e[text.len] == last && memcmp(e + 1, text.data, text.len) == 0
+                                : *e >= CODE_TEXT_12 && is_text(e, text);
+        if (found) return (size_t)(e - (const uint8_t *)p.data);
+    }
     return 0;
 }
 

@@ -226,6 +226,11 @@ def xpending(args, a, b, ctx):
         abs(i[2] - k[2]) <= (1 + ctx.stall_s) * 1000 for i, k in zip(x, y))
 
 
+def refused_by_one(raw_a, raw_b):
+    """An allowed difference of replies, behind which what was done differs, too."""
+    return raw_a.startswith(b"-") != raw_b.startswith(b"-")
+
+
 def is_unsorted(args):
     """BY something without an asterisk: what comes out of a set has the order of a hash table."""
     words = [x.lower() for x in args[2:]]
