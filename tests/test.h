@@ -24,6 +24,7 @@ struct test {
 
 static struct test *test_first, **test_last = &test_first;
 static jmp_buf test_abandon;
+static const char *test_program = "", *test_running = ""; /* argv[0], and the test's name */
 
 __attribute__((unused)) static void test_register(struct test *t) {
     *test_last = t;
@@ -123,20 +124,66 @@ __attribute__((unused)) static void test_print_bytes(const char *label, const ch
         EXPECT_EQ_BYTES(test_got_str, strlen(test_got_str), test_want_str, strlen(test_want_str));           \
     } while (0)
 
-/* A random test takes its seed from here: fresh each run unless TEST_SEED says which, and always printed. */
-__attribute__((unused)) static uint64_t test_seed(void) {
-    const char *given = getenv("TEST_SEED");
-    uint64_t seed = 0;
-    if (given != NULL) {
-        seed = strtoull(given, NULL, 0);
-    } else {
+/* A number that nobody has had before; but where REDRAFT_TEST_SEED is set, as tests/run does, one that follows from that and from
+ * who asks: the same commit runs the same tests, and no two of them draw the same. tests/seed.py does this for what is no C. */
+__attribute__((unused)) static uint64_t test_draw_seed(const char *program, const char *name) {
+    const char *run = getenv("REDRAFT_TEST_SEED");
+    uint64_t seed = 14695981039346656037u;
+    if (run == NULL || *run == '\0') {
         FILE *f = fopen("/dev/urandom", "rb");
         if (f == NULL || fread(&seed, sizeof seed, 1, f) != 1) abort();
         fclose(f);
+        return seed;
     }
-    printf("    replay with TEST_SEED=%" PRIu64 "\n", seed);
+    const char *words[] = {run, program, name}; /* FNV-1a, with the ends of the words, and stirred */
+    for (size_t i = 0; i < 3; i++)
+        for (const char *p = words[i];; p++) {
+            seed = (seed ^ (unsigned char)*p) * 1099511628211u;
+            if (*p == '\0') break;
+        }
+    seed = (seed ^ seed >> 32) * 0xd6e8feb86659fd93u;
+    return seed ^ seed >> 32;
+}
+
+/* A random test takes its seed from here: TEST_SEED when that is set. What replays the test is always printed. */
+__attribute__((unused)) static uint64_t test_seed(void) {
+    const char *given = getenv("TEST_SEED"), *slash = strrchr(test_program, '/');
+    uint64_t seed = given != NULL ? strtoull(given, NULL, 0)
+                                  : test_draw_seed(slash != NULL ? slash + 1 : test_program, test_running);
+    printf("    replay: TEST_SEED=%" PRIu64 " %s %s\n", seed, test_program, test_running);
     fflush(stdout);
     return seed;
+}
+
+/* How often a random test tries: as often as it says, or TEST_ROUNDS times. A sanitizer makes everything slower, by such a factor,
+ * and what it looks for shows in fewer rounds; the release build is there for the many. */
+#if defined __has_feature
+#define TEST_HAS(feature) __has_feature(feature)
+#else
+#define TEST_HAS(feature) 0
+#endif
+#if defined __SANITIZE_THREAD__ || TEST_HAS(thread_sanitizer)
+enum { TEST_SLOWNESS = 6 };
+#elif defined __SANITIZE_ADDRESS__ || TEST_HAS(address_sanitizer)
+enum { TEST_SLOWNESS = 2 };
+#else
+enum { TEST_SLOWNESS = 1 };
+#endif
+
+__attribute__((unused)) static int test_rounds(int usual) {
+    const char *given = getenv("TEST_ROUNDS");
+    if (given != NULL) return atoi(given);
+    return usual > TEST_SLOWNESS ? usual / TEST_SLOWNESS : 1;
+}
+
+/* Round after round, each with a seed of its own and with what replays it alone. */
+__attribute__((unused)) static void test_random(int usual_rounds, void (*one)(uint64_t seed)) {
+    uint64_t seed = test_seed();
+    for (int rounds = test_rounds(usual_rounds); rounds > 0; rounds--, seed++) {
+        printf("    replay: TEST_SEED=%" PRIu64 " TEST_ROUNDS=1 %s %s\n", seed, test_program, test_running);
+        fflush(stdout);
+        one(seed);
+    }
 }
 
 __attribute__((unused)) static bool test_is_chosen(const struct test *t, int argc, char **argv) {
@@ -149,6 +196,7 @@ __attribute__((unused)) static bool test_is_chosen(const struct test *t, int arg
 /* setjmp stays alone here, so that no loop variable lives across it. */
 __attribute__((unused)) static bool test_passes(const struct test *t) {
     if (setjmp(test_abandon) != 0) return false;
+    test_running = t->name;
     t->run();
     return true;
 }
@@ -159,6 +207,7 @@ __attribute__((unused)) static int test_main(int argc, char **argv) {
         return 0;
     }
     int run = 0, failed = 0;
+    test_program = argv[0];
     for (struct test *t = test_first; t; t = t->next) {
         if (!test_is_chosen(t, argc, argv)) continue;
         run++;

@@ -1,5 +1,5 @@
 /* The checker against histories known to be good and bad, against histories that a simulated register made, and, where they
- * are small, against trying every order. CHECK_RUNS multiplies the random ones. */
+ * are small, against trying every order. TEST_ROUNDS=100000 makes more of the random ones. */
 #include "test.h"
 
 #include "history.h"
@@ -335,8 +335,7 @@ static void print_history(const struct history *h) {
 }
 
 static size_t runs(size_t n) {
-    const char *times = getenv("CHECK_RUNS");
-    return times == NULL ? n : n * strtoul(times, NULL, 10);
+    return (size_t)test_rounds((int)n);
 }
 
 static void expect_verdict(const struct history *h, enum history_verdict want) {

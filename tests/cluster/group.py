@@ -77,14 +77,16 @@ class Node(cluster.Node):
 
 
 class Group(cluster.Cluster):
-    """`count` nodes that nobody has started yet. `nodes` are those that ought to be one cluster."""
+    """`count` nodes that nobody has started yet. `nodes` are those that ought to be one cluster. What is left to chance comes
+    from the seed."""
 
-    def __init__(self, program, count, options=()):
+    def __init__(self, program, count, options=(), seed=None):
         self.program = os.path.abspath(program)
         self.top = os.path.realpath(tempfile.mkdtemp(prefix='redraft-members-'))
         self.options, self.layered, self.wire, self.load = list(options), False, None, None
+        self.rng = random.Random(seed)
         self.ports, self.claims = cluster.reserve_ports(count)
-        random.SystemRandom().shuffle(self.ports)      # whoever is first in a list is not always the lowest
+        self.rng.shuffle(self.ports)        # whoever is first in a list is not always the lowest
         self.all_nodes = [Node(self, i) for i in range(count)]
         self.nodes = []
 
@@ -117,7 +119,7 @@ class Group(cluster.Cluster):
 
     def follower(self):
         leader = self.leader()
-        return random.choice([n for n in self.up() if n is not leader])
+        return self.rng.choice([n for n in self.up() if n is not leader])
 
     def close(self, keep=False):
         for n in self.all_nodes:
@@ -227,7 +229,7 @@ class Writers:
             began = time.monotonic()
             try:
                 if client is None:
-                    node = random.choice(self.group.nodes)
+                    node = self.group.rng.choice(self.group.nodes)
                     client = Client(node.port, timeout=WRITE_S_MAX)
                 n += 1
                 began = time.monotonic()

@@ -2,8 +2,10 @@
  *
  *     test_random [--seeds N] [--first S] [--seconds N] [--keep-going] [--trace]
  *
- * Walks N seeds from S on, or as many as the seconds allow. A seed that fails prints the one command that replays it;
- * --trace prints everything that happens. --keep-going counts failures instead of stopping at the first. */
+ * Walks N seeds from S on, or as many as the seconds allow; without --first from anywhere, as test.h says. A seed that
+ * fails prints the one command that replays it; --trace prints everything that happens. --keep-going counts failures
+ * instead of stopping at the first. */
+#include "test.h"
 #include "walk.h"
 
 #include <inttypes.h>
@@ -51,7 +53,7 @@ static bool survives(const struct walk_options *o, struct walk_counts *counts) {
 }
 
 int main(int argc, char **argv) {
-    uint64_t seeds = 1000, first = 1;
+    uint64_t seeds = 1000, first = test_draw_seed("raft_test_random", "") >> 32;
     double seconds = 0;
     bool trace = false;
     run.program = argv[0];

@@ -221,7 +221,7 @@ def a_large_message_through_a_follower(run):
     t = Together(run).start()
     _, follower = leader_and_follower(t)
     with subscribe(Wire(follower), 'ch') as listener, Wire(follower) as c:
-        text = os.urandom(3 << 20)
+        text = run.rng.randbytes(3 << 20)
         for _ in range(6):
             expect(c.call('PUBLISH', 'ch', text), 1)
         expect(c.call('PUBLISH', 'ch', 'end'), 1)

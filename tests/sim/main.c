@@ -1,7 +1,7 @@
 /* The simulator's command line.
  *
  *     sim                          seeds 1, 2, 3 ... until stopped
- *     sim --seeds 100              so many, from --seed on (a random place when that is not given)
+ *     sim --seeds 100              so many, from --seed on (without it from anywhere, as test.h says)
  *     sim --for 20                 as many as can be run in so many seconds
  *     sim --seed 17 --verbose      one, with everything it says; with --trace, everything the nodes say to each other
  *     sim --seed 17 --twice        one, two times: the same seed must give the same run
@@ -11,6 +11,7 @@
  *     --history FILE                               what the clients saw, in the words of tests/check */
 #include "plan.h"
 #include "run.h"
+#include "test.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -126,7 +127,7 @@ int main(int argc, char **argv) {
             return usage();
     }
     if (one && seeds == UINT64_MAX && for_seconds == 0) seeds = 1;
-    if (!one && for_seconds != 0) options.seed = (uint64_t)time(NULL) * 1000;
+    if (!one && (for_seconds != 0 || seeds != UINT64_MAX)) options.seed = test_draw_seed("sim", "") >> 32;
     watch_signals();
     double began = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID), simulated = 0;
     uint64_t done = 0, undecided = 0, snapshots = 0, terms = 0;

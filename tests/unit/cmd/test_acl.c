@@ -5,8 +5,6 @@
 
 #include "system.h"
 
-#include <time.h>
-
 /* --- rules --- */
 
 static const char *described(const struct acl_user *u) {
@@ -153,10 +151,8 @@ static void add_random_rule(struct buf *out, bool in_selector) {
 }
 
 TEST(what_is_shown_makes_the_same_user) {
-    const char *given = getenv("ACL_SEED");
-    uint64_t seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-    dice.state = seed;
-    for (int round = 0; round < 2000; round++) {
+    dice.state = test_seed();
+    for (int round = test_rounds(2000); round > 0; round--) {
         struct acl_user u, again;
         struct buf rule = {0}, text = {0};
         acl_user_init(&u, SLICE("u"));
@@ -174,8 +170,7 @@ TEST(what_is_shown_makes_the_same_user) {
         acl_describe(&u, &text);
         const char *error = acl_apply_text(&again, buf_slice(&text));
         EXPECT_NOTE(error == NULL && strcmp(described(&again), (buf_add_byte(&text, '\0'), text.data)) == 0,
-                    "ACL_SEED=%" PRIu64 ": %s: %s", seed, text.data,
-                    error != NULL ? error : described(&again));
+                    "%s: %s", text.data, error != NULL ? error : described(&again));
         for (size_t i = 0; i < u.selector_count; i++) {
             for (int id = 0; id < command_stat_count(); id++) {
                 const struct command *cmd = command_by_id(id);

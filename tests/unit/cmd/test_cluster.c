@@ -4,9 +4,6 @@
 
 #include "server_support.h"
 
-#include <time.h>
-#include <unistd.h>
-
 #define NAME(digit) "000000000000000" digit "00112233445566778899aabb"
 
 /* Three voters that all see each other. */
@@ -524,13 +521,11 @@ static void check_agreement(struct session *c, uint64_t seed) {
 }
 
 TEST(answers_agree) {
-    const char *given = getenv("CLUSTER_SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : (uint64_t)getpid() * 1000003 ^ (uint64_t)time(NULL);
-    fprintf(stderr, "    CLUSTER_SEED=%" PRIu64 " unit_cmd_cluster answers_agree\n", seed);
+    uint64_t seed = test_seed();
     server_open();
     struct session *c = client_open("127.0.0.1:1");
     cluster_mode();
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0, rounds = test_rounds(2000); i < rounds; i++) {
         struct rng rng = {seed + (uint64_t)i};
         random_state(&rng);
         check_agreement(c, seed + (uint64_t)i);

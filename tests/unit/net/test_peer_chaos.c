@@ -359,12 +359,11 @@ static void make_peace(void) {
 }
 
 TEST(random_treatment) {
-    const char *steps = getenv("TEST_STEPS");
     rng.state = test_seed();
     nodes_begin();
     for (int i = 1; i <= NODES; i++) chaos_start(i);
     make_peace();
-    for (int step = 0, count = steps != NULL ? atoi(steps) : 10000; step < count; step++) {
+    for (int step = 0, count = test_rounds(10000); step < count; step++) {
         one_thing();
         if (step % 100 == 99) agree();
         if (rng_below(&rng, 3) == 0) turn();

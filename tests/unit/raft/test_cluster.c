@@ -1,9 +1,9 @@
 /* Random lives of a cluster of cores: see cluster.h for what is checked at every step. */
 #include "cluster.h"
 
-static void run_seed(uint64_t seed, int steps) {
+static void run_seed(uint64_t seed) {
     struct sim *s = sim_new(seed);
-    for (int i = 0; i < steps; i++) sim_step(s, false);
+    for (int i = 0; i < 12000; i++) sim_step(s, false);
     sim_settle(s);
     if (getenv("TEST_VERBOSE") != NULL)
         fprintf(stderr,
@@ -16,16 +16,7 @@ static void run_seed(uint64_t seed, int steps) {
 }
 
 TEST(random_lives_of_a_cluster) {
-    uint64_t seed = test_seed();
-    const char *rounds = getenv("TEST_ROUNDS");
-    int count = rounds != NULL ? atoi(rounds) : 60;
-    for (int i = 0; i < count; i++) {
-        static uint64_t failing;
-        failing = seed + (uint64_t)i;
-        printf("    TEST_ROUNDS=1 TEST_SEED=%" PRIu64 "\n", failing);
-        fflush(stdout);
-        run_seed(failing, 12000);
-    }
+    test_random(60, run_seed);
 }
 
 TEST_MAIN

@@ -310,8 +310,7 @@ static void run_seed(uint64_t seed) {
 }
 
 TEST(random_lives_of_a_lone_voter) {
-    uint64_t seed = test_seed();
-    for (int i = 0; i < 300; i++) run_seed(seed + (uint64_t)i);
+    test_random(300, run_seed);
 }
 
 TEST_MAIN

@@ -7,8 +7,6 @@
 #include "collection.h"
 #include "scratch.h"
 
-#include <time.h>
-
 enum { KEYS = 12, OPS_MAX = 6000, ITEM_MAX = 400 };
 
 struct op_record {
@@ -328,13 +326,7 @@ static void run_seed(uint64_t seed) {
 }
 
 TEST(random_changes_to_big_collections_survive_writebacks_evictions_and_crashes) {
-    const char *given = getenv("COLLECTION_SEED"), *runs = getenv("COLLECTION_RUNS");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : ((uint64_t)getpid() << 32 ^ (uint64_t)time(NULL));
-    for (int i = 0; i < (runs ? atoi(runs) : 6); i++, seed++) {
-        fprintf(stderr, "    COLLECTION_SEED=%llu COLLECTION_RUNS=1 unit_storage_collection\n",
-                (unsigned long long)seed);
-        run_seed(seed);
-    }
+    test_random(6, run_seed);
 }
 
 TEST_MAIN

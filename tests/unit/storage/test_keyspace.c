@@ -8,8 +8,6 @@
 #include "scratch.h"
 #include "writeback.h"
 
-#include <time.h>
-
 enum { KEYS = 40, DBS = 3, OPS_MAX = 3000, VALUE_MAX = 700 };
 
 struct op_record {
@@ -321,13 +319,7 @@ static void run_seed(uint64_t seed) {
 }
 
 TEST(random_changes_survive_writebacks_evictions_and_crashes) {
-    const char *given = getenv("KEYSPACE_SEED"), *runs = getenv("KEYSPACE_RUNS");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : ((uint64_t)getpid() << 32 ^ (uint64_t)time(NULL));
-    for (int i = 0; i < (runs ? atoi(runs) : 6); i++, seed++) {
-        fprintf(stderr, "    KEYSPACE_SEED=%llu KEYSPACE_RUNS=1 unit_storage_keyspace\n",
-                (unsigned long long)seed);
-        run_seed(seed);
-    }
+    test_random(6, run_seed);
 }
 
 /* --- what else is stored --- */

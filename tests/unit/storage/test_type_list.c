@@ -7,8 +7,6 @@
 
 #include "unit/storage/one_keyspace.h"
 
-#include <time.h>
-
 static const struct slice key = SLICE("key");
 
 static void reload(void) {
@@ -231,13 +229,7 @@ static void run_seed(uint64_t seed) {
 }
 
 TEST(a_list_is_a_sequence_of_texts) {
-    const char *given = getenv("SEED");
-    uint64_t seed = given ? strtoull(given, NULL, 10) : ((uint64_t)getpid() << 32 ^ (uint64_t)time(NULL));
-    for (int i = 0; i < (given ? 1 : 4); i++, seed++) {
-        fprintf(stderr, "    replay: SEED=%llu %s a_list_is_a_sequence_of_texts\n", (unsigned long long)seed,
-                "unit_storage_type_list");
-        run_seed(seed);
-    }
+    test_random(4, run_seed);
 }
 
 /* --- examples --- */
