@@ -246,6 +246,31 @@ enum resp_status resp_parse(struct resp_parser *p, const struct resp_limits *lim
     return RESP_COMMAND;
 }
 
+/* Behind one command; NULL when it is not whole, or not plain. */
+static const char *peek_command(const char *at, const char *end, struct slice *second) {
+    enum { FEW = 64 }; /* longer commands are worth no look ahead */
+    int64_t count, len;
+    if (at == end || *at != '*') return NULL;
+    at = short_header(at + 1, end, &count);
+    if (at == NULL || count < 1 || count > FEW) return NULL;
+    *second = SLICE("");
+    for (int64_t i = 0; i < count; i++) {
+        if (at >= end || *at != '$') return NULL;
+        at = short_header(at + 1, end, &len);
+        if (at == NULL || end - at < len + 2) return NULL;
+        if (i == 1) *second = slice_make(at, (size_t)len);
+        at += len + 2;
+    }
+    return at;
+}
+
+size_t resp_peek(struct slice input, struct slice *words, size_t max) {
+    const char *at = input.data, *end = input.data + input.len;
+    size_t count = 0;
+    while (count < max && (at = peek_command(at, end, &words[count])) != NULL) count++;
+    return count;
+}
+
 static int hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;

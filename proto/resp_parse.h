@@ -47,6 +47,10 @@ void resp_parser_free(struct resp_parser *p);
 enum resp_status resp_parse(struct resp_parser *p, const struct resp_limits *limits, struct slice input,
                             size_t *consumed);
 
+/* For who wants to know what is coming: the second words of the commands `input` begins with, as long as these are whole and
+ * spelled as programs spell them (an empty word where a command has none). At most `max`; says how many. */
+size_t resp_peek(struct slice input, struct slice *words, size_t max);
+
 /* Splits one inline line the way Redis does ("set k \"a b\\x00\""); used for inline requests and for redis.conf
  * lines. False on unbalanced quotes. The decoded bytes are appended to *store; argv slices point into it once
  * all are decoded (so *store must not be changed while they are used). */

@@ -110,9 +110,17 @@ static void limit(const struct conn *c, struct resp_limits *limits) {
     limits->arg_count_max = limits->authenticated ? INT32_MAX : UNAUTHENTICATED_ARG_COUNT_MAX;
 }
 
+/* A single command has nobody ahead of it to wait for. */
+static size_t look_ahead(const struct conn *c, struct slice input) {
+    enum { LONELY_LEN = 128 };
+    const struct net_handler *h = &c->net->handler;
+    return h->coming != NULL && input.len >= LONELY_LEN ? h->coming(h->arg, c, input) : SIZE_MAX;
+}
+
 /* Offers the handler every whole command in `input`; returns how much of it is done with. */
 static size_t process(struct conn *c, struct slice input) {
-    size_t done = 0;
+    size_t done = 0,
+           looked_at = c->parser.pos > 0 ? 1 : 0; /* commands ahead that need no look: one half understood */
     struct resp_limits limits = {.bulk_len_max = c->net->config->proto_max_bulk_len,
                                  .unauthenticated_bulk_len_max = 16384};
     while (done < input.len && !c->draining && !c->closing) {
@@ -120,6 +128,7 @@ static size_t process(struct conn *c, struct slice input) {
             stop_reading(c);
             break;
         }
+        if (looked_at-- == 0) looked_at = look_ahead(c, slice_make(input.data + done, input.len - done));
         size_t consumed = 0;
         limit(c, &limits);
         enum resp_status status =

@@ -96,6 +96,9 @@ struct net_handler {
     void (*flushed)(void *arg, struct conn *c); /* output has left: there may be room again */
     void (*closed)(void *arg, struct conn *c);  /* no more commands come; pending replies go nowhere */
     enum conn_verdict (*command)(void *arg, struct conn *c, int argc, const struct slice *argv);
+    /* Offered what is still to be parsed, so that what it will need can be fetched meanwhile. Says of how many commands: it is
+     * asked again behind these, or with the next that come. NULL: no use for it. */
+    size_t (*coming)(void *arg, const struct conn *c, struct slice input);
     void (*log)(void *arg, const char *line);
     /* Whether a client has to say a password before anything else. NULL: requirepass says so. */
     bool (*needs_password)(void *arg);

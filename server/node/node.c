@@ -552,6 +552,7 @@ static void init_node(struct node *n, struct config *config) {
                                   .closed = conn_closed,
                                   .flushed = conn_flushed,
                                   .command = node_command,
+                                  .coming = node_coming,
                                   .log = conn_log,
                                   .needs_password = needs_password,
                                   .adopted = conn_adopted};

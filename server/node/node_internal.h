@@ -458,6 +458,7 @@ void span_begin(struct node *n, struct reply_span *span, struct conn *c, bool ho
 void span_end(struct node *n, struct reply_span *span, bool silent);
 void node_push(struct node *n, struct conn *c,
                struct slice bytes); /* whole RESP values that nobody asked for */
+size_t node_coming(void *arg, const struct conn *c, struct slice input);
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv);
 /* Adds _SERVE, for a connection that waits. */
 void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,

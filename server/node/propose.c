@@ -452,6 +452,20 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
     return CONN_NEXT;
 }
 
+/* Of reads only: writes meet their keys when they are applied. Who reads is expected to go on reading. */
+size_t node_coming(void *arg, const struct conn *c, struct slice input) {
+    const struct node *n = arg;
+    const struct command *last = c->session.last_command;
+    if (n->ks == NULL || last == NULL || !(last->flags & CMD_READONLY)) return SIZE_MAX;
+    struct slice keys[KS_PREFETCH_MAX];
+    struct ks_hint hints[KS_PREFETCH_MAX];
+    size_t count = resp_peek(input, keys, KS_PREFETCH_MAX);
+    if (count < 2) return SIZE_MAX;
+    for (size_t i = 0; i < count; i++) hints[i] = (struct ks_hint){.db = c->session.db, .key = keys[i]};
+    ks_prefetch(n->ks, hints, count);
+    return count;
+}
+
 enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct slice *argv) {
     struct node *n = arg;
     if (n->server.tracking.client_count > 0) tracking_limit(&n->server);

@@ -63,6 +63,24 @@ static void transcript_free(struct transcript *t) {
     buf_free(&t->canonical);
 }
 
+/* What a look ahead says is coming comes. */
+static void peek(struct slice wire, const struct resp_limits *limits) {
+    enum { WORDS = 16 };
+    struct slice words[WORDS];
+    char *copy = fuzz_exact_copy(wire.data, wire.len);
+    struct slice input = slice_make(copy, wire.len);
+    size_t count = resp_peek(input, words, WORDS), consumed = 0;
+    struct resp_parser p;
+    resp_parser_init(&p);
+    for (size_t i = 0; i < count; i++) {
+        input = slice_make(input.data + consumed, input.len - consumed);
+        CHECK(resp_parse(&p, limits, input, &consumed) == RESP_COMMAND);
+        CHECK(slice_eq(words[i], p.argc > 1 ? p.argv[1] : SLICE("")));
+    }
+    resp_parser_free(&p);
+    mem_free(copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 3) return 0;
     struct resp_limits limits = {.bulk_len_max = data[0] & 1 ? 100 : 512 * 1024 * 1024,
@@ -79,6 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
     struct resp_limits generous = {
         .bulk_len_max = INT64_MAX, .arg_count_max = INT32_MAX, .authenticated = true};
+    peek(wire, &generous);
     struct slice canonical = buf_slice(&whole.canonical);
     if (canonical.len > 0) {
         struct transcript again = run(canonical, &generous, 0, 0);

@@ -469,4 +469,35 @@ TEST(memory_of_a_large_command_is_given_back) {
     buf_free(&wire);
 }
 
+/* The words a look ahead finds, with " | " between them. */
+static const char *peeked(struct slice wire, size_t max) {
+    static char text[200];
+    struct slice words[8];
+    struct buf out = {0};
+    size_t count = resp_peek(wire, words, max);
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) buf_add_str(&out, " | ");
+        buf_add_slice(&out, words[i]);
+    }
+    snprintf(text, sizeof text, "%zu: %.*s", count, (int)out.len, out.len > 0 ? out.data : "");
+    buf_free(&out);
+    return text;
+}
+
+TEST(a_look_ahead_finds_the_second_words_of_whole_plain_commands) {
+    struct slice two =
+        SLICE("*2\r\n$3\r\nGET\r\n$1\r\na\r\n*3\r\n$3\r\nSET\r\n$12\r\nlonger\r\nname\r\n$0\r\n\r\n");
+    EXPECT_EQ_STR(peeked(two, 8), "2: a | longer\r\nname");
+    EXPECT_EQ_STR(peeked(two, 1), "1: a");
+    for (size_t cut = 1; cut <= 22; cut++)
+        EXPECT_EQ_STR(peeked(slice_make(two.data, two.len - cut), 8), "1: a");
+    EXPECT_EQ_STR(peeked(SLICE(""), 8), "0: ");
+    EXPECT_EQ_STR(peeked(SLICE("*1\r\n$4\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"), 8), "2:  | b");
+    EXPECT_EQ_STR(peeked(SLICE("GET a\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\n"), 8), "0: ");
+    EXPECT_EQ_STR(peeked(SLICE("*0\r\n"), 8), "0: ");
+    EXPECT_EQ_STR(peeked(SLICE("*2\r\n$3\r\nGET\r\n$-1\r\n"), 8), "0: ");
+    EXPECT_EQ_STR(peeked(SLICE("*2\r\n$3\r\nGET\r\n$999999999\r\na\r\n"), 8), "0: ");
+    EXPECT_EQ_STR(peeked(SLICE("*65\r\n$3\r\nDEL\r\n$1\r\na\r\n"), 8), "0: ");
+}
+
 TEST_MAIN
