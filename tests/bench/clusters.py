@@ -7,7 +7,8 @@ import subprocess
 import time
 import urllib.request
 
-from systems import READY_SECONDS_MAX, Failed, Process, System, fill, redis_benchmark_argv
+import loads
+from systems import READY_SECONDS_MAX, Failed, Process
 from wire import Wire
 
 NODES = 3
@@ -27,6 +28,7 @@ class Cluster:
         self.options = options
         self.nodes = []
         self.port = None
+        self.content = None
 
     def start(self):
         for node in self.nodes:
@@ -83,11 +85,11 @@ class Cluster:
     def leader(self):
         return self.wait_leader()
 
-    def load_argv(self, test, clients, pipeline, requests, keys):
-        return redis_benchmark_argv(self.options, self.port, test, clients, pipeline, requests, keys)
+    def load(self, test, size):
+        return loads.resp_argv(self.options, self.port, test, size)
 
-    def fill(self, keys):
-        fill(self, keys, self.options.value_bytes)
+    def prepare(self, test, size, anew=False):
+        loads.prepare(self, test, size, anew)
 
     def cpu_us(self):
         return sum(node.cpu_us() for node in self.nodes)
@@ -117,7 +119,7 @@ class Ours(Cluster):
     def __init__(self, kind, options, folder):
         super().__init__(kind, options)
         ports = folder.ports(NODES)
-        program = options.server if kind == "ours" else options.other
+        program = options.server if kind == "ours3" else options.other
         together = ["127.0.0.1:%d" % port for port in ports]
         for i, port in enumerate(ports):
             name = "%s-%d" % (kind, i + 1)
@@ -191,8 +193,8 @@ class Lease:
     def kill(self):
         pass
 
-    def fill(self, keys):
-        pass
+    def prepare(self, test, size, anew=False):
+        self.cluster.prepare(test, size, anew)
 
     def __getattr__(self, name):
         return getattr(self.cluster, name)
@@ -202,8 +204,9 @@ class Etcd(Cluster):
     """Debian's etcd as it comes, loaded over gRPC through its leader, which for etcd is the fastest way in. With thousands of
     calls at once it refuses some, so it is not asked for more than it can do."""
 
-    tests = ("set", "get")
+    tests = ("set", "get", "mixed")
     pipeline_max = 16
+    in_flight_bytes_max = 49152  # of one connection's values, before etcd says that it has room
     slowness = 10  # the round that finds out how much fits into the time begins with so many times less
 
     def __init__(self, options, folder):
@@ -250,15 +253,18 @@ class Etcd(Cluster):
                 port = node.port
         return port
 
-    def load(self, what, clients, streams, requests, keys):
-        return [self.options.etcd_load, str(self.port), what, str(requests), str(clients), str(streams), str(keys),
-                str(self.options.value_bytes)]
+    def argv(self, what, size, requests):
+        return [self.options.etcd_load, str(self.port), what, str(requests), str(size.clients), str(size.pipeline), str(size.keys),
+                str(size.value_bytes)]
 
-    def load_argv(self, test, clients, pipeline, requests, keys):
-        return self.load({"set": "put", "get": "get"}[test], clients, pipeline, requests, keys)
+    def load(self, test, size):
+        return self.argv({"set": "put", "get": "get", "mixed": "mixed"}[test], size, size.requests)
 
-    def fill(self, keys):
-        subprocess.run(self.load("fill", 50, 8, keys, keys), stdout=subprocess.DEVNULL, check=True)
+    def prepare(self, test, size, anew=False):
+        if self.content != size.value_bytes:
+            few = size._replace(clients=50, pipeline=max(1, min(8, self.in_flight_bytes_max // size.value_bytes)))
+            subprocess.run(self.argv("fill", few, size.keys), stdout=subprocess.DEVNULL, check=True)
+            self.content = size.value_bytes
 
 
 class Waiting(Cluster):
@@ -268,8 +274,8 @@ class Waiting(Cluster):
 
     def __init__(self, options, folder):
         super().__init__("wait", options)
-        if not os.path.exists(options.wait_load):
-            raise Unavailable("%s is not built" % options.wait_load)
+        if not os.path.exists(options.resp_load):
+            raise Unavailable("%s is not built" % options.resp_load)
         ports = folder.ports(NODES)
         for i, port in enumerate(ports):
             name = "wait-%d" % (i + 1)
@@ -287,13 +293,14 @@ class Waiting(Cluster):
         synced = [1 for i in range(NODES - 1) if "state=online" in info.get("slave%d" % i, "")]
         return self.nodes[0].port if len(synced) == NODES - 1 else None
 
-    def load_argv(self, test, clients, pipeline, requests, keys):
-        return [self.options.wait_load, str(self.port), str(requests), str(clients), str(pipeline), str(keys),
-                str(self.options.value_bytes)]
+    def load(self, test, size):
+        return loads.own_argv(self.options, self.port, size, sets=100, wait=1)
 
 
 class Minirepl(Cluster):
-    """minirepl.c: the least that three nodes can do."""
+    """minirepl.c: the least that three nodes can do. Its answers are of one length."""
+
+    tests = ("set", "get")
 
     def __init__(self, options, folder):
         super().__init__("minirepl", options)
@@ -305,7 +312,7 @@ class Minirepl(Cluster):
             name = "minirepl-%d" % (i + 1)
             data = os.path.join(options.folder, name)
             log = os.path.join(data, "log")
-            argv = ([options.minirepl, "leader", str(port), peer_port, log, str(options.value_bytes)] if i == 0 else
+            argv = ([options.minirepl, "leader", str(port), peer_port, log, str(options.value_bytes[0])] if i == 0 else
                     [options.minirepl, "follower", peer_port, log])
             self.nodes.append(Process(name, argv, port, data, options.syncs))
         self.nodes[0].answers_ping = lambda: False
@@ -322,31 +329,5 @@ class Minirepl(Cluster):
         self.kill()
         return 0
 
-    def fill(self, keys):
+    def prepare(self, test, size, anew=False):
         pass
-
-
-def make(kinds, options, folder):
-    """The systems of these kinds, in order, not started. What cannot be had here is named and left out."""
-    made = {}
-    for kind in kinds:
-        try:
-            if kind in ("ours", "other"):
-                made[kind] = Ours(kind, options, folder)
-            elif kind in ("lease", "other-lease"):
-                of = "ours" if kind == "lease" else "other"
-                if of not in made:
-                    raise Unavailable("it is %s in another mode; ask for both, %s first" % (of, of))
-                made[kind] = Lease(kind, made[of])
-            elif kind == "etcd":
-                made[kind] = Etcd(options, folder)
-            elif kind == "wait":
-                made[kind] = Waiting(options, folder)
-            elif kind == "minirepl":
-                made[kind] = Minirepl(options, folder)
-            else:
-                made[kind] = System(kind, options, folder.ports(1)[0])
-        except Unavailable as why:
-            print("%s: left out: %s" % (kind, why), flush=True)
-    folder.systems += made.values()
-    return list(made.values())

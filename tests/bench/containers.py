@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from systems import Failed, Folder
-from throughput import NAMES
+from lineup import NAMES
 from wire import Wire, command
 
 # name -> (command, bytes of item number i as its arguments)

@@ -1,14 +1,12 @@
-"""What a data set costs: time from a restart to the first right answer, memory when the data is larger than the budget, and
-bytes that reach the disk for each byte a client sets. Values are made from their keys, so every answer can be checked."""
+"""What a data set costs: time from a restart to the first right answer, and memory when the data is larger than the budget. Values
+are made from their keys, so every answer can be checked."""
 import hashlib
 import random
 import signal
 import statistics
-import subprocess
 import time
 
-from systems import Failed, Folder, disk_sync_us
-from throughput import number
+from systems import Failed, Folder
 from wire import Wire, command
 
 
@@ -38,9 +36,9 @@ def first_answer_ms(system, key, since):
 
 
 def restart(options):
-    keys = options.keys or (100000 if options.quick else 1000000)
+    keys = options.size or options.keys and options.keys[0] or (100000 if options.quick else 1000000)
     picks = random.Random(options.seed)
-    kinds = [k for k in options.systems.split(",") if k in ("ours", "always")]
+    kinds = [k for k in options.systems if k in ("ours", "always")]
     with Folder(options) as folder:
         print("%d keys of 100 bytes; seed %d\n" % (keys, options.seed), flush=True)
         print("| system | load s | on disk MiB | ended by | first answer ms | then 1000 GETs: p50 us | p99 us | "
@@ -115,18 +113,19 @@ class Versions:
 
 
 def bigger(options):
-    budget = parse_size(options.maxmemory)
+    budget_text = options.maxmemory or "100mb"
+    budget = parse_size(budget_text)
     size = 1000
-    keys = options.keys or 10 * budget // size
+    keys = options.size or options.keys and options.keys[0] or 10 * budget // size
     seconds = options.seconds or (5 if options.quick else 30)
     pick = random.Random(options.seed)
     data = Versions(keys, size, options.seed)
     worst = 0.0
     with Folder(options) as folder:
-        s = folder.system("ours", extra=("--maxmemory", options.maxmemory))
+        s = folder.system("ours", extra=("--maxmemory", budget_text))
         s.start()
         print("budget %s, %d values of %d bytes (%.1f x the budget); seed %d" %
-              (options.maxmemory, keys, size, keys * size / budget, options.seed), flush=True)
+              (budget_text, keys, size, keys * size / budget, options.seed), flush=True)
 
         def memory(phase, count, took):
             print("%-10s %9d ops, %7.0f ops/s; RSS %.0f MiB, at most %.0f (anonymous now %.0f); on disk %.0f MiB" %
@@ -186,55 +185,9 @@ def bigger(options):
     return 0 if ratio <= 1.3 else 1
 
 
-# name, (value bytes, keys, requests, clients, pipeline)
-PATTERNS = [
-    ("64 B over 1,000,000 keys, 50 clients x 16", (64, 1000000, 1000000, 50, 16)),
-    ("64 B over 100 keys, 50 clients x 16", (64, 100, 500000, 50, 16)),
-    ("64 B over 1,000,000 keys, 50 clients x 1", (64, 1000000, 100000, 50, 1)),
-    ("1000 B over 200,000 keys, 50 clients x 16", (1000, 200000, 200000, 50, 16)),
-    ("10000 B over 20,000 keys, 50 clients x 4", (10000, 20000, 20000, 50, 4)),
-]
-
-
-def amplification(options):
-    kinds = [k for k in options.systems.split(",") if k in ("ours", "always")]
-    with Folder(options) as folder:
-        print("disk: %.0f us for 4 KiB\n" % disk_sync_us(options.folder))
-        print("| load | system | written per byte set | on disk MiB | server CPU us/op, all included | syncs/op |")
-        print("|---|---|--:|--:|--:|--:|")
-        for name, (size, keys, requests, clients, pipeline) in PATTERNS:
-            if options.quick:
-                requests //= 10
-            for kind in kinds:
-                s = folder.system(kind)
-                s.folder += "-%d" % s.port
-                s.argv[s.argv.index("--dir") + 1] = s.folder
-                subprocess.run(["mkdir", "-p", s.folder], check=True)
-                s.start()
-                cpu, written = s.cpu_us(), s.written_bytes()
-                out = subprocess.run(
-                    [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(s.port), "-n", str(requests),
-                     "-r", str(keys), "-d", str(size), "-c", str(clients), "-P", str(pipeline), "-t", "set", "--csv"],
-                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-                if out.returncode != 0:
-                    raise Failed(out.stdout.decode())
-                # What was put off counts too: wait until two seconds in a row write nothing.
-                end, quiet, last = time.monotonic() + 30, 0, s.written_bytes()
-                while quiet < 4 and time.monotonic() < end:
-                    time.sleep(0.5)
-                    now = s.written_bytes()
-                    quiet, last = (quiet + 1, last) if now == last else (0, now)
-                syncs = s.syncs()
-                print("| %s | %s | %.2f | %.0f | %.2f | %s |" %
-                      (name, kind, (last - written) / (requests * (16 + size)), s.disk_bytes() / 1048576,
-                       (s.cpu_us() - cpu) / requests, number(syncs and syncs[0] / requests, 4)), flush=True)
-                s.stop(signal.SIGKILL)
-    return 0
-
-
 def lookups(options):
     """One client, no pipeline: a read right behind a write, the shape most applications have."""
-    kinds = [k for k in options.systems.split(",") if k != "echo"]
+    kinds = [k for k in options.systems if k != "echo"]
     seconds = options.seconds or (2 if options.quick else 5)
     with Folder(options) as folder:
         print("| system | SET p50 us | p99 us | GET p50 us | p99 us |\n|---|--:|--:|--:|--:|")

@@ -30,7 +30,7 @@ struct conn {
 static struct conn conns[CONN_MAX];
 static char input[READ_MAX];
 static char output[READ_MAX];
-static char value_answer[READ_MAX / 16];
+static char value_answer[READ_MAX / 8];
 static size_t value_bytes;
 
 static void die(const char *what) {

@@ -2,9 +2,10 @@
  * What redis-benchmark is for Redis, for etcd: a load of puts or linearizable gets over gRPC, one thread, an epoll loop, its
  * request bytes prepared beforehand, so that the server is what is measured.
  *
- *   bench-etcd-load PORT put|get|fill REQUESTS CLIENTS STREAMS KEYS VALUE_BYTES
+ *   bench-etcd-load PORT put|get|mixed|fill REQUESTS CLIENTS STREAMS KEYS VALUE_BYTES
  *
- * Each client is a connection with STREAMS requests in flight. put and get take random keys of KEYS, fill takes them in turn.
+ * Each client is a connection with STREAMS requests in flight. put, get, and mixed, half of each, take random keys of KEYS; fill
+ * puts them in turn. STREAMS times VALUE_BYTES is bounded by what etcd takes of a connection before it says that it has room.
  * It prints what redis-benchmark --csv prints for one test: a line of names, then operations/s and milliseconds.
  *
  * Of HTTP/2 it speaks what etcd needs: preface, SETTINGS and PING answered, HPACK with the first request's headers in the
@@ -21,8 +22,10 @@ enum {
     CLIENTS_MAX = 1000,
     STREAMS_MAX = 256,
     IN_BYTES = 1 << 17,
-    OUT_BYTES = 1 << 18, /* more than STREAMS_MAX requests of VALUE_BYTES_MAX */
-    VALUE_BYTES_MAX = 512,
+    OUT_BYTES = 1 << 18, /* more than STREAMS_MAX requests that fit the window */
+    VALUE_BYTES_MAX = 16384,
+    REQUEST_WINDOW = 49152, /* of the 65535 bytes of HTTP/2's first window, what values may take */
+    DATA_BYTES_MAX = 16384, /* of a frame, as HTTP/2 begins */
     KEY_BYTES = 16,
     FRAME_HEAD_BYTES = 9,
     ANSWER_WINDOW = 0x7fff0000, /* bytes of answers a connection may send before it would ask for more */
@@ -34,13 +37,15 @@ enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
 
 struct stream {
     uint32_t id; /* 0: no request in flight */
+    bool is_put;
     uint32_t message_bytes;
     uint64_t sent_ns;
 };
 
 struct client {
     int fd;
-    bool greeted; /* the headers are in the server's dynamic table */
+    bool greeted;   /* the headers are in the server's dynamic table */
+    bool knows_put; /* and the path among them is that of puts */
     uint32_t next_id;
     uint64_t answer_bytes;
     struct stream streams[STREAMS_MAX];
@@ -51,8 +56,10 @@ struct client {
 
 static struct client *clients;
 static int ep;
-static bool puts_values, in_turn;
-static size_t stream_count, value_bytes, answer_bytes_min;
+static bool in_turn;
+static uint64_t puts_percent;
+static uint32_t *latency_us;
+static size_t stream_count, value_bytes;
 static uint64_t key_count, to_send, answered, to_answer;
 static char value[VALUE_BYTES_MAX];
 
@@ -88,58 +95,85 @@ static size_t hpack_literal(char *to, int name, const char *name_text, const cha
     return at + len;
 }
 
-static void put_headers(struct client *c, uint32_t stream) {
+static void put_headers(struct client *c, const struct stream *s) {
+    static const char *const paths[] = {"/etcdserverpb.KV/Range", "/etcdserverpb.KV/Put"};
+    const char *path = paths[s->is_put];
     char block[256];
     size_t at = 0;
     block[at++] = (char)0x83; /* :method POST */
     block[at++] = (char)0x86; /* :scheme http */
     if (c->greeted) {
-        /* The four literals below, the last one first: the table counts from its newest entry, 62. */
-        memcpy(block + at, "\xc1\xc0\xbf\xbe", 4);
-        at += 4;
+        /* The four literals below, the last one first: the table counts from its newest entry, 62. The path that is not in
+         * the table is a literal (of :path, 4) that does not enter it. */
+        if (s->is_put == c->knows_put) {
+            block[at++] = (char)0xc1;
+        } else {
+            block[at++] = 0x04;
+            block[at++] = (char)strlen(path);
+            memcpy(block + at, path, strlen(path));
+            at += strlen(path);
+        }
+        memcpy(block + at, "\xc0\xbf\xbe", 3);
+        at += 3;
     } else {
-        at += hpack_literal(block + at, 4, NULL,
-                            puts_values ? "/etcdserverpb.KV/Put" : "/etcdserverpb.KV/Range");
+        at += hpack_literal(block + at, 4, NULL, path);
         at += hpack_literal(block + at, 1, NULL, "localhost");
         at += hpack_literal(block + at, 31, NULL, "application/grpc");
         at += hpack_literal(block + at, 0, "te", "trailers");
         c->greeted = true;
+        c->knows_put = s->is_put;
     }
-    put_frame(c, at, HEADERS, END_HEADERS, stream);
+    put_frame(c, at, HEADERS, END_HEADERS, s->id);
     put(c, block, at);
 }
 
+/* A message goes in as many DATA frames as it needs. */
+static void put_data(struct client *c, const char *message, size_t len, uint32_t stream) {
+    while (len > 0) {
+        size_t part = len < DATA_BYTES_MAX ? len : DATA_BYTES_MAX;
+        len -= part;
+        put_frame(c, part, DATA, len == 0 ? END_STREAM : 0, stream);
+        put(c, message, part);
+        message += part;
+    }
+}
+
+static size_t varint(char *to, uint64_t n) {
+    size_t at = 0;
+    for (; n >= 128; n >>= 7) to[at++] = (char)(0x80 | (n & 0x7f));
+    to[at++] = (char)n;
+    return at;
+}
+
 /* PutRequest{key = 1, value = 2} or RangeRequest{key = 1}, behind gRPC's five bytes: not compressed, so long. */
-static void put_message(struct client *c, uint32_t stream) {
+static void put_message(struct client *c, const struct stream *s) {
     char key[KEY_BYTES + 16];
     uint64_t number = in_turn ? to_send : next_random() % key_count;
     snprintf(key, sizeof key, "key:%012llu", (unsigned long long)number);
-    char message[5 + 2 + KEY_BYTES + 3 + VALUE_BYTES_MAX] = {0};
+    static char message[5 + 2 + KEY_BYTES + 8 + VALUE_BYTES_MAX];
     size_t at = 5;
     message[at++] = 0x0a;
     message[at++] = KEY_BYTES;
     memcpy(message + at, key, KEY_BYTES);
     at += KEY_BYTES;
-    if (puts_values) {
+    if (s->is_put) {
         message[at++] = 0x12;
-        if (value_bytes >= 128) message[at++] = (char)(0x80 | (value_bytes & 0x7f));
-        message[at++] = (char)(value_bytes >= 128 ? value_bytes >> 7 : value_bytes);
+        at += varint(message + at, value_bytes);
         memcpy(message + at, value, value_bytes);
         at += value_bytes;
     }
     message[3] = (char)((at - 5) >> 8);
     message[4] = (char)(at - 5);
-    put_frame(c, at, DATA, END_STREAM, stream);
-    put(c, message, at);
+    put_data(c, message, at, s->id);
 }
 
 static void request(struct client *c, struct stream *s, uint64_t now) {
     if (to_send == 0) return;
     to_send--;
-    *s = (struct stream){.id = c->next_id, .sent_ns = now};
+    *s = (struct stream){.id = c->next_id, .sent_ns = now, .is_put = next_random() % 100 < puts_percent};
     c->next_id += 2;
-    put_headers(c, s->id);
-    put_message(c, s->id);
+    put_headers(c, s);
+    put_message(c, s);
 }
 
 /* Everything goes out at once: at most STREAMS_MAX small requests, less than any socket buffer. */
@@ -163,7 +197,9 @@ static struct stream *stream_of(struct client *c, uint32_t id) {
 }
 
 static void stream_done(struct client *c, struct stream *s, uint64_t now) {
-    if (s->message_bytes < answer_bytes_min) fail("a call failed: no message, or one that is too short");
+    /* A put's answer has at least a header; a get's must hold the value. */
+    if (s->message_bytes < (s->is_put ? 6 : 5 + KEY_BYTES + value_bytes))
+        fail("a call failed: no message, or one that is too short");
     latency_us[answered++] = (uint32_t)((now - s->sent_ns) / 1000);
     s->id = 0;
     request(c, s, now);
@@ -232,22 +268,21 @@ static void client_open(struct client *c, const char *port) {
 
 int main(int argc, char **argv) {
     if (argc != 8) {
-        fprintf(stderr,
-                "usage: bench-etcd-load PORT put|get|fill REQUESTS CLIENTS STREAMS KEYS VALUE_BYTES\n");
+        fprintf(stderr, "usage: bench-etcd-load PORT put|get|mixed|fill REQUESTS CLIENTS STREAMS KEYS "
+                        "VALUE_BYTES\n");
         return 2;
     }
     in_turn = strcmp(argv[2], "fill") == 0;
-    puts_values = in_turn || strcmp(argv[2], "put") == 0;
+    puts_percent = in_turn || strcmp(argv[2], "put") == 0 ? 100 : strcmp(argv[2], "mixed") == 0 ? 50 : 0;
     to_send = to_answer = strtoull(argv[3], NULL, 10);
     size_t client_count = strtoul(argv[4], NULL, 10);
     stream_count = strtoul(argv[5], NULL, 10);
     key_count = strtoull(argv[6], NULL, 10);
     value_bytes = strtoul(argv[7], NULL, 10);
     if (to_send == 0 || key_count == 0 || client_count == 0 || client_count > CLIENTS_MAX ||
-        stream_count == 0 || stream_count > STREAMS_MAX || value_bytes == 0 || value_bytes > VALUE_BYTES_MAX)
+        stream_count == 0 || stream_count > STREAMS_MAX || value_bytes == 0 ||
+        value_bytes > VALUE_BYTES_MAX || (stream_count > 1 && stream_count * value_bytes > REQUEST_WINDOW))
         fail("a number is out of range");
-    /* A put's answer has at least a header; a get's must hold the value. */
-    answer_bytes_min = (uint32_t)(puts_values ? 6 : 5 + KEY_BYTES + value_bytes);
     memset(value, 'x', sizeof value);
     random_state ^= (uint64_t)getpid() << 32;
     latency_us = calloc(to_answer, sizeof *latency_us);
@@ -266,6 +301,8 @@ int main(int argc, char **argv) {
         if (count == 0) fail("no answer for 20 seconds");
         for (int i = 0; i < count; i++) readable(events[i].data.ptr);
     }
-    report(argv[2], to_answer, to_answer, now_ns() - began);
+    uint64_t took_ns = now_ns() - began;
+    report_head();
+    report_row(argv[2], latency_us, to_answer, to_answer, took_ns, 0);
     return 0;
 }

@@ -6,7 +6,7 @@ import subprocess
 
 from containers import cpu_ns
 from systems import Failed, Folder
-from throughput import NAMES
+from lineup import NAMES
 
 # (subscribers, messages published at once, bytes of each, messages)
 LOADS = ((1, 1, 64, 20000), (100, 1, 64, 2000), (100, 16, 64, 20000), (100, 1, 10000, 1000), (1000, 1, 64, 200))

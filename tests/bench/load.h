@@ -1,5 +1,5 @@
 /* What the load generators of this folder share: ending with a message, the clock, random keys, connections to this machine that
- * an epoll set watches, and latencies with their report, which looks like redis-benchmark --csv for one test. */
+ * an epoll set watches, and latencies with their report, which looks like redis-benchmark --csv. */
 #ifndef TESTS_BENCH_LOAD_H
 #define TESTS_BENCH_LOAD_H
 
@@ -14,20 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
-static uint32_t *latency_us; /* of each answer, or batch of answers, room for all that will be */
 static uint64_t random_state = 88172645463325252ULL;
 
-static void die(const char *what) {
+static inline void die(const char *what) {
     perror(what);
     exit(1);
 }
 
-static void fail(const char *what) {
+static inline void fail(const char *what) {
     fprintf(stderr, "%s: %s\n", program_invocation_short_name, what);
     exit(1);
 }
 
-static uint64_t now_ns(void) {
+static inline uint64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
@@ -40,7 +39,7 @@ static inline uint64_t next_random(void) {
 }
 
 /* A connection to `port` here; what comes is an event of `ep` with `owner`. */
-static int load_connect(const char *port, int ep, void *owner) {
+static inline int load_connect(const char *port, int ep, void *owner) {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -53,27 +52,32 @@ static int load_connect(const char *port, int ep, void *owner) {
     return fd;
 }
 
-static int by_value(const void *a, const void *b) {
+static inline int by_value(const void *a, const void *b) {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return x < y ? -1 : x > y;
 }
 
 /* Of `count` sorted latencies the one that this part of them does not exceed. */
-static double part_ms(uint64_t count, double part) {
+static inline double part_ms(const uint32_t *us, uint64_t count, double part) {
     uint64_t at = (uint64_t)((double)count * part);
-    return latency_us[at < count ? at : count - 1] / 1000.0;
+    return us[at < count ? at : count - 1] / 1000.0;
 }
 
-/* `count` latencies of `operations` operations in all. */
-static void report(const char *what, uint64_t count, uint64_t operations, uint64_t took_ns) {
-    double sum = 0;
-    qsort(latency_us, count, sizeof *latency_us, by_value);
-    for (uint64_t i = 0; i < count; i++) sum += latency_us[i];
+static inline void report_head(void) {
     printf("\"test\",\"rps\",\"avg_latency_ms\",\"min_latency_ms\",\"p50_latency_ms\",\"p95_latency_ms\","
-           "\"p99_latency_ms\",\"max_latency_ms\"\n"
-           "\"%s\",\"%.2f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\"\n",
-           what, (double)operations * 1e9 / (double)took_ns, sum / (double)count / 1000.0, part_ms(count, 0),
-           part_ms(count, 0.5), part_ms(count, 0.95), part_ms(count, 0.99), part_ms(count, 1));
+           "\"p99_latency_ms\",\"p99.9_latency_ms\",\"max_latency_ms\",\"missing\"\n");
+}
+
+/* `count` latencies of `operations` operations in all; sorts them. `missing` of the answers said that there is nothing. */
+static inline void report_row(const char *what, uint32_t *us, uint64_t count, uint64_t operations,
+                              uint64_t took_ns, uint64_t missing) {
+    double sum = 0;
+    qsort(us, count, sizeof *us, by_value);
+    for (uint64_t i = 0; i < count; i++) sum += us[i];
+    printf("\"%s\",\"%.2f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%.3f\",\"%llu\"\n", what,
+           (double)operations * 1e9 / (double)took_ns, sum / (double)count / 1000.0, part_ms(us, count, 0),
+           part_ms(us, count, 0.5), part_ms(us, count, 0.95), part_ms(us, count, 0.99),
+           part_ms(us, count, 0.999), part_ms(us, count, 1), (unsigned long long)missing);
 }
 
 #endif

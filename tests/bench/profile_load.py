@@ -6,8 +6,9 @@ import subprocess
 import time
 
 import clusters
+import loads
+from loads import Size, benchmark
 from systems import TICK_US, Failed, Folder
-from throughput import KEYS, LOADS, benchmark
 
 
 def threads(pid):
@@ -60,29 +61,29 @@ TABLES = (
 def run(options):
     if shutil.which("perf") is None:
         raise Failed("perf is not installed (Debian's linux-perf)")
-    seconds = options.seconds or 5
     with Folder(options) as folder:
         options.syncs = None
         try:
-            system = clusters.make(["ours"], options, folder)[0] if options.nodes == 3 else folder.system("ours")
+            system = clusters.Ours("ours3", options, folder) if options.nodes == 3 else folder.system("ours")
             system.start()
         except clusters.Unavailable as why:
             raise Failed(str(why)) from None
-        system.fill(KEYS)
-        system.settle()
-        nodes = {"the node": system} if options.nodes == 1 else {
+        nodes = {"the node": system} if options.nodes != 3 else {
             "leader": next(n for n in system.nodes if n.port == system.port),
             "follower": next(n for n in system.nodes if n.port != system.port)}
-        for test in options.tests.split(","):
-            for load in options.loads.split(","):
-                count = max(2000, int(seconds * benchmark(system, test, *LOADS[load])[0]))
-                look(options, system, nodes, test, load, count)
+        for test in loads.parse_tests(options.tests or "set"):
+            for load in (options.loads or "c50,p16").split(","):
+                look(options, system, nodes, test, load)
         system.stop()
     return 0
 
 
-def look(options, system, nodes, test, load, count):
-    clients, pipeline, _ = LOADS[load]
+def look(options, system, nodes, test, load):
+    clients, pipeline = loads.parse_load(load)
+    size = Size(clients, pipeline, 5000 * pipeline, loads.keys_of(options.value_bytes[0]), options.value_bytes[0])
+    system.prepare(test, size)
+    system.settle()
+    count = max(2000, int((options.seconds or 5) * benchmark(system, test, size)["ops"]))
     before = {name: (threads(node.process.pid), switches(node.process.pid)) for name, node in nodes.items()}
     recorders = {}
     for name, node in nodes.items():
@@ -91,7 +92,7 @@ def look(options, system, nodes, test, load, count):
             ["perf", "record", "-q", "-g", "-e", "cpu-clock", "-F", "1999", "-o", data, "-p", str(node.process.pid)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
     time.sleep(0.3)
-    ops = benchmark(system, test, clients, pipeline, count)[0]
+    ops = benchmark(system, test, size._replace(requests=count))["ops"]
     print("\n%s %s: %.1f kops/s" % (test.upper(), load, ops / 1000))
     for name, node in nodes.items():
         data, recorder = recorders[name]

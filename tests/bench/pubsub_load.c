@@ -25,6 +25,7 @@ static size_t subscriber_count, batch_count, batch_bytes, heard_bytes, answer_by
 static size_t waiting; /* clients that have not everything */
 static char *batch, answers[BATCH_MAX * ANSWER_MAX], expected[BATCH_MAX * ANSWER_MAX];
 static uint64_t batches, done, sent_ns;
+static uint32_t *latency_us; /* of each batch */
 
 static void prepare(size_t bytes) {
     char *at = batch = malloc(batch_count * (bytes + 64));
@@ -122,6 +123,8 @@ int main(int argc, char **argv) {
         if (count == 0) fail("nothing came for 20 seconds");
         for (int i = 0; i < count; i++) readable(events[i].data.ptr);
     }
-    report("PUBLISH", batches, batches * batch_count, now_ns() - began);
+    uint64_t took_ns = now_ns() - began;
+    report_head();
+    report_row("PUBLISH", latency_us, batches, batches * batch_count, took_ns, 0);
     return 0;
 }

@@ -1,4 +1,5 @@
 """The systems that are compared: how each is started, stopped, paused and measured from outside through /proc."""
+import ctypes
 import os
 import shutil
 import signal
@@ -8,11 +9,13 @@ import subprocess
 import tempfile
 import time
 
-from wire import Failed, Wire
+import loads
+from wire import Failed
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
 TICK_US = 1000000 / os.sysconf("SC_CLK_TCK")
 READY_SECONDS_MAX = 120
+PR_SET_PDEATHSIG = 1
 
 
 class Process:
@@ -27,6 +30,8 @@ class Process:
         self.log = self.folder + ".log"
         self.process = None
         self.preload = preload
+        self.before = None  # is called in the new process
+        self.content = None  # what loads.prepare has put into it
 
     def start(self, wait=True):
         environment = dict(os.environ)
@@ -34,13 +39,20 @@ class Process:
             counters = self.folder + ".syncs"
             if not os.path.exists(counters):
                 with open(counters, "wb") as f:
-                    f.write(bytes(16))
+                    f.write(bytes(24))
             environment.update(LD_PRELOAD=self.preload, BENCH_SYNCS=counters)
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=environment)
+                                            env=environment, preexec_fn=self.begin, start_new_session=True)
         if wait:
             self.wait_ready()
+
+    def begin(self):
+        """In the new process. It has a session of its own, or stopping it would have the kernel hang up on all of us when our shell
+        ends; and it does not outlive us, whatever ends us."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if self.before:
+            self.before()
 
     def wait_ready(self):
         end = time.monotonic() + READY_SECONDS_MAX
@@ -126,6 +138,17 @@ class Process:
         with open(self.folder + ".syncs", "rb") as f:
             return struct.unpack("QQ", f.read(16))
 
+    def longest_sync_ms(self):
+        """Since it was asked the last time; None where nobody counts."""
+        if not self.preload:
+            return None
+        with open(self.folder + ".syncs", "r+b") as f:
+            f.seek(16)
+            longest = struct.unpack("Q", f.read(8))[0] / 1e6
+            f.seek(16)
+            f.write(bytes(8))
+        return longest
+
     def disk_bytes(self):
         total = 0
         for folder, _, names in os.walk(self.folder):
@@ -148,21 +171,6 @@ class Process:
         return now - begin
 
 
-def redis_benchmark_argv(options, port, test, clients, pipeline, requests, keys):
-    return [options.redis_benchmark, "-h", "127.0.0.1", "-p", str(port), "-t", test, "-n", str(requests), "-r", str(keys),
-            "-d", str(options.value_bytes), "-c", str(clients), "-P", str(pipeline), "--csv"]
-
-
-def fill(system, keys, value_bytes):
-    """All keys that redis-benchmark -r KEYS may ask for."""
-    value = b"x" * value_bytes
-    with Wire(system.port) as wire:
-        wire.set_all((b"key:%012d" % i, value) for i in range(keys))
-        size = wire.call(b"DBSIZE")
-        if size != keys:
-            raise Failed("%s holds %r keys of %d" % (system.kind, size, keys))
-
-
 class System(Process):
     """One server process that is compared. `kind` is ours, other (a second build of ours), always, none or echo."""
 
@@ -174,10 +182,12 @@ class System(Process):
             "other": [options.other, *common, *options.server_args],
             "always": [options.redis, *common, "--save", "", "--appendonly", "yes", "--appendfsync", "always"],
             "none": [options.redis, *common, "--save", "", "--appendonly", "no"],
-            "echo": [options.echo, str(port), str(options.value_bytes)],
+            "echo": [options.echo, str(port), str(options.value_bytes[0])],
         }[kind]
         super().__init__(kind, argv, port, folder, options.syncs if kind != "echo" else None)
         self.options = options
+        if kind == "echo":
+            self.tests = ("set", "get")
 
     def answers_ping(self):
         return self.kind != "echo"
@@ -186,13 +196,12 @@ class System(Process):
         """The port that serves the writes; of a cluster it may become another one."""
         return self.port
 
-    def load_argv(self, test, clients, pipeline, requests, keys):
-        return redis_benchmark_argv(self.options, self.port, test, clients, pipeline, requests, keys)
+    def load(self, test, size):
+        return loads.resp_argv(self.options, self.port, test, size)
 
-    def fill(self, keys):
-        """Every key that the loads name is there."""
+    def prepare(self, test, size, anew=False):
         if self.kind != "echo":
-            fill(self, keys, self.options.value_bytes)
+            loads.prepare(self, test, size, anew)
 
 
 def is_free(port):
