@@ -44,7 +44,7 @@ enum cmd_flag {
     CMD_SENTINEL = 1 << 21,
     /* Ours, not shown. */
     CMD_LEADER = 1 << 24,   /* neither WRITE nor READONLY, and for the leader all the same */
-    CMD_GUARDED = 1 << 25,  /* DEBUG: enable-debug-command says who may */
+    CMD_GUARDED = 1 << 25,  /* DEBUG, MODULE LOAD: enable-...-command says who may */
     CMD_HIDDEN = 1 << 26,   /* answered, but COMMAND does not show it */
     CMD_INTERNAL = 1 << 27, /* only this server proposes it; to clients it is an unknown command */
     /* How a command that is no write is placed among the unanswered writes of its connection: this one
@@ -157,6 +157,7 @@ struct cmd_ctx {
     const struct acl_user *user;
     const struct script_limits
         *script_limits; /* of a command that runs scripts; NULL: they may go on for ever */
+    uint32_t terms;     /* of a command that runs scripts: on which it was let in (terms.h) */
     /* cmd_block.h */
     struct cmd_wait *wait;   /* takes what the command waits for; NULL: it cannot wait here */
     bool is_served;          /* it has waited, and something may be there under ... */

@@ -41,6 +41,11 @@ static void debug_set_active_expire(struct cmd_ctx *c) {
     reply_ok(c->reply);
 }
 
+static void debug_set_deny_scripts(struct cmd_ctx *c) {
+    c->server->debug_in_scripts = lenient_number(c->argv[2]) != 0;
+    reply_ok(c->reply);
+}
+
 static void debug_error(struct cmd_ctx *c) {
     struct slice text = c->argv[2];
     if (text.len > 0 && text.data[0] == '-') text = slice_make(text.data + 1, text.len - 1);
@@ -346,7 +351,7 @@ void cmd_debug(struct cmd_ctx *c) {
         {"replybuffer", 4, debug_replybuffer},
         {"sdslen", 3, debug_sdslen},
         {"set-active-expire", 3, debug_set_active_expire},
-        {"set-disable-deny-scripts", 3, debug_ok},
+        {"set-disable-deny-scripts", 3, debug_set_deny_scripts},
         {"set-skip-checksum-validation", 3, debug_ok},
         {"sleep", 3, debug_sleep},
         {"stringmatch-test", 2, debug_stringmatch_test},

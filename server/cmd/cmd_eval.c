@@ -65,7 +65,7 @@ static void run(struct cmd_ctx *c, const struct script_name *n, uint32_t flags, 
                 bool is_read_only) {
     struct cmd_script s;
     if (!cmd_script_flags(c, flags, is_read_only)) return;
-    cmd_script_prepare(&s, c, sha_of(n), key_count, !is_read_only && !(flags & SCRIPT_NO_WRITES));
+    cmd_script_prepare(&s, c, sha_of(n), key_count, flags, !is_read_only && !(flags & SCRIPT_NO_WRITES));
     script_eval(server_scripts(c->server), sha_of(n), &s.run, c->reply);
 }
 

@@ -32,8 +32,9 @@ static void fcall(struct cmd_ctx *c, bool is_read_only) {
     struct slice sha = arena_copy(c->arena, library.sha), name = arena_copy(c->arena, f.name);
     if (!script_library_is_compiled(e, sha)) library_compile(e, &library);
     if (!take_key_count(c, &key_count)) return;
-    if (!cmd_script_flags(c, f.flags | SCRIPT_HAS_SHEBANG, is_read_only)) return;
-    cmd_script_prepare(&s, c, name, key_count, !is_read_only && !(f.flags & SCRIPT_NO_WRITES));
+    uint32_t flags = f.flags | SCRIPT_HAS_SHEBANG;
+    if (!cmd_script_flags(c, flags, is_read_only)) return;
+    cmd_script_prepare(&s, c, name, key_count, flags, !is_read_only && !(f.flags & SCRIPT_NO_WRITES));
     script_library_call(e, sha, name, &s.run, c->reply);
 }
 

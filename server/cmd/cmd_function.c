@@ -108,7 +108,7 @@ static bool declare(struct cmd_ctx *c, struct candidate *l, size_t code_at, stru
     struct cmd_script s;
     struct buf text = {0};
     sha1_hex(l->code, l->sha);
-    cmd_script_prepare(&s, c, buf_slice(&l->name), 0, false);
+    cmd_script_prepare(&s, c, buf_slice(&l->name), 0, 0, false);
     s.run.limits = &limits;
     if (!script_library_is_compiled(e, sha) &&
         !script_library_compile(e, sha, slice_make(l->code.data + code_at, l->code.len - code_at), &text)) {

@@ -227,6 +227,19 @@ void cmd_latency_help(struct cmd_ctx *c) {
     help(c, lines);
 }
 
+void cmd_module_help(struct cmd_ctx *c) {
+    static const char *const lines[] = {
+        "LIST",
+        "    The modules that are loaded: there are none.",
+        "LOAD <path> [<arg> ...]",
+        "LOADEX <path> [[CONFIG NAME VALUE] [CONFIG NAME VALUE]] [ARGS ...]",
+        "UNLOAD <name>",
+        "    Refused: this server has no modules.",
+        NULL,
+    };
+    help(c, lines);
+}
+
 void cmd_cluster_help(struct cmd_ctx *c) {
     static const char *const lines[] = {
         "ADDSLOTS <slot> [<slot> ...]",
@@ -373,7 +386,7 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "SET-ACTIVE-EXPIRE (0|1)",
         "    Whether keys are deleted when their time has come.",
         "SET-DISABLE-DENY-SCRIPTS (0|1)",
-        "    Accepted.",
+        "    Whether scripts may call DEBUG PROTOCOL.",
         "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
         "    Accepted.",
         "SLEEP <seconds>",

@@ -30,7 +30,10 @@ void transaction_queue(struct server *server, struct transaction *t, const struc
     bool never_writes = cmd_script_says_no_writes(server->ks, cmd, argc, argv);
     t->flags |= never_writes ? cmd->flags & ~(uint32_t)CMD_MAY_REPLICATE : cmd->flags;
     if (cmd_changes_users(cmd)) t->changes_users = true;
-    if (cmd->flags & CMD_WRITE && !(cmd->flags & CMD_UNSAID)) t->flags |= CMD_MAY_REPLICATE;
+    if (cmd->flags & CMD_WRITE && !(cmd->flags & CMD_UNSAID)) {
+        t->flags |= CMD_MAY_REPLICATE;
+        t->says_it_writes = true;
+    }
     t->runs_scripts |= cmd->runs_scripts;
     if (strcmp(cmd->name, "select") == 0) follow_select(server, t, argv[1]);
 }
@@ -40,7 +43,7 @@ void transaction_discard(struct server *server, struct transaction *t) {
     buf_free(&t->queue);
     t->is_open = t->is_doomed = t->runs_scripts = false;
     t->count = t->writes = t->reads = t->flags = 0;
-    t->changes_users = false;
+    t->changes_users = t->says_it_writes = false;
 }
 
 void transaction_free(struct server *server, struct transaction *t) {

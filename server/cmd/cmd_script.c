@@ -8,6 +8,7 @@
 #include "handlers.h"
 #include "monitor.h"
 #include "server.h"
+#include "terms.h"
 
 #include <stdio.h>
 
@@ -66,11 +67,18 @@ static const char *denial(const struct cmd_script *s, const struct command *cmd,
     return texts[answer];
 }
 
+/* DEBUG PROTOCOL, for tests of what Lua makes of replies: it says the same everywhere, whatever the node's settings. */
+static bool is_allowed_debug(const struct cmd_script *s, const struct command *cmd, int argc,
+                             const struct slice *argv) {
+    return s->terms & TERMS_DEBUG && cmd->fn == cmd_debug && argc > 1 && slice_is(argv[1], "protocol");
+}
+
 /* NULL, or why not. */
 static const char *refusal(const struct cmd_script *s, const struct command *cmd, int argc,
                            const struct slice *argv) {
     if (cmd == NULL) return "ERR Unknown Redis command called from script";
     if (!fits_arity(cmd, argc)) return "ERR Wrong number of args calling Redis command from script";
+    if (is_allowed_debug(s, cmd, argc, argv)) return denial(s, cmd, argc, argv);
     if (cmd->flags & (CMD_NOSCRIPT | CMD_ALONE | CMD_GUARDED))
         return "ERR This Redis command is not allowed from script";
     if (s->is_logged && !is_the_same_everywhere(cmd))
@@ -79,7 +87,8 @@ static const char *refusal(const struct cmd_script *s, const struct command *cmd
     if (denied != NULL) return denied;
     if (!s->may_write && cmd->flags & (CMD_WRITE | CMD_MAY_REPLICATE))
         return "ERR Write commands are not allowed from read-only scripts.";
-    return NULL;
+    /* What has begun is not left half done. */
+    return s->run.has_written ? NULL : terms_refusal_in_script(s->terms, cmd);
 }
 
 static void refuse(struct cmd_script *s, const struct command *cmd, struct reply *reply, const char *error) {
@@ -189,13 +198,23 @@ bool cmd_script_keys(struct cmd_ctx *c, int *key_count) {
 }
 
 bool cmd_script_flags(struct cmd_ctx *c, uint32_t flags, bool is_read_only) {
-    if (!is_read_only || !(flags & SCRIPT_HAS_SHEBANG) || flags & SCRIPT_NO_WRITES) return true;
-    reply_error(c->reply, "ERR Can not execute a script with write flag using *_ro command.");
+    if (!(flags & SCRIPT_HAS_SHEBANG) || flags & SCRIPT_NO_WRITES) return true;
+    if (is_read_only)
+        reply_error(c->reply, "ERR Can not execute a script with write flag using *_ro command.");
+    else if (c->terms & TERMS_NO_REPLICAS)
+        reply_error(c->reply, ERR_NOREPLICAS);
+    else if (c->terms & TERMS_NO_MEMORY && !(flags & SCRIPT_ALLOW_OOM))
+        reply_error(c->reply,
+                    "OOM allow-oom flag is not set on the script, can not run it when used memory > "
+                    "'maxmemory'");
+    else
+        return true;
     return false;
 }
 
 void cmd_script_prepare(struct cmd_script *s, struct cmd_ctx *c, struct slice name, int key_count,
-                        bool may_write) {
+                        uint32_t flags, bool may_write) {
+    bool needs_no_memory = flags & SCRIPT_HAS_SHEBANG && flags & SCRIPT_ALLOW_OOM;
     static const struct script_world world = {.call = script_call, .log = script_log, .may = script_may};
     *s = (struct cmd_script){
         .run = {.name = name,
@@ -211,5 +230,6 @@ void cmd_script_prepare(struct cmd_script *s, struct cmd_ctx *c, struct slice na
         .db = c->db,
         .is_logged = ks_is_mid_entry(c->ks),
         .may_write = may_write,
+        .terms = needs_no_memory ? c->terms & ~(uint32_t)TERMS_NO_MEMORY : c->terms,
     };
 }

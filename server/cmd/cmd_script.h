@@ -11,6 +11,7 @@ struct cmd_script {
     int db;                /* SELECT within the script is its own affair */
     bool is_logged;        /* it runs on every node, out of the log */
     bool may_write;
+    uint32_t terms; /* on which it was let in (terms.h) */
 };
 
 /* The engine of this server, made when it is needed first. */
@@ -18,11 +19,12 @@ struct script_engine *server_scripts(struct server *server);
 
 /* The number of keys at argv[2]; false after answering. */
 bool cmd_script_keys(struct cmd_ctx *c, int *key_count);
-/* Whether flags of the script (enum script_flag) and what the command says go together; false after answering. */
+/* Whether flags of the script (enum script_flag), what the command says and what is short go together; false after
+ * answering. */
 bool cmd_script_flags(struct cmd_ctx *c, uint32_t flags, bool is_read_only);
 /* Fills in the whole: the keys begin at argv[3]. */
 void cmd_script_prepare(struct cmd_script *s, struct cmd_ctx *c, struct slice name, int key_count,
-                        bool may_write);
+                        uint32_t flags, bool may_write);
 
 /* cmd_eval.c: EVAL, EVALSHA or FCALL of a script or function that says so. */
 bool cmd_script_says_no_writes(struct keyspace *ks, const struct command *cmd, int argc,

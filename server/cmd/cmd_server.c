@@ -6,6 +6,22 @@
 #include "handlers.h"
 #include "server.h"
 
+/* --- modules: none are loaded, and none can be --- */
+
+void cmd_module_list(struct cmd_ctx *c) {
+    reply_array(c->reply, 0);
+}
+
+void cmd_module_load(struct cmd_ctx *c) {
+    reply_error(c->reply, "ERR Error loading the extension. Please check the server logs.");
+}
+
+void cmd_module_unload(struct cmd_ctx *c) {
+    reply_error(c->reply, "ERR Error unloading module: no such module with that name");
+}
+
+/* --- the server --- */
+
 void cmd_time(struct cmd_ctx *c) {
     reply_array(c->reply, 2);
     reply_bulk_int(c->reply, c->now_us / 1000000);

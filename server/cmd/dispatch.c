@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "monitor.h"
 #include "server.h"
+#include "terms.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -73,9 +74,11 @@ static bool is_local(const struct session *session) {
            strncmp(session->peer, "[::1]", 5) == 0;
 }
 
-/* enable-debug-command: no, yes, or only for connections from this machine. */
-static bool debug_is_allowed(const struct server *server, const struct session *session) {
-    int guard = server->config.enable_debug_command;
+/* enable-debug-command, enable-module-command: no, yes, or only for connections from this machine. */
+static bool is_unguarded(const struct server *server, const struct session *session,
+                         const struct command *cmd) {
+    int guard =
+        cmd->fn == cmd_debug ? server->config.enable_debug_command : server->config.enable_module_command;
     return guard == GUARD_YES || (guard == GUARD_LOCAL && is_local(session));
 }
 
@@ -227,12 +230,13 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
         snprintf(error, sizeof error, "ERR wrong number of arguments for '%s' command", name);
         return refuse(server, session, cmd, reply, error);
     }
-    if (cmd->flags & CMD_GUARDED && !debug_is_allowed(server, session)) {
-        reply_error(
-            reply,
-            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you "
-            "can run it from a local connection, otherwise you need to set this option in the "
-            "configuration file, and then restart the server.");
+    if (cmd->flags & CMD_GUARDED && !is_unguarded(server, session, cmd)) {
+        bool is_debug = cmd->fn == cmd_debug;
+        reply_errorf(reply,
+                     "ERR %s command not allowed. If the enable-%s-command option is set to \"local\", you "
+                     "can run it from a local connection, otherwise you need to set this option in the "
+                     "configuration file, and then restart the server.",
+                     is_debug ? "DEBUG" : "MODULE", is_debug ? "debug" : "module");
         return refused(server, cmd, reply);
     }
     if (!(cmd->flags & CMD_NO_AUTH) && session_needs_password(server, session))
@@ -262,6 +266,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
     bool is_answered_here = server->leadership == LEADERSHIP_HERE || stops_script(server, cmd);
     if (own & CMD_NEEDS_LEADER && !is_answered_here && !is_kept_here(server, session, cmd, argc, argv))
         return away_from_leader(server, session, cmd, argc, argv, reply);
+    const char *refusal = terms_refusal(server, session, cmd, flags, now_ms);
+    if (refusal != NULL) return refuse(server, session, cmd, reply, refusal);
     if (flags & CMD_WRITE && server->refuse_writes &&
         !(cmd->categories & ACL_SCRIPTING && cmd_changes_nothing(cmd, server->ks, session->db, argc, argv))) {
         char error[sizeof server->refuse_reason + 64];

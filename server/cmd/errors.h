@@ -15,6 +15,8 @@
 #define ERR_NOSCRIPT        "NOSCRIPT No matching script. Please use EVAL."
 #define ERR_NOAUTH          "NOAUTH Authentication required."
 #define ERR_NOPROTO         "NOPROTO unsupported protocol version"
+#define ERR_OOM             "OOM command not allowed when used memory > 'maxmemory'."
+#define ERR_NOREPLICAS      "NOREPLICAS Not enough good replicas to write."
 #define ERR_BUSY_SCRIPT                                                                                      \
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
 #define ERR_BUSY_FUNCTION                                                                                    \

@@ -66,10 +66,12 @@ struct server {
     struct pushes pushes;
     uint64_t last_serial; /* of what was proposed so far (watch.h); kept up to date by the node */
     char run_id[41];
-    int64_t start_ms;   /* wall clock */
-    bool active_expire; /* DEBUG SET-ACTIVE-EXPIRE */
-    bool refuse_writes; /* the disk refuses: writes are answered with `refuse_reason` */
+    int64_t start_ms;      /* wall clock */
+    bool active_expire;    /* DEBUG SET-ACTIVE-EXPIRE */
+    bool debug_in_scripts; /* DEBUG SET-DISABLE-DENY-SCRIPTS */
+    bool refuse_writes;    /* the disk refuses: writes are answered with `refuse_reason` */
     char refuse_reason[256];
+    int64_t replica_count, replicas_counted_ms; /* terms.c */
     int64_t attack_logged_ms;
     int64_t pause_until_ms; /* CLIENT PAUSE; 0: not paused */
     bool pause_writes_only;

@@ -11,16 +11,17 @@ struct server;
 struct session;
 
 struct transaction {
-    bool is_open;       /* after MULTI */
-    bool is_doomed;     /* a command was refused: EXEC answers EXECABORT */
-    struct buf queue;   /* proto/entry.h: the commands, each with the database it is for */
-    uint32_t count;     /* in the queue: */
-    uint32_t writes;    /*   those for the log */
-    uint32_t reads;     /*   those that only read */
-    uint32_t flags;     /* CMD_... of all of them, or-ed */
-    bool changes_users; /* one of them does */
-    bool runs_scripts;  /* some of them may */
-    int db;             /* as the SELECTs in the queue leave it */
+    bool is_open;        /* after MULTI */
+    bool is_doomed;      /* a command was refused: EXEC answers EXECABORT */
+    struct buf queue;    /* proto/entry.h: the commands, each with the database it is for */
+    uint32_t count;      /* in the queue: */
+    uint32_t writes;     /*   those for the log */
+    uint32_t reads;      /*   those that only read */
+    uint32_t flags;      /* CMD_... of all of them, or-ed */
+    bool changes_users;  /* one of them does */
+    bool runs_scripts;   /* some of them may */
+    bool says_it_writes; /* one of them is what Redis calls a write */
+    int db;              /* as the SELECTs in the queue leave it */
 
     struct list watches; /* of struct watch.of_session */
     size_t watch_bytes;  /* what they take of memory */

@@ -136,11 +136,11 @@ static bool apply_one(struct node *n, const struct op *op, struct entry_reader *
     const struct slice *argv = r->argv;
     const struct acl_user *user = NULL;
     if (op == NULL) op = &nobody;
-    if (is_write && node_is_as(r)) {
-        user = user_of_entry(n, r->argv[1]);
-        argc -= 2;
-        argv += 2;
-    }
+    struct entry_prefix prefix = {0};
+    if (is_write) prefix = node_prefix(r);
+    if (prefix.is_as) user = user_of_entry(n, prefix.user);
+    argc -= prefix.argc;
+    argv += prefix.argc;
     struct conn *c = op->conn;
     struct reply reply;
     struct session *session = c != NULL && !c->closing ? &c->session : NULL;
@@ -167,7 +167,8 @@ static bool apply_one(struct node *n, const struct op *op, struct entry_reader *
                           .now_us = n->now_us,
                           .rng = is_write ? &n->applying.rng : &n->rng,
                           .arena = &n->arena,
-                          .user = is_write ? user : rights_of(session)};
+                          .user = is_write ? user : rights_of(session),
+                          .terms = prefix.terms};
     struct cmd_wait wait = {0};
     bool has_ended = true;
     if (session != NULL && op->waits) ctx.wait = &wait;

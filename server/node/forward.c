@@ -100,7 +100,7 @@ static bool collect(struct proposal *p, const struct conn *c, struct entry_reade
         struct entry_reader *r = op->kind == OP_RUN ? locals : writes;
         if (op->kind != OP_BYTES) CHECK(entry_next(r) == 1);
         if (op->conn != c || node_is_serve(op->cmd)) continue;
-        int prefix = op->kind == OP_WRITE && node_is_as(r) ? 2 : 0;
+        int prefix = op->kind == OP_WRITE ? node_prefix(r).argc : 0;
         if (op->kind == OP_WRITE && op->cmd->flags & CMD_INTERNAL)
             whole = false; /* ACL LOAD, CONFIG SET requirepass: made of what is here */
         else if (op->kind == OP_BYTES || op->kind == OP_EXEC || op->silent || r->db != c->session.db)

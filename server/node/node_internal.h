@@ -470,8 +470,15 @@ void node_begin_limits(struct node *n);
 void node_propose_limits(struct node *n);
 /* The users of the leader's configuration become the cluster's, when it has none; likewise a requirepass that is new. */
 void node_begin_users(struct node *n);
-/* A script of a user who may not do everything stands in the log as _AS USER command: every node asks what he may. */
-bool node_is_as(const struct entry_reader *r);
+/* A script of a user who may not do everything stands in the log as _AS USER command: every node asks what he may. One that was
+ * let in on terms (cmd/terms.h) as _TERMS BITS command; one that is both as _AS USER _TERMS BITS command. */
+struct entry_prefix {
+    int argc; /* how many arguments it takes, before the command's own */
+    bool is_as;
+    struct slice user;
+    uint32_t terms;
+};
+struct entry_prefix node_prefix(const struct entry_reader *r);
 void node_add_payload(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
                       const struct slice *argv);
 struct proposal *proposal_new(struct node *n);

@@ -11,6 +11,7 @@
 #include "dispatch.h"
 #include "mem.h"
 #include "script.h"
+#include "terms.h"
 
 #include "support.h"
 
@@ -283,19 +284,21 @@ __attribute__((unused)) static const char *client_run(struct session *s, const c
         struct ks_applied applied = ks_applied(desk.ks);
         bool is_entry = world.gate == GATE_PROPOSE && !cmd_changes_nothing(cmd, desk.ks, s->db, argc, argv);
         if (is_entry) ks_begin_entry(desk.ks);
-        struct cmd_ctx c = {.cmd = cmd,
-                            .argc = argc,
-                            .argv = argv,
-                            .reply = &reply,
-                            .ks = desk.ks,
-                            .server = &desk.server,
-                            .session = s,
-                            .db = s->db,
-                            .now_ms = desk.now_ms,
-                            .now_us = desk.now_ms * 1000 + 123,
-                            .rng = &desk.rng,
-                            .arena = &desk.arena,
-                            .wait = world.wait};
+        struct cmd_ctx c = {
+            .cmd = cmd,
+            .argc = argc,
+            .argv = argv,
+            .reply = &reply,
+            .ks = desk.ks,
+            .server = &desk.server,
+            .session = s,
+            .terms = is_entry && cmd->runs_scripts ? terms_for_script(&desk.server, desk.now_ms) : 0,
+            .db = s->db,
+            .now_ms = desk.now_ms,
+            .now_us = desk.now_ms * 1000 + 123,
+            .rng = &desk.rng,
+            .arena = &desk.arena,
+            .wait = world.wait};
         cmd_run(&c);
         cmd_account(&desk.server, s, cmd, argc, argv, c.now_us, 5, reply.error_count > 0);
         arena_reset(&desk.arena);

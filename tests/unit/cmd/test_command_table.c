@@ -147,6 +147,7 @@ static bool is_any_nodes(const char *name) {
         "acl|help",      "acl|log",        "acl|save",
         "acl|whoami",    "monitor",        "script|debug",
         "script|help",   "function|help",  "function|stats",
+        "module",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",

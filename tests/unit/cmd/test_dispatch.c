@@ -116,6 +116,72 @@ TEST(a_disk_that_refuses) {
     server_close();
 }
 
+TEST(nothing_fits_into_no_memory) {
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.";
+    server_open();
+    struct session *s = client_open("127.0.0.1:1"), *other = client_open("127.0.0.1:2");
+    client_check(s, "set k v", "+OK");
+    client_check(s, "multi", "+OK");
+    client_check(s, "incr n", "+QUEUED");
+    client_check(other, "config set maxmemory 1", "+OK");
+    client_check(s, "ping", oom); /* takes memory, too */
+    client_check(s, "exec",
+                 "-EXECABORT Transaction discarded because of: OOM command not allowed when used memory "
+                 "> 'maxmemory'.");
+    client_check(s, "set k w", oom);
+    client_check(s, "get k", "$1 v");
+    client_check(s, "multi", "+OK");
+    client_check(s, "discard", "+OK");
+    client_check(s, "del k", ":1");
+    client_check(other, "config set maxmemory 1mb", "+OK"); /* a cache, however small, bounds no data */
+    client_check(s, "set k w", "+OK");
+    server_close();
+}
+
+TEST(too_few_followers) {
+    static const char few[] = "-NOREPLICAS Not enough good replicas to write.";
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    world.cluster.member_count = 3;
+    for (uint64_t i = 0; i < 3; i++)
+        world.cluster.members[i] = (struct cluster_member){
+            .id = i + 1, .is_self = i == 0, .is_connected = i < 2, .heard_ms_ago = 3000};
+    client_check(s, "config set min-replicas-to-write 1", "+OK");
+    client_check(s, "set k v", "+OK");
+    client_check(s, "config set min-replicas-to-write 2", "+OK");
+    client_check(s, "set k w", few);
+    client_check(s, "get k", "$1 v");
+    client_check(s, "multi", "+OK");
+    client_check(s, "get k", "+QUEUED");
+    client_run(s, "exec");
+    EXPECT_EQ_INT(world.gate, GATE_EXEC);
+    world.cluster.members[2].is_connected = true;
+    client_check(s, "set k w", few); /* counted once for all commands of a moment */
+    desk.now_ms++;
+    client_check(s, "set k w", "+OK");
+    client_check(s, "config set min-replicas-max-lag 2", "+OK");
+    desk.now_ms++;
+    client_check(s, "set k w", few);
+    client_check(s, "config set min-replicas-max-lag 0", "+OK");
+    client_check(s, "set k w", "+OK");
+    server_close();
+}
+
+TEST(modules_are_guarded) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    client_check(s, "module list", "*0");
+    client_check_has(s, "module load /x.so",
+                     "-ERR MODULE command not allowed. If the enable-module-command option");
+    client_check_has(s, "module loadex /x.so", "-ERR MODULE command not allowed.");
+    client_check_has(s, "module unload x", "-ERR MODULE command not allowed.");
+    desk.server.config.enable_module_command = GUARD_YES;
+    client_check(s, "module load /x.so", "-ERR Error loading the extension. Please check the server logs.");
+    client_check(s, "module unload x", "-ERR Error unloading module: no such module with that name");
+    client_check_has(s, "debug sleep 0", "-ERR DEBUG command not allowed.");
+    server_close();
+}
+
 TEST(debug_is_guarded) {
     static const char refused[] = "-ERR DEBUG command not allowed.";
     server_open();

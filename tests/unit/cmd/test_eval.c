@@ -138,6 +138,45 @@ TEST(databases_and_protocols) {
     server_close();
 }
 
+TEST(what_is_terms) {
+    static const char oom[] = "-OOM command not allowed when used memory > 'maxmemory'.";
+    static const char set[] = "eval \"return redis.pcall('set','k','v')\" 0";
+    static const char flagged[] =
+        "-OOM allow-oom flag is not set on the script, can not run it when used memory > "
+        "'maxmemory'";
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    client_check(s, "config set maxmemory 1", "+OK");
+    client_check(s, set, oom);
+    client_check(s, "eval \"return redis.call('get','k')\" 0", "$-1");
+    client_check(s, "eval \"redis.call('del','k') return redis.call('set','k','v')\" 0",
+                 "+OK"); /* it has begun */
+    client_check(s, "eval \"#!lua\nreturn 1\" 0", flagged);
+    client_check(s, "eval \"#!lua flags=no-writes\nreturn 1\" 0", ":1");
+    client_check(s, "eval \"#!lua flags=allow-oom\nreturn redis.call('set','k','v')\" 0", "+OK");
+    client_check(s, "config set maxmemory 0 min-replicas-to-write 1", "+OK");
+    client_check(s, set, "-NOREPLICAS Not enough good replicas to write.");
+    client_check(s, "eval \"return redis.call('get','k')\" 0", "$1 v");
+    client_check(s, "eval \"#!lua\nreturn 1\" 0", "-NOREPLICAS Not enough good replicas to write.");
+    client_check(s, "eval \"#!lua flags=no-writes\nreturn 1\" 0", ":1");
+    server_close();
+}
+
+/* Only what says the same on every node, and only when the leader allows it. */
+TEST(debug_in_scripts) {
+    static const char refused[] = "-ERR This Redis command is not allowed from script";
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    desk.server.config.enable_debug_command = GUARD_YES;
+    client_check_has(s, "eval \"return redis.call('debug','protocol','integer')\" 0", refused);
+    client_check(s, "debug set-disable-deny-scripts 1", "+OK");
+    client_check(s, "eval \"return redis.call('debug','protocol','integer')\" 0", ":12345");
+    client_check_has(s, "eval \"return redis.call('debug','sleep','0')\" 0", refused);
+    client_check(s, "debug set-disable-deny-scripts 0", "+OK");
+    client_check_has(s, "eval \"return redis.call('debug','protocol','integer')\" 0", refused);
+    server_close();
+}
+
 TEST(what_is_counted) {
     server_open();
     struct session *s = client_open("127.0.0.1:1");
