@@ -4,8 +4,8 @@
 #include "handlers.h"
 #include "server.h"
 
-/* maxmemory bounds what is cached, so no data are too much for it; but nothing at all fits into less than this. */
-enum { MEMORY_LEAST = 1 << 20 };
+/* maxmemory bounds what is cached, so no data are too much for it; but not one key fits into less than this. */
+enum { MEMORY_LEAST = 1 << 10 };
 
 static bool is_writing(uint32_t flags) {
     return (flags & (CMD_WRITE | CMD_UNSAID)) == CMD_WRITE;

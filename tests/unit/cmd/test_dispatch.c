@@ -133,7 +133,7 @@ TEST(nothing_fits_into_no_memory) {
     client_check(s, "multi", "+OK");
     client_check(s, "discard", "+OK");
     client_check(s, "del k", ":1");
-    client_check(other, "config set maxmemory 1mb", "+OK"); /* a cache, however small, bounds no data */
+    client_check(other, "config set maxmemory 1kb", "+OK"); /* a cache, however small, bounds no data */
     client_check(s, "set k w", "+OK");
     server_close();
 }
