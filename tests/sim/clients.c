@@ -60,6 +60,8 @@ static struct {
     struct client items[SESSIONS_MAX];
     uint32_t next_number;
     uint64_t next_value;
+    uint64_t fillers;        /* so many were sent */
+    uint64_t costly_from_us; /* no command that goes through a whole collection before */
     bool paused;
     struct clients_stats stats;
     struct arena arena;
@@ -67,6 +69,14 @@ static struct {
 } clients;
 
 static void client_fire(struct sim_timer *t);
+
+/* How long a session waits before its next batch. A rush overfills every queue as well as one that never ends would, and leaves the
+ * CPU time for more seeds. */
+static uint64_t thought_us(void) {
+    const struct clients_options *o = &clients.options;
+    bool is_rush = o->rush_us != 0 && world_now_us() % o->rush_every_us < o->rush_us;
+    return sim_around(is_rush ? o->rush_think_us : o->think_us);
+}
 
 static void later(struct client *c, uint64_t us) {
     sim_timer_set(&c->timer, world_now_us() + us, client_fire);
@@ -169,13 +179,23 @@ static int script_words(struct slice *argv) {
     return 5;
 }
 
+/* One of so many; of the costly ones, which are the last, not more than some a second. */
+static size_t choose_whole(size_t count, size_t costly) {
+    enum { APART_US = 400 * SIM_MS };
+    bool is_soon = world_now_us() < clients.costly_from_us;
+    size_t which = sim_below(is_soon ? count - costly : count);
+    if (which >= count - costly) clients.costly_from_us = world_now_us() + sim_around(APART_US);
+    return which;
+}
+
 /* Keeps the shared hash and set big, and makes others of them: whether nodes agree about those, digests say. */
 static void add_filler(struct client *c, struct buf *out) {
-    enum { UNIVERSE = 1500, MANY_MAX = 60, WORDS_MAX = 2 + 2 * MANY_MAX };
-    static const char *const whole[][4] = {{"SPOP", "T", "30", NULL},      {"SPOP", "U", NULL, NULL},
-                                           {"SUNIONSTORE", "U", "T", "S"}, {"SDIFFSTORE", "T", "S", "U"},
-                                           {"COPY", "H", "G", "REPLACE"},  {"DEL", "G", NULL, NULL},
-                                           {"PEXPIRE", "U", "700", NULL}};
+    enum { MANY_MAX = 60, FEW_MAX = 8, GROWING = 60, WORDS_MAX = 2 + 2 * MANY_MAX };
+    /* The last three go through all of a collection on each node. */
+    static const char *const whole[][4] = {{"SPOP", "T", "30", NULL},     {"SPOP", "U", NULL, NULL},
+                                           {"DEL", "G", NULL, NULL},      {"PEXPIRE", "U", "700", NULL},
+                                           {"COPY", "H", "G", "REPLACE"}, {"SUNIONSTORE", "U", "T", "S"},
+                                           {"SDIFFSTORE", "T", "S", "U"}};
     static const char *const many[][2] = {
         {"HSET", "H"}, {"HDEL", "H"}, {"SADD", "S"}, {"SREM", "S"}, {"SADD", "T"}};
     static char texts[2 * MANY_MAX][24];
@@ -184,14 +204,15 @@ static void add_filler(struct client *c, struct buf *out) {
     if (sim_chance(0.1)) {
         argc = script_words(argv);
     } else if (sim_chance(0.3)) {
-        const char *const *words_of = whole[sim_below(sizeof whole / sizeof *whole)];
+        const char *const *words_of = whole[choose_whole(sizeof whole / sizeof *whole, 3)];
         while (argc < 4 && words_of[argc] != NULL) {
             argv[argc] = slice_of(words_of[argc]);
             argc++;
         }
     } else {
         const char *const *command = many[sim_below(sizeof many / sizeof *many)];
-        int first = (int)sim_below(UNIVERSE), count = (int)sim_between(1, MANY_MAX);
+        int first = (int)sim_below((uint64_t)clients.options.members);
+        int count = (int)sim_between(1, clients.fillers++ < GROWING || sim_chance(0.1) ? MANY_MAX : FEW_MAX);
         argv[argc++] = slice_of(command[0]);
         argv[argc++] = slice_of(command[1]);
         for (int i = 0; i < count; i++) {
@@ -478,7 +499,7 @@ static void readable(struct socket *s) {
             lose(c, 1);
             return;
         }
-        later(c, sim_around(clients.options.think_us));
+        later(c, thought_us());
     }
     if (s->eof || s->error != 0) {
         clients.stats.closed_by_server++;
@@ -493,7 +514,7 @@ static void connected(struct socket *s, int error) {
         return;
     }
     c->state = THINKING;
-    later(c, sim_around(clients.options.think_us));
+    later(c, thought_us());
 }
 
 static void writable(struct socket *s) {
@@ -565,7 +586,7 @@ void clients_resume(void) {
     clients.paused = false;
     for (int i = 0; i < clients.options.count; i++) {
         struct client *c = &clients.items[i];
-        if (c->timer.place == 0) later(c, sim_around(clients.options.think_us));
+        if (c->timer.place == 0) later(c, thought_us());
     }
 }
 

@@ -15,13 +15,16 @@ struct clients_options {
     int keys;              /* few: they are meant to collide */
     uint64_t key_life_us;  /* then others take their place */
     uint64_t think_us;     /* mean pause between two batches */
-    int pipeline_max;      /* commands of a batch */
-    uint64_t patience_us;  /* then an unanswered batch is given up, its outcome unknown */
-    double moves;          /* chance to go elsewhere after a batch */
-    double fillers;        /* chance of a command that is in no history, but keeps collections big */
-    double transactions;   /* chance that a batch stands between MULTI and EXEC */
-    double watches;        /* chance that one begins with WATCH */
-    double scripts;        /* chance that an operation is done by EVAL */
+    uint64_t rush_think_us, rush_every_us,
+        rush_us;          /* the same for so long, every so often; rush_us 0: never */
+    int pipeline_max;     /* commands of a batch */
+    uint64_t patience_us; /* then an unanswered batch is given up, its outcome unknown */
+    double moves;         /* chance to go elsewhere after a batch */
+    double fillers;       /* chance of a command that is in no history, but keeps collections big */
+    int members;          /* so many they have at most, about */
+    double transactions;  /* chance that a batch stands between MULTI and EXEC */
+    double watches;       /* chance that one begins with WATCH */
+    double scripts;       /* chance that an operation is done by EVAL */
 };
 
 void clients_begin(const struct clients_options *options, struct history *history);

@@ -266,6 +266,13 @@ enum rc disk_remove(struct disk *d, const char *path) {
 
 /* --- what is durable --- */
 
+static void add_zeros(struct buf *b, size_t count) {
+    if (count == 0) return;
+    buf_reserve(b, count);
+    memset(b->data + b->len, 0, count);
+    b->len += count;
+}
+
 /* Before [at, at + len) changes: what a power cut may go back to. */
 static void touch(struct inode *i, size_t at, size_t len) {
     /* A page that is written to again is dirty again, all of it. */
@@ -283,8 +290,9 @@ static void touch(struct inode *i, size_t at, size_t len) {
         i->old = all;
         i->old_from = at;
     }
-    for (size_t k = i->old_from + i->old.len; k < at + len; k++)
-        buf_add_byte(&i->old, k < i->data.len ? (uint8_t)i->data.data[k] : 0);
+    size_t from = i->old_from + i->old.len, end = at + len, has = end < i->data.len ? end : i->data.len;
+    if (from < has) buf_add(&i->old, i->data.data + from, has - from);
+    add_zeros(&i->old, from < end ? end - (from < has ? has : from) : 0);
     i->dirty = true;
 }
 
@@ -551,7 +559,7 @@ static ssize_t write_at(struct sim_file *f, const void *data, size_t len, size_t
     if (write_fails(d)) return -1;
     SIM_HEAP;
     touch(i, at, len);
-    while (i->data.len < at + len) buf_add_byte(&i->data, 0);
+    add_zeros(&i->data, at + len > i->data.len ? at + len - i->data.len : 0);
     memcpy(i->data.data + at, data, len);
     d->bytes_written += len;
     return (ssize_t)len;
@@ -640,8 +648,8 @@ WRAP(int, ftruncate, int fd, off_t len) {
     SIM_HEAP;
     size_t was = f->inode->data.len, is = (size_t)len;
     touch(f->inode, was < is ? was : is, was < is ? is - was : was - is);
-    while (f->inode->data.len < (size_t)len) buf_add_byte(&f->inode->data, 0);
-    f->inode->data.len = (size_t)len;
+    if (was < is) add_zeros(&f->inode->data, is - was);
+    f->inode->data.len = is;
     return 0;
 }
 

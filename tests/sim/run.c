@@ -144,19 +144,22 @@ static void check_history(const struct history *h, struct run_result *result) {
 
 static void live(const struct run_options *options, struct history *h, struct run_result *result) {
     for (int i = 0; i < cluster_size(); i++) machine_start(cluster_machine(i));
-    struct clients_options clients = {
-        .count = (int)sim_between(2, 8),
-        .first_host = CLIENT_HOSTS_FROM,
-        .keys = (int)sim_between(2, 10),
-        .key_life_us = sim_between(3, 15) * SIM_SECOND,
-        .think_us = (sim_chance(0.3) ? sim_between(3, 20) : sim_between(20, 300)) * SIM_MS,
-        .pipeline_max = sim_chance(0.5) ? 1 : 6,
-        .patience_us = sim_between(1000, 8000) * SIM_MS,
-        .moves = sim_chance(0.5) ? 0 : 0.05,
-        .fillers = sim_chance(0.3) ? 0 : 0.15,
-        .transactions = sim_chance(0.4) ? 0 : 0.25,
-        .watches = sim_chance(0.4) ? 0 : 0.15,
-        .scripts = sim_chance(0.5) ? 0 : 0.25};
+    struct clients_options clients = {.count = (int)sim_between(2, 8),
+                                      .first_host = CLIENT_HOSTS_FROM,
+                                      .keys = (int)sim_between(2, 10),
+                                      .key_life_us = sim_between(3, 15) * SIM_SECOND,
+                                      .think_us = sim_between(20, 300) * SIM_MS,
+                                      .rush_think_us = sim_between(3, 20) * SIM_MS,
+                                      .rush_every_us = sim_between(3, 15) * SIM_SECOND,
+                                      .rush_us = sim_chance(0.5) ? 0 : sim_between(200, 1500) * SIM_MS,
+                                      .pipeline_max = sim_chance(0.5) ? 1 : 6,
+                                      .patience_us = sim_between(1000, 8000) * SIM_MS,
+                                      .moves = sim_chance(0.5) ? 0 : 0.05,
+                                      .fillers = sim_chance(0.3) ? 0 : 0.15,
+                                      .members = sim_chance(0.4) ? 1500 : 400,
+                                      .transactions = sim_chance(0.4) ? 0 : 0.25,
+                                      .watches = sim_chance(0.4) ? 0 : 0.15,
+                                      .scripts = sim_chance(0.5) ? 0 : 0.25};
     clients_begin(&clients, h);
     serve("a new cluster serves", FORM_WITHIN_US);
     operator_begin();

@@ -100,10 +100,13 @@ WRAP(int, pthread_join, pthread_t thread, void **result) {
     return 0;
 }
 
-/* Of a mutex's bytes the simulator uses the first eight. */
+/* Of a mutex's bytes the simulator uses the first sixteen. */
 struct owner {
     struct sim_thread *thread;
+    size_t waiters;
 };
+
+static_assert(sizeof(struct owner) <= sizeof(pthread_mutex_t), "it stands in its place");
 
 static struct owner *owner_of(pthread_mutex_t *m) {
     return (struct owner *)(void *)m;
@@ -122,7 +125,9 @@ WRAP(int, pthread_mutex_destroy, pthread_mutex_t *m) {
 WRAP(int, pthread_mutex_lock, pthread_mutex_t *m) {
     if (process_running() == NULL) return __real_pthread_mutex_lock(m);
     CHECK(owner_of(m)->thread != sim_thread_running());
+    owner_of(m)->waiters++;
     while (owner_of(m)->thread != NULL) sim_wait_on(m);
+    owner_of(m)->waiters--;
     owner_of(m)->thread = sim_thread_running();
     return 0;
 }
@@ -138,7 +143,7 @@ WRAP(int, pthread_mutex_unlock, pthread_mutex_t *m) {
     if (process_running() == NULL) return __real_pthread_mutex_unlock(m);
     CHECK(owner_of(m)->thread == sim_thread_running());
     owner_of(m)->thread = NULL;
-    sim_notify(m, false);
+    if (owner_of(m)->waiters > 0) sim_notify(m, false);
     return 0;
 }
 
