@@ -236,6 +236,28 @@ def test_surveys_of_all_types(server):
     assert "Sampled 6 keys in the keyspace!" in cli(server, "--memkeys", "--memkeys-samples", "0")
 
 
+def test_copies_of_the_data(server):
+    """What --rdb and --functions-rdb bring is what redis-check-rdb takes, and says how much is in it."""
+    def check(path):
+        p = subprocess.run(["redis-check-rdb", path], stdout=subprocess.PIPE, check=False)
+        assert p.returncode == 0, p.stdout
+        return p.stdout.decode()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "copy.rdb")
+        cli(server, "EVAL", "for i = 1, 3000 do redis.call('SET', i, ('x'):rep(300)) redis.call('HSET', 'h', i, i) end", 0)
+        cli(server, "SET", "short", "x", "EX", "1000")
+        cli(server, "FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)")
+        assert "Transfer finished with success" in cli(server, "--rdb", path)
+        said = check(path)
+        assert "3002 keys read" in said and "1 expires" in said, said
+        assert "Transfer finished with success" in cli(server, "--functions-rdb", path)
+        assert "0 keys read" in check(path)
+        with open(path, "rb") as f:
+            assert b"register_function" in f.read()
+        cli(server, "FUNCTION", "FLUSH")
+        cli(server, "FLUSHALL")
+
+
 def test_scripts(server):
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:
         f.write("return {KEYS[1], ARGV[1], redis.call('INCR', KEYS[1])}\n")

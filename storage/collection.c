@@ -262,24 +262,34 @@ static bool load_leaf(struct collection *c, struct slice place, struct slice val
     return true;
 }
 
+static bool begins_with(struct slice s, struct slice prefix) {
+    return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
+}
+
+static bool read_leaves(struct collection *c, struct kv_iter *it) {
+    struct slice prefix = buf_slice(&c->prefix);
+    bool sound = true;
+    for (kv_iter_seek(it, prefix); sound && kv_iter_valid(it); kv_iter_next(it)) {
+        struct slice key = kv_iter_key(it);
+        if (!begins_with(key, prefix)) break;
+        sound = load_leaf(c, slice_make(key.data + prefix.len, key.len - prefix.len), kv_iter_value(it));
+    }
+    return sound;
+}
+
 static bool load_leaves(struct keyspace *ks, struct collection *c) {
     struct buf upper = {0};
     struct slice prefix = buf_slice(&c->prefix);
     buf_add(&upper, prefix.data, prefix.len - sizeof(uint64_t));
     buf_add_u64be(&upper, c->version + 1);
-    struct kv_iter *it = kv_iter_new(ks->kv, buf_slice(&upper), false);
-    bool sound = true;
-    for (kv_iter_seek(it, prefix); kv_iter_valid(it) && sound; kv_iter_next(it)) {
-        struct slice key = kv_iter_key(it);
-        sound = key.len > prefix.len &&
-                load_leaf(c, slice_make(key.data + prefix.len, key.len - prefix.len), kv_iter_value(it));
-    }
+    struct kv_iter *it = ks->reader != NULL ? ks->reader : kv_iter_new(ks->kv, buf_slice(&upper), false);
     struct kv_error error;
-    if (kv_iter_error(it, &error) != RC_OK) {
+    bool sound = read_leaves(c, it);
+    if (!kv_iter_valid(it) && kv_iter_error(it, &error) != RC_OK) {
         ks_fail(ks, "reading a collection from disk failed", &error);
         sound = false;
     }
-    kv_iter_free(it);
+    if (it != ks->reader) kv_iter_free(it);
     buf_free(&upper);
     return sound;
 }

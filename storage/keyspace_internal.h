@@ -97,6 +97,8 @@ struct stored_deadline { /* a row of the deadline index whose key does not exist
 
 struct keyspace {
     struct kv *kv;
+    struct kv_iter
+        *reader; /* rdb_export.c's: rows of collections are read through it; NULL: as they are now */
     struct db *dbs[DB_SLOTS];
     struct db *dropped;  /* flushed, since the last write-back began */
     struct db *dropping; /* flushed before the running write-back began: freed when it ends */

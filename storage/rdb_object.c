@@ -45,52 +45,60 @@ static void each_entry(const struct object *o, entry_fn *entry, void *arg) {
 
 /* --- writing --- */
 
+void rdb_begin(struct rdb_out *out, enum rdb_type type, const struct object *o) {
+    buf_add_byte(&out->bytes, (uint8_t)type);
+    if (out->has_keys) rdb_add_text(&out->bytes, object_key(o));
+}
+
 static void add_entry(void *arg, struct slice pack, size_t at) {
+    struct rdb_out *out = arg;
     char scratch[NUM_I64_MAX_LEN];
-    rdb_add_text(arg, pack_get_text(pack, at, scratch));
+    rdb_add_text(&out->bytes, pack_get_text(pack, at, scratch));
+    rdb_spill(out);
 }
 
-static void dump_string(struct buf *out, const struct object *o) {
+static void write_string(struct rdb_out *out, const struct object *o) {
     char scratch[NUM_I64_MAX_LEN];
-    buf_add_byte(out, RDB_STRING);
-    rdb_add_text(out, string_get(o, scratch));
+    rdb_begin(out, RDB_STRING, o);
+    rdb_add_text(&out->bytes, string_get(o, scratch));
 }
 
-static void dump_as_kept(struct buf *out, const struct object *o, enum rdb_type type) {
-    buf_add_byte(out, (uint8_t)type);
-    rdb_add_text(out, packed_slice(o));
+static void write_as_kept(struct rdb_out *out, const struct object *o, enum rdb_type type) {
+    rdb_begin(out, type, o);
+    rdb_add_text(&out->bytes, packed_slice(o));
 }
 
-static void dump_set(struct buf *out, const struct object *o) {
+static void write_set(struct rdb_out *out, const struct object *o) {
     if (o->encoding == ENCODING_INTSET && !object_is_big(o)) {
-        dump_as_kept(out, o, RDB_SET_INTSET);
+        write_as_kept(out, o, RDB_SET_INTSET);
         return;
     }
-    buf_add_byte(out, RDB_SET);
-    rdb_add_len(out, entry_count(o));
+    rdb_begin(out, RDB_SET, o);
+    rdb_add_len(&out->bytes, entry_count(o));
     each_entry(o, add_entry, out);
 }
 
-static void dump_hash(struct buf *out, const struct object *o) {
+static void write_hash(struct rdb_out *out, const struct object *o) {
     if (o->encoding == ENCODING_LISTPACK && !object_is_big(o)) {
-        dump_as_kept(out, o, RDB_HASH_LISTPACK);
+        write_as_kept(out, o, RDB_HASH_LISTPACK);
         return;
     }
-    buf_add_byte(out, RDB_HASH);
-    rdb_add_len(out, entry_count(o) / 2);
+    rdb_begin(out, RDB_HASH, o);
+    rdb_add_len(&out->bytes, entry_count(o) / 2);
     each_entry(o, add_entry, out);
 }
 
 /* The highest score first: so Redis, reading, adds each in front. */
-static void dump_skiplist(struct buf *out, const struct object *o) {
+static void write_skiplist(struct rdb_out *out, const struct object *o) {
     char scratch[NUM_I64_MAX_LEN];
     uint64_t count = zset_count(o);
-    buf_add_byte(out, RDB_ZSET_2);
-    rdb_add_len(out, count);
+    rdb_begin(out, RDB_ZSET_2, o);
+    rdb_add_len(&out->bytes, count);
     for (struct zset_pos p = zset_at(o, count - 1); !zset_pos_is_end(p); p = zset_prev(p)) {
         double score = zset_score(p);
-        rdb_add_text(out, zset_member(p, scratch));
-        buf_add(out, &score, sizeof score);
+        rdb_add_text(&out->bytes, zset_member(p, scratch));
+        buf_add(&out->bytes, &score, sizeof score);
+        rdb_spill(out);
     }
 }
 
@@ -102,9 +110,9 @@ static void add_score(struct buf *pack, double score) {
     pack_append(pack, v);
 }
 
-static void dump_zset(struct buf *out, const struct object *o) {
+static void write_zset(struct rdb_out *out, const struct object *o) {
     if (o->encoding != ENCODING_LISTPACK) {
-        dump_skiplist(out, o);
+        write_skiplist(out, o);
         return;
     }
     struct buf pack = {0};
@@ -114,15 +122,18 @@ static void dump_zset(struct buf *out, const struct object *o) {
         pack_append(&pack, pack_text(zset_member(p, member)));
         add_score(&pack, zset_score(p));
     }
-    buf_add_byte(out, RDB_ZSET_LISTPACK);
-    rdb_add_text(out, buf_slice(&pack));
+    rdb_begin(out, RDB_ZSET_LISTPACK, o);
+    rdb_add_text(&out->bytes, buf_slice(&pack));
     buf_free(&pack);
 }
 
-/* --- lists: nodes as large as Redis would make them, had the elements been appended one by one --- */
+/* --- lists: nodes as large as Redis would make them, had the elements been appended one by one. How many there are comes
+ * in front of them, so they are counted first. --- */
 
 struct nodes {
-    struct buf *out, node, all;
+    struct rdb_out *out; /* NULL: they are only counted */
+    struct buf node;
+    size_t node_bytes;
     int64_t fill; /* list-max-listpack-size */
     uint64_t count, in_node;
 };
@@ -130,53 +141,73 @@ struct nodes {
 static bool node_takes(const struct nodes *n, size_t text_len) {
     static const size_t bytes_max[] = {4096, 8192, 16384, 32768, 65536};
     enum { OVERHEAD = 8, COUNTED_BYTES_MAX = 8192 };
-    size_t bytes = n->node.len + text_len + OVERHEAD;
+    size_t bytes = n->node_bytes + text_len + OVERHEAD;
     if (n->fill >= 0) return bytes <= COUNTED_BYTES_MAX && (int64_t)n->in_node < n->fill;
     int64_t level = -n->fill - 1;
     return bytes <= bytes_max[level < 4 ? level : 4];
 }
 
+static void begin_node(struct nodes *n) {
+    n->in_node = 0;
+    n->node_bytes = PACK_EMPTY_SIZE;
+    if (n->out != NULL) pack_begin(&n->node);
+}
+
 static void end_node(struct nodes *n) {
     enum { NODE_PACKED = 2 };
-    rdb_add_len(&n->all, NODE_PACKED);
-    rdb_add_text(&n->all, buf_slice(&n->node));
-    pack_begin(&n->node);
     n->count++;
-    n->in_node = 0;
+    if (n->out != NULL) {
+        CHECK(n->node.len == n->node_bytes);
+        rdb_add_len(&n->out->bytes, NODE_PACKED);
+        rdb_add_text(&n->out->bytes, buf_slice(&n->node));
+        rdb_spill(n->out);
+    }
+    begin_node(n);
 }
 
 static void add_to_node(void *arg, struct slice pack, size_t at) {
     struct nodes *n = arg;
     char scratch[NUM_I64_MAX_LEN];
+    struct pack_value value = pack_get(pack, at);
     if (n->in_node > 0 && !node_takes(n, pack_get_text(pack, at, scratch).len)) end_node(n);
-    pack_append(&n->node, pack_get(pack, at));
+    if (n->out != NULL) pack_append(&n->node, value);
+    n->node_bytes += pack_value_size(value);
     n->in_node++;
 }
 
-static void dump_list(struct buf *out, const struct object *o, int64_t fill) {
+static uint64_t each_node(struct rdb_out *out, const struct object *o, int64_t fill) {
     struct nodes n = {.out = out, .fill = fill};
-    pack_begin(&n.node);
+    begin_node(&n);
     each_entry(o, add_to_node, &n);
     if (n.in_node > 0) end_node(&n);
-    buf_add_byte(out, RDB_LIST_QUICKLIST_2);
-    rdb_add_len(out, n.count);
-    buf_add_slice(out, buf_slice(&n.all));
     buf_free(&n.node);
-    buf_free(&n.all);
+    return n.count;
 }
 
-void rdb_dump(struct buf *out, const struct keyspace *ks, const struct object *o) {
-    size_t start = out->len;
+static void write_list(struct rdb_out *out, const struct object *o, int64_t fill) {
+    uint64_t count = each_node(NULL, o, fill);
+    rdb_begin(out, RDB_LIST_QUICKLIST_2, o);
+    rdb_add_len(&out->bytes, count);
+    CHECK(each_node(out, o, fill) == count);
+}
+
+void rdb_write(struct rdb_out *out, const struct ks_limits *limits, const struct object *o) {
     switch ((enum object_type)o->type) {
-    case OBJECT_STRING: dump_string(out, o); break;
-    case OBJECT_LIST: dump_list(out, o, ks_limits(ks)->list_max_listpack_size); break;
-    case OBJECT_SET: dump_set(out, o); break;
-    case OBJECT_HASH: dump_hash(out, o); break;
-    case OBJECT_ZSET: dump_zset(out, o); break;
-    case OBJECT_STREAM: rdb_dump_stream(out, o); break;
+    case OBJECT_STRING: write_string(out, o); break;
+    case OBJECT_LIST: write_list(out, o, limits->list_max_listpack_size); break;
+    case OBJECT_SET: write_set(out, o); break;
+    case OBJECT_HASH: write_hash(out, o); break;
+    case OBJECT_ZSET: write_zset(out, o); break;
+    case OBJECT_STREAM: rdb_write_stream(out, o); break;
     case OBJECT_NONE: CHECK(o->type != OBJECT_NONE);
     }
-    rdb_seal(out, start);
+}
+
+void rdb_dump(struct buf *bytes, const struct keyspace *ks, const struct object *o) {
+    struct rdb_out out = {.bytes = *bytes};
+    rdb_write(&out, ks_limits(ks), o);
+    rdb_seal(&out.bytes, bytes->len);
+    *bytes = out.bytes;
 }
 
 /* --- reading --- */

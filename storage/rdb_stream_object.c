@@ -21,7 +21,7 @@ static void add_raw_id_text(struct buf *out, struct stream_id id) {
 }
 
 /* A leaf begins with its id, which Redis has outside of the pack. */
-static void dump_node(struct buf *out, struct slice leaf, struct buf *scratch) {
+static void add_node(struct buf *out, struct slice leaf, struct buf *scratch) {
     size_t ms = pack_first(leaf), seq = pack_next(leaf, ms);
     struct stream_id id = {(uint64_t)pack_get(leaf, ms).integer, (uint64_t)pack_get(leaf, seq).integer};
     buf_clear(scratch);
@@ -31,56 +31,62 @@ static void dump_node(struct buf *out, struct slice leaf, struct buf *scratch) {
     rdb_add_text(out, buf_slice(scratch));
 }
 
-static void dump_nodes(struct buf *out, const struct object *o) {
+static void write_nodes(struct rdb_out *out, const struct object *o) {
     const struct tree *t = &object_collection(o)->tree;
     struct buf scratch = {0};
-    rdb_add_len(out, t->leaves);
-    for (const struct tree_leaf *l = t->first; l != NULL; l = l->next) dump_node(out, leaf_pack(l), &scratch);
+    rdb_add_len(&out->bytes, t->leaves);
+    for (const struct tree_leaf *l = t->first; l != NULL; l = l->next) {
+        add_node(&out->bytes, leaf_pack(l), &scratch);
+        rdb_spill(out);
+    }
     buf_free(&scratch);
 }
 
-static void dump_consumer(struct buf *out, const struct stream_group *g, const struct stream_consumer *c) {
+static void write_consumer(struct rdb_out *out, const struct stream_group *g,
+                           const struct stream_consumer *c) {
     struct stream_id from = {0};
     struct stream_pending p;
-    rdb_add_text(out, stream_consumer_name(c));
-    buf_add_u64le(out, (uint64_t)c->seen_ms);
-    rdb_add_len(out, stream_consumer_pending_count(c));
+    rdb_add_text(&out->bytes, stream_consumer_name(c));
+    buf_add_u64le(&out->bytes, (uint64_t)c->seen_ms);
+    rdb_add_len(&out->bytes, stream_consumer_pending_count(c));
     while (stream_pending_find(g, c, from, &p)) {
-        add_raw_id(out, p.id);
+        add_raw_id(&out->bytes, p.id);
+        rdb_spill(out);
         from = p.id;
         if (!stream_id_next(&from)) break;
     }
 }
 
-static void dump_group(struct buf *out, const struct stream_group *g) {
+static void write_group(struct rdb_out *out, const struct stream_group *g) {
     struct stream_id from = {0};
     struct stream_pending p;
-    rdb_add_text(out, stream_group_name(g));
-    add_id(out, g->last);
-    rdb_add_len(out, (uint64_t)g->entries_read);
-    rdb_add_len(out, stream_pending_count(g));
+    rdb_add_text(&out->bytes, stream_group_name(g));
+    add_id(&out->bytes, g->last);
+    rdb_add_len(&out->bytes, (uint64_t)g->entries_read);
+    rdb_add_len(&out->bytes, stream_pending_count(g));
     while (stream_pending_find(g, NULL, from, &p)) {
-        add_raw_id(out, p.id);
-        buf_add_u64le(out, (uint64_t)p.delivered_ms);
-        rdb_add_len(out, (uint64_t)p.deliveries);
+        add_raw_id(&out->bytes, p.id);
+        buf_add_u64le(&out->bytes, (uint64_t)p.delivered_ms);
+        rdb_add_len(&out->bytes, (uint64_t)p.deliveries);
+        rdb_spill(out);
         from = p.id;
         if (!stream_id_next(&from)) break;
     }
-    rdb_add_len(out, g->consumer_count);
-    for (size_t i = 0; i < g->consumer_count; i++) dump_consumer(out, g, g->consumers[i]);
+    rdb_add_len(&out->bytes, g->consumer_count);
+    for (size_t i = 0; i < g->consumer_count; i++) write_consumer(out, g, g->consumers[i]);
 }
 
-void rdb_dump_stream(struct buf *out, const struct object *o) {
+void rdb_write_stream(struct rdb_out *out, const struct object *o) {
     const struct stream_state *s = stream_state(o);
-    buf_add_byte(out, RDB_STREAM_LISTPACKS_2);
-    dump_nodes(out, o);
-    rdb_add_len(out, s->length);
-    add_id(out, s->last);
-    add_id(out, s->first);
-    add_id(out, s->max_deleted);
-    rdb_add_len(out, s->entries_added);
-    rdb_add_len(out, stream_group_count(o));
-    for (size_t i = 0; i < stream_group_count(o); i++) dump_group(out, stream_group_at(o, i));
+    rdb_begin(out, RDB_STREAM_LISTPACKS_2, o);
+    write_nodes(out, o);
+    rdb_add_len(&out->bytes, s->length);
+    add_id(&out->bytes, s->last);
+    add_id(&out->bytes, s->first);
+    add_id(&out->bytes, s->max_deleted);
+    rdb_add_len(&out->bytes, s->entries_added);
+    rdb_add_len(&out->bytes, stream_group_count(o));
+    for (size_t i = 0; i < stream_group_count(o); i++) write_group(out, stream_group_at(o, i));
 }
 
 struct stream_maker {

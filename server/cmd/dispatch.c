@@ -137,8 +137,14 @@ static bool starts_tracking(const struct command *cmd, int argc, const struct sl
     return cmd->fn == cmd_client_tracking && argc > 2 && !slice_is(argv[2], "off");
 }
 
+/* What comes back is no reply, and ends with the connection; and what is said before it belongs to the session there. */
+static bool is_of_copying(const struct command *cmd) {
+    return cmd->fn == cmd_sync || cmd->fn == cmd_psync || cmd->fn == cmd_replconf;
+}
+
 static enum gate way_to_leader(const struct command *cmd, int argc, const struct slice *argv) {
-    bool wants_tunnel = cmd != NULL && (is_of_listening(cmd) || starts_tracking(cmd, argc, argv));
+    bool wants_tunnel =
+        cmd != NULL && (is_of_listening(cmd) || starts_tracking(cmd, argc, argv) || is_of_copying(cmd));
     return wants_tunnel ? GATE_TUNNEL : GATE_FORWARD;
 }
 
@@ -287,6 +293,7 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
 static bool cannot_be_queued(const struct command *cmd) {
     if (!(cmd->flags & CMD_ALONE)) return false;
     const char *name = cmd->parent != NULL ? cmd->parent->name : cmd->name;
+    if (is_of_copying(cmd)) return true; /* REPLCONF ACK has no answer */
     return strcmp(name, "cluster") == 0 || strncmp(name, "raft.", 5) == 0 || strcmp(name, "sentinel") == 0;
 }
 

@@ -85,6 +85,10 @@ struct host {
      * INIT, JOIN and LEAD come to leaders only. */
     void (*cluster_do)(struct host *h, struct session *s, const struct host_request *request,
                        struct reply *reply);
+    /* SYNC: the session is sent a copy of the data as an RDB file, of a state not older than now, as session->wishes say; it is
+     * not answered otherwise, but by an error if there can be none, and closed behind it. RC_BUSY: too many are being sent;
+     * nothing is. */
+    MUST_USE enum rc (*copy)(struct host *h, struct session *s);
     /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put
      * back. */
     bool (*config_changed)(struct host *h, const char *name, const char **why);

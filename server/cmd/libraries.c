@@ -59,6 +59,12 @@ static void parse(struct slice value, struct library *out) {
     out->functions = slice_make(value.data, value.len - out->code.len);
 }
 
+struct slice library_code(struct slice value) {
+    struct library library;
+    parse(value, &library);
+    return library.code;
+}
+
 bool library_get(struct keyspace *ks, struct slice name, struct library *out) {
     struct buf row = {0};
     struct slice value;

@@ -41,6 +41,9 @@ struct library_usage {
 };
 void library_usage(struct keyspace *ks, struct library_usage *out);
 
+/* The code in such a value. */
+struct slice library_code(struct slice value);
+
 /* The code is one that has been compiled before. */
 void library_compile(struct script_engine *e, const struct library *library);
 

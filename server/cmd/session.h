@@ -13,6 +13,13 @@ struct tracking_client;
 
 enum { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP_NEXT, SESSION_REPLY_SKIP };
 
+/* What it said of the copy it wants (REPLCONF). */
+struct copy_wishes {
+    bool takes_mark; /* the end may be told by a mark behind it, instead of a length in front */
+    bool no_data, no_functions;
+    bool is_replica; /* it wants to follow, rather than to have a copy */
+};
+
 struct session {
     uint64_t id;
     struct list link; /* in server->sessions, oldest first */
@@ -31,6 +38,7 @@ struct session {
     uint64_t write_index;     /* log entry of its last write that was applied; 0: none */
     bool close_after_reply;   /* QUIT, CLIENT KILL of oneself: nothing further is parsed */
     uint8_t reply_mode;       /* CLIENT REPLY */
+    struct copy_wishes wishes;
     int64_t created_ms, last_command_ms;
     const struct command *last_command; /* NULL before the first */
     struct buf name, lib_name, lib_version;

@@ -216,6 +216,7 @@ size_t conn_unsent(const struct conn *c) {
 
 static const struct output_limit *limit_of(const struct conn *c) {
     int class = subscriptions_any(&c->session.subscriptions) ? OUTPUT_PUBSUB : OUTPUT_NORMAL;
+    if (c->copy != NULL) class = OUTPUT_REPLICA;
     return &c->net->config->output_limits[class];
 }
 

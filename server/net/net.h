@@ -27,6 +27,7 @@ struct net;
 struct peer_client;
 struct proposal;
 struct blocked;
+struct copy;
 struct forward;
 struct waiter;
 
@@ -75,6 +76,7 @@ struct conn {
     bool blocked; /* its last command is answered later, and nothing further is parsed before that */
     struct forward *forward; /* its way to the leader; NULL before it is needed */
     uint32_t forwarded;      /* of `pending`, those that went that way */
+    struct copy *copy;       /* of the data, which it is being sent (copies.c) */
     bool tunnels;            /* everything goes that way, unread, to the end (forward.c) */
 
     /* Commands of this connection whose replies are still to come. */
@@ -170,6 +172,7 @@ size_t conn_unsent(
     const struct conn *c); /* what this client is owed and has not been able to take, or not wanted to */
 /* One pending command was answered (or its answer has nowhere to go). May free the connection. */
 void conn_let_go(struct conn *c);
+void conn_close_with_reason(struct conn *c, const char *reason); /* which is logged */
 /* Puts requests in front of what is still to be parsed; they are offered with the next turn. */
 void conn_unread(struct conn *c, struct slice requests);
 /* Offers a parked connection's commands again; with `confirmed`, those that had come when it was `covered` under that

@@ -19,8 +19,7 @@ void conn_abandon(struct conn *c); /* closes one that was never started */
 void conn_flush(struct conn *c);
 void conn_look_after(struct conn *c); /* idle too long, or behind with reading too long: closed */
 void conn_resume(struct conn *c);
-void conn_close_with_reason(struct conn *c, const char *reason); /* which is logged */
-struct conn *net_conn_of_handle(uv_handle_t *handle);            /* NULL: it is something else, or closing */
+struct conn *net_conn_of_handle(uv_handle_t *handle); /* NULL: it is something else, or closing */
 /* client_memory.c: something of it came or went. */
 void conn_measure(struct conn *c);
 void conn_note_peak(struct conn *c);

@@ -294,6 +294,10 @@ static void host_cluster_do(struct host *h, struct session *s, const struct host
     node_cluster_do(node_of(h), s, request, reply);
 }
 
+static enum rc host_copy(struct host *h, struct session *s) {
+    return node_begin_copy(node_of(h), conn_of_session(s));
+}
+
 /* --- files --- */
 
 static enum rc rc_of_errno(void) {
@@ -476,6 +480,7 @@ void host_init(struct node *n) {
         .raft = host_raft,
         .cluster = host_cluster,
         .cluster_do = host_cluster_do,
+        .copy = host_copy,
         .config_changed = host_config_changed,
         .write_file = host_write_file,
         .read_file = host_read_file,

@@ -286,6 +286,7 @@ void node_turn(struct node *n) {
         node_take_stored(n);
     }
     if (n->open) node_turn_snapshots(n);
+    if (n->open) node_turn_copies(n);
     if (n->open && n->ks != NULL) {
         script_turn(n);
         attend(n);
@@ -430,6 +431,7 @@ static void conn_closed(void *arg, struct conn *c) {
     struct node *n = arg;
     forward_close(c);
     node_forget_waiter(c);
+    node_forget_copy(c);
     node_forget_blocked(n, c);
     session_close(&n->server, &c->session);
 }
@@ -541,6 +543,7 @@ static void init_node(struct node *n, struct config *config) {
     list_init(&n->read_waiters);
     list_init(&n->read_rounds);
     list_init(&n->waiters);
+    list_init(&n->copies);
     list_init(&n->forwards);
     node_open_blocking(n);
     entry_reader_init(&n->reader);

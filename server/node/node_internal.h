@@ -188,6 +188,7 @@ struct node_loop {
 
 struct blocking;
 struct cmd_wait;
+enum { COPIES_MAX = 4 }; /* being sent at once: each has a thread and some megabytes */
 
 struct node {
     struct server server;
@@ -208,6 +209,7 @@ struct node {
     char cluster_id[IDENTITY_CLUSTER_SIZE];
     char address[RAFT_ADDRESS_CAP]; /* what others call this node by */
     struct cluster *cluster;        /* cluster.c's */
+    struct list copies;             /* copies.c's */
     struct list waiters;            /* clients' requests about the cluster that are not done */
     char wants_join[IDENTITY_JOIN_CAP];
     /* formed: it belongs to a cluster. open: log, state and core are there. The others: with the next turn. */
@@ -344,6 +346,12 @@ void node_receive_snapshot(struct node *n, struct peer_stream *stream, const str
 void node_turn_snapshots(struct node *n);
 uint64_t node_pinned_index(const struct node *n); /* the log is needed behind it; UINT64_MAX: it is not */
 bool node_end_snapshots(struct node *n);          /* false when the state is between two: leave it as it is */
+
+/* copies.c: the data as RDB files, for who asks by SYNC */
+enum rc node_begin_copy(struct node *n, struct conn *c); /* RC_BUSY: too many are under way */
+void node_turn_copies(struct node *n);
+void node_forget_copy(struct conn *c); /* the connection goes */
+void node_end_copies(struct node *n);  /* the state goes: waits for the threads that read it */
 
 /* forward.c: clients of the leader that are connected here */
 void node_leadership_moved(struct node *n, bool was_readable);

@@ -240,6 +240,7 @@ int node_close_group(struct node *n) {
     struct kv_error error;
     int code = 0;
     if (!n->open) return n->failed ? 1 : 0;
+    node_end_copies(n);
     if (n->failed) return 1; /* what is on disk is sound; what is in memory is not known to be */
     node_abandon_script(n);
     if (!node_end_snapshots(n)) return 1;
@@ -283,6 +284,7 @@ void node_discard_group(struct node *n) {
     (void)node_end_snapshots(n);
     stop_log(n);
     sweeper_stop(n->sweeper);
+    node_end_copies(n);
     ks_close(n->ks);
     raft_log_close(n->log);
     n->ks = n->server.ks = NULL;

@@ -554,6 +554,7 @@ static void commit_install(struct snapshot_taking *t) {
     s->job.reset = (struct log_mark){.index = t->index, .term = t->snapshot_term};
     n->jobs_out++;
     log_writer_submit(n->writer, &s->job);
+    node_end_copies(n);
     t->phase = RESETTING;
     t->old_ks = n->ks;
     n->ks = n->server.ks = NULL;
