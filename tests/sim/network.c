@@ -232,7 +232,8 @@ static void arrive(struct sim_timer *t) {
 static void send_astray(struct socket *s, struct slice frame) {
     struct segment *g = mem_calloc(1, sizeof *g);
     buf_add_slice(&g->data, frame);
-    g->arrives_us = world_now_us() + delay_of(s->host, s->peer_host) + sim_around(100 * SIM_MS);
+    uint64_t astray_us = sim_around(sim_chance(0.8) ? 100 * SIM_MS : SIM_SECOND); /* time-outs pass */
+    g->arrives_us = world_now_us() + delay_of(s->host, s->peer_host) + astray_us;
     s->sent_bytes += frame.len;
     struct list *before = &s->sent;
     while (before->prev != &s->sent &&

@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "raft.h"
 #include "raft_log.h"
+#include "rules.h"
 #include "writeback.h"
 
 #include <inttypes.h>
@@ -247,11 +248,17 @@ LOOK(enum rc, raft_new, const struct raft_config *config, struct raft **out) {
     n->term = config->term;
     n->commit = n->applied = config->applied_index;
     seen.durable[here()->host].node_id = here()->node_id = config->id;
+    SIM_HEAP;
+    rules_node_begins(here(), config);
     return rc;
 }
 
 LOOK(void, raft_free, struct raft *r) {
-    if (here() != NULL && node_here()->raft == r) node_here()->raft = NULL;
+    if (here() != NULL && node_here()->raft == r) {
+        SIM_HEAP;
+        node_here()->raft = NULL;
+        rules_node_gone(here());
+    }
     __real_raft_free(r);
 }
 
@@ -297,7 +304,13 @@ LOOK(enum rc, raft_step, struct raft *r, const struct raft_event *event, struct 
     if (seen.tracing && here() != NULL) trace(event, out, rc);
     if (rc != RC_OK || here() == NULL) return rc;
     SIM_HEAP;
+    const struct durable *d = &seen.durable[here()->host];
+    struct rules_facts facts = {.committed = seen.committed,
+                                .applied = node_here()->applied,
+                                .stored_term = d->newest.term,
+                                .stored_vote = d->newest.vote};
     look_at_update(here(), r, out);
+    rules_step(here(), event, out, r, &facts);
     return rc;
 }
 
@@ -352,6 +365,7 @@ static void note_hard_state(const struct machine *m, struct durable *d, const st
     if (h->term == d->newest.term && d->newest.vote != 0 && h->vote != d->newest.vote)
         sim_fail("%s votes twice in term %" U, m->name, h->term);
     d->newest = (struct vote){h->term, h->vote};
+    rules_vote_stored(d->node_id, h->term, h->vote);
 }
 
 LOOK(enum rc, raft_log_write, struct raft_log *log, const struct log_batch *batch, struct kv_error *error) {
@@ -537,7 +551,9 @@ void observe_tell(void) {
 }
 
 void observe_process_gone(struct machine *m) {
+    SIM_HEAP;
     memset(&seen.nodes[m->host], 0, sizeof seen.nodes[m->host]);
+    rules_node_gone(m);
 }
 
 void observe_wiped(struct machine *m) {
@@ -550,6 +566,7 @@ void observe_wiped(struct machine *m) {
 void observe_begin(bool tracing) {
     memset(&seen, 0, sizeof seen);
     seen.tracing = tracing;
+    rules_begin();
 }
 
 void observe_end(void) {
@@ -565,4 +582,5 @@ void observe_end(void) {
     mem_free(seen.lost);
     for (int i = 0; i < MACHINES_MAX; i++) mem_free(seen.durable[i].terms);
     memset(&seen, 0, sizeof seen);
+    rules_end();
 }

@@ -6,10 +6,10 @@
 #include <stdio.h>
 
 static const char *const names[FAULT_KINDS] = {
-    "kill",      "stop",       "power",     "power-all", "power-sync", "pause",
-    "cut",       "one-way",    "ring",      "clog",      "loss",       "frames",
-    "disk-slow", "disk-stall", "disk-sync", "disk-full", "clock-jump", "clock-drift",
-    "transfer",  "replace",    "lost",      "grow",      "rot"};
+    "kill",        "stop",      "power",      "power-all", "power-sync", "pause",
+    "cut",         "one-way",   "ring",       "clog",      "lag",        "loss",
+    "frames",      "disk-slow", "disk-stall", "disk-sync", "disk-full",  "clock-jump",
+    "clock-drift", "transfer",  "replace",    "lost",      "grow",       "rot"};
 
 const char *fault_name(enum fault f) {
     return names[f];
@@ -107,6 +107,17 @@ static void clog_some(void) {
     if (sim_chance(0.5)) network_link(b, a)->clog_us = us;
 }
 
+/* For a while a leader that others have given up still hears them, as they were: time-outs are half a second. Clients reach it. */
+static void lag(int leader) {
+    uint64_t there_us = sim_between(300, 1400) * SIM_MS, back_us = sim_between(300, 1400) * SIM_MS;
+    bool both = sim_chance(0.6), there = both || sim_chance(0.5);
+    for (int other = 0; other < cluster_size(); other++) {
+        if (other == leader) continue;
+        if (there) network_link(leader, other)->clog_us = there_us;
+        if (both || !there) network_link(other, leader)->clog_us = back_us;
+    }
+}
+
 static void lose(void) {
     double loss = sim_chance(0.5) ? 0.01 : 0.2;
     for (int a = 0; a < HOSTS_MAX; a++)
@@ -157,6 +168,7 @@ static void undo_one(enum fault f, int machine) {
     case FAULT_ONE_WAY:
     case FAULT_RING: heal_links(); break;
     case FAULT_CLOG:
+    case FAULT_LAG:
     case FAULT_LOSS:
     case FAULT_FRAMES: calm_links(); break;
     case FAULT_DISK_SLOW:
@@ -236,6 +248,7 @@ static void do_fault(enum fault f) {
     case FAULT_ONE_WAY: silence(who); break;
     case FAULT_RING: ring(); break;
     case FAULT_CLOG: clog_some(); break;
+    case FAULT_LAG: lag(operator_leader() >= 0 ? operator_leader() : who); break;
     case FAULT_LOSS: lose(); break;
     case FAULT_FRAMES: shuffle_frames(); break;
     case FAULT_DISK_SLOW:

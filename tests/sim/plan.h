@@ -16,6 +16,7 @@ enum fault {
     FAULT_ONE_WAY, /* one that is not heard, or does not hear */
     FAULT_RING,    /* each hears only some */
     FAULT_CLOG,    /* links become slow */
+    FAULT_LAG,     /* what the leader says, or hears, is older than a time-out or two */
     FAULT_LOSS,    /* links lose segments */
     FAULT_FRAMES,  /* peer links drop, copy and reorder frames */
     FAULT_DISK_SLOW,
