@@ -371,7 +371,11 @@ void cmd_run(struct cmd_ctx *c) {
     bool holds = push_hold(c->server, c->session);
     bool is_tracked = c->server->tracking.client_count > 0; /* by anybody */
     const struct cmd_ctx *outer = is_tracked ? tracking_enter(c) : NULL;
+    struct feed_mark mark;
+    bool is_fed = feed_is_on(&c->server->feed) && c->cmd->flags & (CMD_WRITE | CMD_PUBSUB);
+    if (is_fed) feed_before(c, &mark);
     c->cmd->fn(c);
+    if (is_fed) feed_after(c, &mark);
     if (is_tracked) tracking_leave(c, outer);
     if (monitor_wants(c->server, c->cmd) && !c->is_served) monitor_tell(c, c->in_script);
     if (holds) push_release(c->server);

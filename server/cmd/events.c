@@ -32,6 +32,7 @@ static void tell_cb(void *arg, enum ks_event event, int db, struct slice key) {
         [KS_EVENT_MISSED] = {EVENT_MISSED, "keymiss"},
     };
     struct server *s = arg;
+    if (event == KS_EVENT_EXPIRED && feed_is_on(&s->feed)) feed_expired(s, db, key);
     if (s->event_classes & events[event].class) event_publish(s, events[event].name, db, key);
 }
 
@@ -39,7 +40,7 @@ void events_configure(struct server *s) {
     s->event_classes = classes_of(config_text(s->config.notify_keyspace_events));
     if (s->event_classes != 0 && s->config.tells_new_keys) s->event_classes |= EVENT_NEW;
     if (s->ks == NULL) return;
-    bool hears = s->event_classes & (EVENT_NEW | EVENT_EXPIRED | EVENT_MISSED);
+    bool hears = s->event_classes & (EVENT_NEW | EVENT_EXPIRED | EVENT_MISSED) || feed_is_on(&s->feed);
     ks_tell(s->ks, hears ? tell_cb : NULL, s);
 }
 

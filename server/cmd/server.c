@@ -20,6 +20,7 @@ void server_init(struct server *s, struct host *host, struct keyspace *ks) {
     s->executable = s->config_file = "";
     list_init(&s->sessions);
     list_init(&s->monitors);
+    feed_init(&s->feed);
     tracking_init(&s->tracking);
     config_init(&s->config);
     acl_init(&s->acl);
@@ -38,6 +39,7 @@ void server_free(struct server *s) {
     watch_table_free(&s->watches);
     tracking_free(&s->tracking);
     pushes_free(&s->pushes);
+    feed_free(&s->feed);
     pubsub_free(&s->pubsub);
     stats_free(&s->stats);
     acl_free(&s->acl);
@@ -57,5 +59,6 @@ void server_tick(struct server *s, int64_t now_ms) {
     rate_sample(&s->stats.net_in, usage.net_in_bytes, now_ms);
     rate_sample(&s->stats.net_out, usage.net_out_bytes, now_ms);
     tracking_limit(s);
+    feed_tick(s, now_ms);
     sentinel_news_look(s);
 }

@@ -6,6 +6,7 @@
 #include "acl_users.h"
 #include "cmd.h"
 #include "config.h"
+#include "feed.h"
 #include "host.h"
 #include "prepare.h"
 #include "pubsub.h"
@@ -64,6 +65,7 @@ struct server {
     struct buf event_channel; /* scratch of events.c */
     struct tracking tracking;
     struct pushes pushes;
+    struct feed feed;
     uint64_t last_serial; /* of what was proposed so far (watch.h); kept up to date by the node */
     char run_id[41];
     int64_t start_ms;      /* wall clock */

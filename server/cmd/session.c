@@ -28,6 +28,7 @@ void session_close(struct server *s, struct session *session) {
     tracking_forget(s, session);
     pubsub_forget(s, session);
     monitor_end(s, session);
+    feed_detach(s, session);
     buf_free(&session->name);
     buf_free(&session->lib_name);
     buf_free(&session->lib_version);

@@ -33,6 +33,8 @@ struct session {
     bool no_evict;
     bool is_monitor;          /* MONITOR */
     struct list monitor_link; /* then: in server->monitors */
+    bool is_fed;              /* feed.h */
+    struct list feed_link;    /* then: in server->feed.sessions */
     char exec_word[4];        /* EXEC as it was spelled last */
     bool is_blocked;          /* its last command waits (BLPOP, WAIT ...) */
     uint64_t write_index;     /* log entry of its last write that was applied; 0: none */

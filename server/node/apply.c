@@ -49,6 +49,13 @@ void node_run_command(struct node *n, struct cmd_ctx *c) {
     node_command_ran(n, c, start);
 }
 
+/* What replicas of Redis are told together: a command, or all of a transaction. */
+static void end_unit(struct node *n) {
+    struct applying *a = &n->applying;
+    if (a->execution.head != NULL || (a->unwatched_writes > 0 && --a->unwatched_writes > 0)) return;
+    if (feed_is_on(&n->server.feed)) feed_end_unit(&n->server);
+}
+
 /* --- scripts --- */
 
 /* What was read from the log for this entry alone goes when the replay is left: the entry goes on with a copy. */
@@ -70,6 +77,7 @@ static void script_ended(struct node *n) {
     if (c != NULL && !c->closing && a->reply.out != NULL) buf_add_slice(&c->out, buf_slice(&n->script.out));
     if (a->holds) push_release(&n->server);
     script_drop_output(n);
+    end_unit(n);
 }
 
 /* Its context is to outlast this turn, and its reply is kept apart until it is whole. False: it was left in the middle. */
@@ -184,6 +192,7 @@ static bool apply_one(struct node *n, const struct op *op, struct entry_reader *
         node_run_command(n, &ctx);
     }
     n->server.tracking.caching = false;
+    if (!cmd->runs_scripts) end_unit(n);
     if (op->waits) after_wait(n, op, &ctx);
     return has_ended;
 }
@@ -227,6 +236,7 @@ static void end_execution(struct node *n, struct execution *e) {
     e->head = NULL;
     if (e->holds) push_release(&n->server);
     span_end(n, &e->span, false);
+    end_unit(n);
     node_serve_readers(n);
     if (c->closing) return;
     node_exec_ended(n, c, command_by_name(SLICE("exec")));
@@ -287,6 +297,7 @@ static bool apply_unwatched(struct node *n) {
             continue;
         }
         if (!open_head(n, &writes, &is_over)) return true;
+        n->applying.unwatched_writes = is_over ? 0 : writes;
         while (is_over && writes-- > 0)
             if (next_write(n) != 1) break;
     }
@@ -387,6 +398,7 @@ static bool apply_payload(struct node *n, struct slice payload, uint64_t index, 
     a->payload = payload;
     a->p = p;
     a->is_copied = a->has_run_script = false;
+    a->unwatched_writes = 0;
     a->rng = (struct rng){n->reader.header.seed};
     a->bytes_at = 0;
     a->execution.head = NULL;

@@ -90,8 +90,9 @@ struct applying {
     size_t bytes_at;   /* in p->bytes */
     uint64_t since_us; /* the first script of this turn began; 0: none has */
     bool is_left, is_copied;
-    bool in_exec;        /* the operation that runs is one of a transaction */
-    bool has_run_script; /* since the clock was looked at */
+    bool in_exec;              /* the operation that runs is one of a transaction */
+    bool has_run_script;       /* since the clock was looked at */
+    uint32_t unwatched_writes; /* left of a transaction that nobody here waits for */
     /* Of the command that runs scripts. */
     struct conn *conn; /* NULL: nobody waits for it */
     bool holds;

@@ -294,6 +294,7 @@ void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int
                           .user = c->session.user->is_unrestricted ? NULL : c->session.user,
                           .wait = wait};
     node_run_command(n, &ctx);
+    if (feed_is_on(&n->server.feed) && !node_is_in_the_middle(n)) feed_end_unit(&n->server); /* PUBLISH */
 }
 
 bool node_is_overloaded(const struct node *n) {
