@@ -39,6 +39,7 @@ void cmd_client_describe(const struct cmd_ctx *c, const struct session *s, struc
     int n = 0;
     const struct subscriptions *listens = &s->subscriptions;
     if (s->is_monitor) flags[n++] = 'O';
+    if (s->is_fed && !s->is_monitor) flags[n++] = 'S';
     if (subscriptions_any(listens)) flags[n++] = 'P';
     if (s->transaction.is_open) flags[n++] = 'x';
     if (s->is_blocked) flags[n++] = 'b';
@@ -88,7 +89,7 @@ static enum client_type parse_type(struct slice word) {
 }
 
 static enum client_type session_type(const struct session *s) {
-    return subscriptions_any(&s->subscriptions) ? TYPE_PUBSUB : TYPE_NORMAL;
+    return s->is_fed ? TYPE_REPLICA : subscriptions_any(&s->subscriptions) ? TYPE_PUBSUB : TYPE_NORMAL;
 }
 
 static bool refuse_type(struct cmd_ctx *c, struct slice word) {

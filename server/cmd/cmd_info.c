@@ -249,13 +249,26 @@ static const char *attachment(const struct cluster_member *m) {
                                            : "online";
 }
 
+/* Who is told of what is written (feed.h), behind the nodes of the cluster. */
+static void add_fed(const struct facts *f, size_t shown, struct buf *out) {
+    char host[CLUSTER_HOST_CAP];
+    int port;
+    LIST_FOR_EACH(it, &f->server->feed.sessions) {
+        const struct session *s = container_of(it, struct session, feed_link);
+        if (!cluster_split_address(slice_of(s->peer), host, &port)) host[0] = '\0', port = 0;
+        buf_printf(out, "slave%zu:ip=%s,port=%d,state=%s,offset=%llu,lag=0\r\n", shown++, host, port,
+                   s->is_fed_live ? "online" : "send_bulk", (unsigned long long)f->server->feed.offset);
+    }
+}
+
 static void add_followers(const struct facts *f, struct buf *out) {
     size_t count = 0;
     const struct cluster_view *view = &f->topology.view;
     for (size_t i = 0; i < view->count && f->topology.is_master; i++)
         count += topology_is_attached(&view->nodes[i]);
-    add_u64(out, "connected_slaves", count);
-    for (size_t i = 0, shown = 0; shown < count; i++) {
+    add_u64(out, "connected_slaves", count + f->server->feed.count);
+    size_t shown = 0;
+    for (size_t i = 0; shown < count; i++) {
         const struct cluster_node *node = &view->nodes[i];
         const struct cluster_member *m = node->member;
         if (!topology_is_attached(node)) continue;
@@ -264,6 +277,7 @@ static void add_followers(const struct facts *f, struct buf *out) {
                    (long long)(m->heard_ms_ago > 0 ? m->heard_ms_ago / 1000 : 0));
         shown++;
     }
+    add_fed(f, shown, out);
 }
 
 static void add_master(const struct facts *f, struct buf *out) {

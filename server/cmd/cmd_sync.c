@@ -1,6 +1,6 @@
-/* REPLCONF, SYNC and PSYNC: for who wants a copy of the data as an RDB file (redis-cli --rdb and --functions-rdb). It is made and
- * sent by the host, and the connection ends behind it: what happens later is told to nobody. A Redis server that wants to
- * become a replica would wait for that, so it is refused. */
+/* REPLCONF, SYNC and PSYNC: for who wants a copy of the data as an RDB file (redis-cli --rdb and --functions-rdb), and, unless it
+ * says that the copy is all (`rdb-only`), what is written from then on (feed.h; redis-cli --replica). The copy is made and sent
+ * by the host. A Redis server that wants to become a replica is refused: nothing here takes its acknowledgements. */
 #include "handlers.h"
 #include "server.h"
 
@@ -26,7 +26,7 @@ static bool take_word(struct slice *text, struct slice *word) {
 static bool take_filter(struct cmd_ctx *c, struct slice words) {
     struct copy_wishes *w = &c->session->wishes;
     struct slice word;
-    w->no_data = w->no_functions = true;
+    w->no_data = w->no_functions = w->no_feed = true;
     while (take_word(&words, &word)) {
         if (!slice_is(word, "functions")) {
             reply_errorf(c->reply, "ERR Unsupported rdb-filter-only option: %.*s", cmd_quoted(word),
@@ -46,7 +46,8 @@ static bool take_option(struct cmd_ctx *c, struct slice name, struct slice value
     if (slice_is(name, "capa")) {
         if (slice_is(value, "eof")) w->takes_mark = true;
     } else if (slice_is(name, "rdb-only")) {
-        return cmd_arg_long_in(c, value, 0, 1, &number, NULL);
+        if (!cmd_arg_long_in(c, value, 0, 1, &number, NULL)) return false;
+        w->no_feed = number != 0;
     } else if (slice_is(name, "rdb-filter-only")) {
         return take_filter(c, value);
     } else if (slice_is(name, "listening-port")) {

@@ -28,12 +28,13 @@ void feed_attach(struct server *s, struct session *session) {
     list_push_back(&s->feed.sessions, &session->feed_link);
     s->feed.count++;
     s->feed.db = -1;
+    s->feed.pinged_ms = s->host->now_us(s->host) / 1000;
     events_configure(s);
 }
 
 void feed_detach(struct server *s, struct session *session) {
     if (!session->is_fed) return;
-    session->is_fed = false;
+    session->is_fed = session->is_fed_live = false;
     list_unlink(&session->feed_link);
     s->feed.count--;
     events_configure(s);

@@ -17,7 +17,8 @@ enum { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP_NEXT, SESSION_REP
 struct copy_wishes {
     bool takes_mark; /* the end may be told by a mark behind it, instead of a length in front */
     bool no_data, no_functions;
-    bool is_replica; /* it wants to follow, rather than to have a copy */
+    bool is_replica; /* it is a Redis that wants to follow */
+    bool no_feed;    /* the copy is all it wants */
 };
 
 struct session {
@@ -33,7 +34,8 @@ struct session {
     bool no_evict;
     bool is_monitor;          /* MONITOR */
     struct list monitor_link; /* then: in server->monitors */
-    bool is_fed;              /* feed.h */
+    bool is_fed;              /* feed.h; ... */
+    bool is_fed_live;         /* ... and the copy that comes first has been sent */
     struct list feed_link;    /* then: in server->feed.sessions */
     char exec_word[4];        /* EXEC as it was spelled last */
     bool is_blocked;          /* its last command waits (BLPOP, WAIT ...) */

@@ -5,6 +5,10 @@
  *    WAITING --what was applied when it was asked for is stored--> MEASURING --length known--> SENDING --end--> drained, gone
  *       | it cannot be stored: an error, gone                       (only for who takes no mark at the end)
  *
+ * Who wants to hear of what is written from then on (cmd/feed.h) is told of it from the entry on that the copy is of: it is attached
+ * when the write-back begins which makes that the stored state, and when something else is stored after all, again. What it
+ * is told meanwhile is held until the copy has gone; then the connection stays (FEEDING).
+ *
  * The client is gone, or reads nothing for repl-timeout: its thread ends by itself, and is looked after here until then. */
 #include "node_internal.h"
 
@@ -14,12 +18,15 @@
 
 #include <stdio.h>
 
-enum { COPY_UNSENT_MAX = 512 << 10, MARK_LEN = 40 };
+enum { COPY_UNSENT_MAX = 512 << 10, HELD_MAX = 256 << 20, MARK_LEN = 40 };
 
 struct copy {
     struct list link;
     struct conn *conn; /* NULL: it is gone, only the thread is left */
-    enum { WAITING, MEASURING, SENDING } phase;
+    enum { WAITING, MEASURING, SENDING, FEEDING } phase;
+    bool is_followed;   /* by what is written from then on: */
+    uint64_t fed_index; /* that comes behind this entry; 0: it is not attached yet */
+    struct buf held;    /* what came of that, until it may go: HELD_MAX, or the copy is broken off */
     uint64_t wanted_index;
     struct rdb_export *export; /* from MEASURING on */
     char mark[MARK_LEN];       /* behind the file, when there is no length in front of it */
@@ -29,7 +36,7 @@ struct copy {
 
 static size_t copy_count(const struct node *n) {
     size_t count = 0;
-    LIST_FOR_EACH(it, &n->copies) count++;
+    LIST_FOR_EACH(it, &n->copies) count += container_of(it, struct copy, link)->phase != FEEDING;
     return count;
 }
 
@@ -40,6 +47,7 @@ enum rc node_begin_copy(struct node *n, struct conn *c) {
     copy->conn = c;
     copy->wanted_index = ks_applied(n->ks).index;
     copy->since_ms = mono_now_ms();
+    copy->is_followed = !c->session.wishes.no_feed;
     list_push_back(&n->copies, &copy->link);
     c->copy = copy;
     c->blocked = true; /* nothing behind it is ever parsed, but for an error */
@@ -50,6 +58,7 @@ enum rc node_begin_copy(struct node *n, struct conn *c) {
 static void copy_free(struct copy *copy) {
     list_unlink(&copy->link);
     if (copy->export != NULL) rdb_export_free(copy->export);
+    buf_free(&copy->held);
     mem_free(copy);
 }
 
@@ -72,6 +81,7 @@ void node_forget_copy(struct conn *c) {
 static void refuse(struct node *n, struct copy *copy, const char *error) {
     struct conn *c = leave_conn(copy);
     struct reply reply;
+    feed_detach(&n->server, &c->session);
     reply_init(&reply, &c->out, c->session.resp);
     reply_error(&reply, error);
     stats_error(&n->server.stats, reply.error_code);
@@ -92,6 +102,26 @@ static void fail(struct node *n, struct copy *copy, enum rc rc, const char *why)
         break_off(copy, why);
     else
         refuse(n, copy, "ERR the copy of the data cannot be made: the log of the server says why");
+}
+
+/* --- what follows the copy --- */
+
+static bool is_fed_from(const struct copy *copy, uint64_t index) {
+    return copy->fed_index != 0 && copy->fed_index == index;
+}
+
+static void attach(struct node *n, struct copy *copy) {
+    struct session *session = &copy->conn->session;
+    feed_detach(&n->server, session);
+    buf_clear(&copy->held);
+    copy->fed_index = ks_applied(n->ks).index;
+    feed_attach(&n->server, session);
+}
+
+bool node_hold_for_copy(struct conn *c, struct slice bytes) {
+    if (c->copy == NULL || c->copy->phase == FEEDING) return false;
+    buf_add_slice(&c->copy->held, bytes);
+    return true;
 }
 
 /* --- the head --- */
@@ -143,15 +173,19 @@ static void begin_reading(struct node *n, struct copy *copy) {
 static void wait_for_state(struct node *n, struct copy *copy) {
     struct writeback_stats wb;
     if (n->ks == NULL || node_is_in_the_middle(n)) return;
-    if (ks_stored(n->ks).index >= copy->wanted_index) {
+    uint64_t stored = ks_stored(n->ks).index;
+    if (copy->is_followed && stored == ks_applied(n->ks).index && !is_fed_from(copy, stored)) attach(n, copy);
+    if (copy->is_followed ? is_fed_from(copy, stored) : stored >= copy->wanted_index) {
         begin_reading(n, copy);
         return;
     }
     ks_writeback_stats(n->ks, &wb);
-    if (wb.failing)
+    if (wb.failing) {
         refuse(n, copy, "MISCONF the data cannot be written back now, so there can be no copy of it");
-    else
+    } else if (!ks_writeback_running(n->ks)) {
+        if (copy->is_followed) attach(n, copy);
         ks_writeback_begin(n->ks);
+    }
 }
 
 static void look_at_length(struct node *n, struct copy *copy) {
@@ -166,8 +200,25 @@ static void look_at_length(struct node *n, struct copy *copy) {
 
 /* --- the rest --- */
 
+static void go_on_feeding(struct copy *copy) {
+    struct conn *c = copy->conn;
+    node_log("Client %s has been sent its copy of the data (%llu bytes), and is told of what is written from "
+             "then on",
+             c->session.peer, (unsigned long long)copy->sent);
+    copy->phase = FEEDING;
+    rdb_export_free(copy->export);
+    copy->export = NULL;
+    c->session.is_fed_live = true;
+    conn_push(c, buf_slice(&copy->held));
+    buf_free(&copy->held);
+}
+
 static void end_copy(struct copy *copy) {
     if (copy->conn->session.wishes.takes_mark) buf_add(&copy->conn->out, copy->mark, MARK_LEN);
+    if (copy->is_followed) {
+        go_on_feeding(copy);
+        return;
+    }
     node_log("Client %s has been sent its copy of the data (%llu bytes); its connection ends here",
              copy->conn->session.peer, (unsigned long long)copy->sent);
     struct conn *c = leave_conn(copy);
@@ -198,7 +249,7 @@ static void send_some(struct node *n, struct copy *copy) {
 /* Files of the state that compaction has replaced stay on the disk as long as it is read. */
 static bool is_too_slow(const struct node *n, struct copy *copy) {
     size_t unsent = conn_unsent(copy->conn);
-    if (copy->phase != SENDING || unsent != copy->unsent_seen || unsent == 0) copy->since_ms = mono_now_ms();
+    if (copy->phase < SENDING || unsent != copy->unsent_seen || unsent == 0) copy->since_ms = mono_now_ms();
     copy->unsent_seen = unsent;
     return mono_now_ms() - copy->since_ms > (uint64_t)n->server.config.repl_timeout * 1000;
 }
@@ -212,10 +263,15 @@ static void tend(struct node *n, struct copy *copy) {
         break_off(copy, "it has read nothing for repl-timeout");
         return;
     }
+    if (copy->held.len > HELD_MAX) {
+        break_off(copy, "too much was written meanwhile");
+        return;
+    }
     switch (copy->phase) {
     case WAITING: wait_for_state(n, copy); break;
     case MEASURING: look_at_length(n, copy); break;
     case SENDING: send_some(n, copy); break;
+    case FEEDING: break;
     }
 }
 
@@ -226,7 +282,7 @@ void node_turn_copies(struct node *n) {
 void node_end_copies(struct node *n) {
     LIST_FOR_EACH_SAFE(it, &n->copies) {
         struct copy *copy = container_of(it, struct copy, link);
-        if (copy->conn != NULL && copy->phase == SENDING)
+        if (copy->conn != NULL && copy->phase >= SENDING)
             break_off(copy, "the state it is of goes");
         else if (copy->conn != NULL)
             refuse(n, copy, "ERR the state of this node goes, and the copy of it with it");

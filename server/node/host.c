@@ -32,7 +32,7 @@ static void host_session_close(struct host *h, struct session *s, bool after_rep
 }
 
 static void host_session_push(struct host *h, struct session *s, struct slice bytes) {
-    node_push(node_of(h), conn_of_session(s), bytes);
+    if (!node_hold_for_copy(conn_of_session(s), bytes)) node_push(node_of(h), conn_of_session(s), bytes);
 }
 
 static bool host_session_unblock(struct host *h, struct session *s, bool with_error) {

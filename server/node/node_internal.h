@@ -349,6 +349,8 @@ uint64_t node_pinned_index(const struct node *n); /* the log is needed behind it
 bool node_end_snapshots(struct node *n);          /* false when the state is between two: leave it as it is */
 
 /* copies.c: the data as RDB files, for who asks by SYNC */
+/* What a connection is told while its copy is on the way; true: it is held. */
+bool node_hold_for_copy(struct conn *c, struct slice bytes);
 enum rc node_begin_copy(struct node *n, struct conn *c); /* RC_BUSY: too many are under way */
 void node_turn_copies(struct node *n);
 void node_forget_copy(struct conn *c); /* the connection goes */
