@@ -26,7 +26,7 @@ static bool take_word(struct slice *text, struct slice *word) {
 static bool take_filter(struct cmd_ctx *c, struct slice words) {
     struct copy_wishes *w = &c->session->wishes;
     struct slice word;
-    w->no_data = w->no_functions = w->no_feed = true;
+    w->no_data = w->no_functions = true;
     while (take_word(&words, &word)) {
         if (!slice_is(word, "functions")) {
             reply_errorf(c->reply, "ERR Unsupported rdb-filter-only option: %.*s", cmd_quoted(word),

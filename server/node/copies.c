@@ -213,6 +213,13 @@ static void go_on_feeding(struct copy *copy) {
     buf_free(&copy->held);
 }
 
+static void end_feeding(struct node *n, struct copy *copy) {
+    struct conn *c = leave_conn(copy);
+    feed_detach(&n->server, &c->session);
+    conn_drain(c);
+    conn_let_go(c);
+}
+
 static void end_copy(struct copy *copy) {
     if (copy->conn->session.wishes.takes_mark) buf_add(&copy->conn->out, copy->mark, MARK_LEN);
     if (copy->is_followed) {
@@ -271,7 +278,9 @@ static void tend(struct node *n, struct copy *copy) {
     case WAITING: wait_for_state(n, copy); break;
     case MEASURING: look_at_length(n, copy); break;
     case SENDING: send_some(n, copy); break;
-    case FEEDING: break;
+    case FEEDING:
+        if (n->stopping) end_feeding(n, copy);
+        break;
     }
 }
 

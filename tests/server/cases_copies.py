@@ -1,5 +1,5 @@
-"""Copies of the data as RDB files, for who asks by SYNC: that Redis reads them and has the same, whose state they are, who reads
-slowly, leaves or is one too many, and who is refused."""
+"""Copies of the data as RDB files, for who asks by SYNC: that Redis reads them and has the same, and goes on having the same from
+what follows; whose state they are, who reads slowly, leaves or is one too many, and who is refused."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from cases_waiting import leader_and_follower
 from harness import Closed, Error, Server, Skipped, Wire, encode, expect, expect_that, wait_until
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'diff'))
-from payload import meaning  # noqa: E402
+from payload import meaning, value as in_any_encoding  # noqa: E402
 
 REDIS = '/usr/bin/redis-server'
 LIBRARY = b"#!lua name=lib\nredis.register_function('f', function() return 'of a copy' end)"
@@ -37,13 +37,14 @@ def read_copy(c):
     head = c.input.readline()
     if not head.startswith(b'$'):
         raise Closed(f'no copy, but {head!r}')
-    data = c.rest()
     if head.startswith(b'$EOF:'):
+        data = c.rest()
         mark = head[5:-2]
         expect(len(mark), 40, 'the mark')
         expect(data[-40:], mark, 'the end of the copy')
         data = data[:-40]
     else:
+        data = c.input.read(int(head[1:]))
         expect(len(data), int(head[1:]), 'bytes of the copy')
     expect(data[:9], b'REDIS0010')
     return data
@@ -115,6 +116,24 @@ def everything(c):
     return out
 
 
+def as_shown(c):
+    """everything(), but values in whatever encoding (Redis chooses anew when it reads a file), and of streams what commands show:
+    Redis does not tell when consumers were seen, or have read how many, and how entries are packed depends on how they were
+    trimmed."""
+    out = everything(c)
+    for (db, k), (deadline, value) in out.items():
+        if value[0] != 'stream':
+            out[db, k] = deadline, in_any_encoding(value)
+            continue
+        c.ok('SELECT', db)
+        groups = [dict(zip(g[::2], g[1::2])) for g in c.call('XINFO', 'GROUPS', k)]
+        out[db, k] = deadline, ('stream', c.call('XRANGE', k, '-', '+'), [
+            (g[b'name'], g[b'last-delivered-id'], [(p[0], p[1], p[3]) for p in c.call('XPENDING', k, g[b'name'], '-', '+', 10000)])
+            for g in groups])
+    c.ok('SELECT', 0)
+    return out
+
+
 def redis_has_the_same(run):
     """Every value and deadline, and functions; by a mark behind the file or by a length in front of it."""
     s = run.server()
@@ -138,6 +157,77 @@ def redis_has_the_same(run):
     other = redis_with(run, functions)
     expect(other.call('FCALL', 'f', 0), b'of a copy')
     expect(other.call('INFO', 'keyspace').strip(), b'# Keyspace')
+
+
+def some_writes(run, count):
+    """Of all that does not go as it was said, and some of what does."""
+    rng = run.rng
+
+    def one():
+        n, size = rng.randrange(12), rng.randrange(1, 5)
+        words = [b'%d' % rng.randrange(40) for _ in range(size)]
+        at = rng.choice(['s', 'l', 'u', 'h', 'z', 'x'])
+        return rng.choice([
+            [('SPOP', f'u{n}'), ('SPOP', f'u{n}', size), ('SADD', f'u{n}', *words), ('SMOVE', f'u{n}', 'u0', words[0])],
+            [('EXPIRE', f'{at}{n}', 10 ** 6), ('PERSIST', f'{at}{n}'), ('EXPIRE', f'{at}{n}', -1), ('DEL', f'{at}{n}')],
+            [('SET', f's{n}', words[0], 'EX', 10 ** 6), ('GETEX', f's{n}', 'PX', 10 ** 9), ('GETDEL', f's{n}'),
+             ('SETEX', f's{n}', 10 ** 6, 'x'), ('SET', f's{n}', 'new', 'GET'), ('INCRBYFLOAT', f'f{n}', '0.3')],
+            [('LPUSH', f'l{n}', *words), ('LMPOP', 2, f'l{n}', 'l0', 'LEFT', 'COUNT', size), ('BLPOP', f'l{n}', 'l0', '0.01'),
+             ('BLMOVE', f'l{n}', 'l1', 'RIGHT', 'LEFT', '0.01'), ('BRPOPLPUSH', 'l0', f'l{n}', '0.01')],
+            [('ZADD', f'z{n}', size, words[0]), ('ZMPOP', 1, f'z{n}', 'MIN', 'COUNT', size), ('BZPOPMAX', f'z{n}', '0.01'),
+             ('ZINCRBY', f'z{n}', '0.7', words[0]), ('HINCRBYFLOAT', f'hf{n}', 'f', '1.1')],
+            [('XADD', f'x{n}', 'MAXLEN', '~', 100, '*', 'f', words[0]), ('XTRIM', f'x{n}', 'MAXLEN', 20 + size),
+             ('XREADGROUP', 'GROUP', 'g', 'one', 'COUNT', size, 'STREAMS', f'x{n}', '>'),
+             ('XAUTOCLAIM', f'x{n}', 'g', 'two', 0, '0', 'COUNT', size),
+             ('XREADGROUP', 'GROUP', 'late', 'three', 'NOACK', 'STREAMS', f'x{n}', '>'), ('XACK', f'x{n}', 'g', '1-0')],
+            [('EVAL', "redis.call('SPOP', KEYS[1]) return redis.call('SET', KEYS[2], ARGV[1], 'EX', 9999)", 2, f'u{n}', f's{n}',
+              words[0]), ('SELECT', rng.choice([0, 3, 15])), ('MULTI',), ('EXEC',), ('RENAME', f's{n}', f'r{n}')]])
+    return [rng.choice(one()) for _ in range(count)]
+
+
+def read_until(c, text):
+    stream = b''
+    while text not in stream:
+        more = c.input.read1(1 << 16)
+        if not more:
+            raise Closed(f'no {text!r} behind {stream[-100:]!r}')
+        stream += more
+    return stream
+
+
+def what_follows(run):
+    """Redis, with a copy and what comes behind it, has what is here: also what was written while the copy was made."""
+    s = run.server('--writeback-dirty-bytes', '65536')
+    with s.connect() as c, s.connect() as waiter:
+        fill(run, c)
+        with s.connect() as follower:
+            follower.send(b'SYNC\r\n')
+            for begin in range(4):
+                waiter.send(encode('BLMPOP', 0, 1, 'late', 'LEFT', 'COUNT', 2))
+                requests = some_writes(run, 300) + [('EXEC',), ('SELECT', 0), ('RPUSH', 'late', 'a', 'b', 'c')]
+                c.send(b''.join(encode(*r) for r in requests))
+                c.replies(len(requests))
+                expect(waiter.reply()[0], b'late')
+                if begin == 1:
+                    data = read_copy(follower)
+            expect_that('state=online' in s.call('INFO', 'replication').decode(), 'it is shown')
+            c.ok('SET', 'marks the', 'end of it')
+            stream = read_until(follower, b'end of it')
+            expect(s.call('CLIENT', 'KILL', 'TYPE', 'REPLICA'), 1)
+            expect(follower.rest().strip(), b'')
+        last = s.connect()
+        last.send(b'SYNC\r\n')
+        wait_until(lambda: 'state=online' in s.call('INFO', 'replication').decode(), 'there is another one')
+        ours = as_shown(c)
+    s.stop()   # who is fed holds up no end
+    other = redis_with(run, data)
+    with other.connect() as c:
+        c.send(stream + encode('ECHO', 'all of it'))
+        for reply in iter(c.reply, b'all of it'):
+            expect_that(not isinstance(reply, Error), f'Redis takes what follows: {reply!r}')
+        theirs = as_shown(c)
+    differ = [(k, ours.get(k), theirs.get(k)) for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k)]
+    expect([d[0] for d in differ], [], f'keys that differ, such as {differ[:1]!r:.400}')
 
 
 def of_one_moment(run):
@@ -230,6 +320,12 @@ def through_any_node(run):
                 expect_that(everything(there) == ours, f'what came through {port} is as it was')
                 expect(there.call('FCALL', 'f', 0), b'of a copy')
             other.stop()
+            with Wire(port) as told:
+                told.send(b'SYNC\r\n')
+                read_copy(told)
+                c.ok('SET', 'told', f'through {port}')
+                read_until(told, b'through %d' % port)
+                c.call('DEL', 'told')
     t.end(signal.SIGTERM)
 
 
@@ -271,4 +367,4 @@ def who_is_refused(run):
             expect(c.call(*asked), Error('NOAUTH Authentication required.'))
 
 
-CASES = [redis_has_the_same, of_one_moment, slow_gone_and_too_many, through_any_node, who_is_refused]
+CASES = [redis_has_the_same, what_follows, of_one_moment, slow_gone_and_too_many, through_any_node, who_is_refused]
