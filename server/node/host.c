@@ -123,10 +123,12 @@ static void set_decay(bool has_limit) {
  * holds back) is taken off before the keyspace gets its share. But eviction leaves holes, which the allocator fills
  * again rather than gives back: were all of them taken off, each eviction would ask for the next one, without end. */
 void node_update_memory(struct node *n) {
-    enum { HOLES_SHARE = 4, ALLOWANCE_SHARE = 16 /* for what comes between two looks */ };
+    enum { HOLES_SHARE = 4, ALLOWANCE_SHARE = 16 /* for what comes between two looks */, PEAK_TICKS = 10 };
+    uint64_t limit = (uint64_t)n->server.config.maxmemory;
+    /* A look makes the allocator add up all it has, a million instructions: for the peak alone, one a second will do. */
+    if (limit == 0 && n->memory_limit == 0 && n->ticks % PEAK_TICKS != 1) return;
     struct memory m = measure_memory();
     if (m.allocated > n->memory_peak) n->memory_peak = m.allocated;
-    uint64_t limit = (uint64_t)n->server.config.maxmemory;
     if (limit != n->memory_limit || n->ticks <= 1) set_decay(limit > 0);
     n->memory_limit = limit;
     if (limit == 0) {
