@@ -178,15 +178,18 @@ static void bury(struct keyspace *ks, struct collection *c) {
     ks->buried = c;
 }
 
+static void drop_rows(struct keyspace *ks, const struct collection *c) {
+    /* One that was made since the running write-back began has no rows, and will never have any. */
+    if (!c->stored && c->born == ks->epoch) return;
+    buf_add_u32le(&ks->dropped_collections, (uint32_t)c->prefix.len);
+    buf_add_slice(&ks->dropped_collections, buf_slice(&c->prefix));
+}
+
 void collection_die(struct keyspace *ks, struct object *o) {
     struct collection *c = object_collection(o);
     CHECK(c->died == 0);
     c->died = ks->epoch;
-    /* One that was made since the running write-back began has no rows, and will never have any. */
-    if (c->stored || c->born != ks->epoch) {
-        buf_add_u32le(&ks->dropped_collections, (uint32_t)c->prefix.len);
-        buf_add_slice(&ks->dropped_collections, buf_slice(&c->prefix));
-    }
+    drop_rows(ks, c);
     if (c->listed == 0) bury(ks, c);
 }
 
@@ -310,7 +313,7 @@ bool collection_load(struct keyspace *ks, struct db *db, struct object *o, struc
     return sound;
 }
 
-/* --- copying --- */
+/* --- copying and moving --- */
 
 static void copy_big(struct keyspace *ks, struct collection *to, const struct collection *from) {
     tree_copy(&to->tree, &from->tree);
@@ -320,13 +323,51 @@ static void copy_big(struct keyspace *ks, struct collection *to, const struct co
     if (to->class->copy) to->class->copy(ks, to, from);
 }
 
-struct object *collection_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key) {
+/* A new key for what `o` holds, without any of it yet. */
+static struct object *create_like(struct keyspace *ks, const struct object *o, int to_db,
+                                  struct slice to_key) {
     uint64_t place = place_of(ks, to_key);
     struct object *to = ks_find(ks, to_db, place, to_key);
     if (to != NULL) ks_delete(ks, to_db, to);
     to = ks_create(ks, to_db, place, to_key, 0);
     to->type = o->type;
     to->encoding = o->encoding;
+    ks_set_deadline(ks, to_db, to, object_deadline(o));
+    return to;
+}
+
+static void touch_leaves(struct keyspace *ks, const struct tree *t) {
+    for (struct tree_leaf *leaf = t->first; leaf != NULL; leaf = leaf->next) leaf_touch(&ks->host, leaf);
+}
+
+/* Its leaves stay where they are in memory; on disk all of them are written anew, under the new key. */
+static void rename_rows(struct collection *c, struct db *db, const struct object *to) {
+    struct keyspace *ks = c->ks;
+    writeback_pack_leaves_now(ks, c); /* a running write-back stores the state from before this */
+    drop_rows(ks, c);
+    size_t before = mem_size(c->prefix.data);
+    c->db = db;
+    c->version = ks->applied.index + 1;
+    c->stored = false;
+    c->born = ks->epoch;
+    prefix_of(&c->prefix, db->id, to, c->version);
+    collection_count(c, (ptrdiff_t)mem_size(c->prefix.data) - (ptrdiff_t)before);
+    touch_leaves(ks, &c->tree);
+    for (const struct section_tree *s = c->more; s != NULL; s = s->next) touch_leaves(ks, &s->tree);
+}
+
+struct object *collection_move(struct keyspace *ks, struct object *o, int to_db, struct slice to_key) {
+    struct object *to = create_like(ks, o, to_db, to_key);
+    to->as.collection = object_collection(o);
+    to->flags |= OBJECT_BIG;
+    o->as.bytes = NULL;
+    o->flags &= (uint8_t)~OBJECT_BIG;
+    rename_rows(to->as.collection, ks_db(ks, to_db), to);
+    return to;
+}
+
+struct object *collection_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key) {
+    struct object *to = create_like(ks, o, to_db, to_key);
     if (object_is_big(o)) {
         copy_big(ks, give_container(ks, ks_db(ks, to_db), to), object_collection(o));
     } else {
@@ -336,6 +377,5 @@ struct object *collection_copy(struct keyspace *ks, const struct object *o, int 
         to->cap = (uint32_t)mem_size(to->as.bytes);
         ks_note_growth(ks, o->len);
     }
-    ks_set_deadline(ks, to_db, to, object_deadline(o));
     return to;
 }

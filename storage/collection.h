@@ -107,6 +107,8 @@ void collection_header_add(struct buf *out, const struct collection *c);
 /* The container of a key that was not in memory, with all its leaves; false when its rows are malformed or cannot be read. */
 bool collection_load(struct keyspace *ks, struct db *db, struct object *o, struct slice header);
 struct object *collection_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key);
+/* Gives a new key what a big one holds, which is left with nothing: for ks_move. */
+struct object *collection_move(struct keyspace *ks, struct object *o, int to_db, struct slice to_key);
 /* The value is deleted or replaced. */
 void collection_die(struct keyspace *ks, struct object *o);
 /* Only memory is given up: it is clean. */

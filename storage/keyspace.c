@@ -244,11 +244,17 @@ static void dirty_add(struct keyspace *ks, struct db *db, struct object *o) {
     o->dirty = ks->epoch;
 }
 
+/* Before it is not what it was any more: a running write-back still has to store that. */
+static void pack_as_frozen(struct keyspace *ks, struct db *db, struct object *o) {
+    bool is_frozen = o->dirty != 0 && o->dirty != ks->epoch;
+    if (is_frozen && !(o->flags & OBJECT_PACKED)) writeback_pack_now(ks, o, db);
+}
+
 static void edit(struct keyspace *ks, int db_index, struct object *o) {
     struct db *db = ks_db(ks, db_index);
     ks->stats.changes++;
     if (o->dirty == ks->epoch) return;
-    if (o->dirty != 0 && !(o->flags & OBJECT_PACKED)) writeback_pack_now(ks, o, db);
+    pack_as_frozen(ks, db, o);
     dirty_add(ks, db, o);
     ks->stats.dirty_bytes += (size_t)o->key_len + o->len + sizeof *o;
 }
@@ -306,6 +312,18 @@ struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, s
     if (o->encoding != to->encoding && o->encoding != ENCODING_INT)
         string_assign_encoded(ks, to, slice_make(o->as.bytes, o->len), o->encoding);
     ks_set_deadline(ks, to_db, to, deadline_ms);
+    return to;
+}
+
+struct object *ks_move(struct keyspace *ks, int db, struct object *o, int to_db, struct slice to_key) {
+    struct object *to;
+    if (object_is_big(o)) {
+        pack_as_frozen(ks, ks_db(ks, db), o);
+        to = collection_move(ks, o, to_db, to_key);
+    } else {
+        to = ks_copy(ks, o, to_db, to_key);
+    }
+    ks_delete(ks, db, o);
     return to;
 }
 

@@ -43,6 +43,8 @@ void ks_clear(struct keyspace *ks, int db, struct object *o);
 void ks_set_deadline(struct keyspace *ks, int db, struct object *o, int64_t deadline_ms);
 /* Makes (to_db, to_key) hold what o holds, value, encoding and deadline alike; whatever was there is replaced. */
 struct object *ks_copy(struct keyspace *ks, const struct object *o, int to_db, struct slice to_key);
+/* As ks_copy and then ks_delete of what it held before; a big collection is not copied for it. */
+struct object *ks_move(struct keyspace *ks, int db, struct object *o, int to_db, struct slice to_key);
 
 /* Touches the memory in which these keys would be found, all of them side by side: a lookup is a chain of cache misses,
  * and those of several keys can be under way at once. Changes nothing; a wrong guess costs a little time. */

@@ -240,5 +240,7 @@ void expiry_set(struct keyspace *ks, struct db *db, struct object *o, int64_t de
 void writeback_pack_now(struct keyspace *ks, struct object *o,
                         struct db *db); /* before a frozen object changes */
 void writeback_pack_leaf_now(struct keyspace *ks, const struct leaf_ref *ref);
+/* All that a running write-back has still to pack of it. */
+void writeback_pack_leaves_now(struct keyspace *ks, const struct collection *c);
 
 #endif

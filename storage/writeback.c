@@ -180,6 +180,16 @@ void writeback_pack_leaf_now(struct keyspace *ks, const struct leaf_ref *ref) {
     pack_leaf(ks, ref);
 }
 
+void writeback_pack_leaves_now(struct keyspace *ks, const struct collection *c) {
+    const struct writeback *wb = ks->writeback;
+    if (wb->state != WB_PACKING) return;
+    size_t objects = wb->frozen.count;
+    for (size_t i = wb->at > objects ? wb->at - objects : 0; i < wb->frozen_leaves.count; i++) {
+        const struct leaf_ref *ref = &wb->frozen_leaves.items[i];
+        if (ref->collection == c && !(ref->leaf->flags & LEAF_PACKED)) pack_leaf(ks, ref);
+    }
+}
+
 static void pack_meta(struct keyspace *ks, struct job *job) {
     struct meta m = {.applied = ks->applied,
                      .place_seed = ks->place_seed,

@@ -56,11 +56,10 @@ void cmd_dbsize(struct cmd_ctx *c) {
 
 /* --- other names --- */
 
-/* Makes `to` hold what `o` does, as a new key. */
-static void copy_over(struct cmd_ctx *c, const struct object *o, int to_db, struct slice to) {
+/* What comes to `to` is a new key. */
+static void make_room(struct cmd_ctx *c, int to_db, struct slice to) {
     struct object *old = ks_write(c->ks, to_db, to, c->now_ms);
     if (old != NULL) ks_delete(c->ks, to_db, old);
-    ks_copy(c->ks, o, to_db, to);
 }
 
 /* Moves what `from` holds, deadline included, over whatever `to` held. */
@@ -74,8 +73,8 @@ static void rename_key(struct cmd_ctx *c, bool only_if_free) {
     bool same = slice_eq(from, to);
     bool taken = only_if_free && (same || cmd_write(c, to) != NULL);
     if (!same && !taken) {
-        copy_over(c, o, c->db, to);
-        ks_delete(c->ks, c->db, o);
+        make_room(c, c->db, to);
+        ks_move(c->ks, c->db, o, c->db, to);
         cmd_event(c, EVENT_GENERIC, "rename_from", from);
         cmd_event(c, EVENT_GENERIC, "rename_to", to);
     }
@@ -127,7 +126,8 @@ void cmd_copy(struct cmd_ctx *c) {
     const struct object *o = cmd_consult(c, from);
     bool copies = o != NULL && (ks_write(c->ks, to_db, to, c->now_ms) == NULL || replace);
     if (copies) {
-        copy_over(c, o, to_db, to);
+        make_room(c, to_db, to);
+        ks_copy(c->ks, o, to_db, to);
         cmd_event_in(c, EVENT_GENERIC, "copy_to", to_db, to);
     }
     reply_int(c->reply, copies);
@@ -144,8 +144,7 @@ void cmd_move(struct cmd_ctx *c) {
     struct object *o = cmd_write(c, key);
     bool moves = o != NULL && ks_write(c->ks, to_db, key, c->now_ms) == NULL;
     if (moves) {
-        ks_copy(c->ks, o, to_db, key);
-        ks_delete(c->ks, c->db, o);
+        ks_move(c->ks, c->db, o, to_db, key);
         cmd_event(c, EVENT_GENERIC, "move_from", key);
         cmd_event_in(c, EVENT_GENERIC, "move_to", to_db, key);
     }

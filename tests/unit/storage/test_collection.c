@@ -56,7 +56,7 @@ static void sequence_remove(struct sequence *s, size_t at, size_t count) {
 }
 
 /* What an operation is, given how many items its key has. */
-enum action { PUSH_FRONT, PUSH_BACK, INSERT, REPLACE, REMOVE, REMOVE_MANY, DELETE, COPY, FLUSH, SET };
+enum action { PUSH_FRONT, PUSH_BACK, INSERT, REPLACE, REMOVE, REMOVE_MANY, DELETE, COPY, MOVE, FLUSH, SET };
 
 static enum action action_of(struct op_record op) {
     unsigned n = (unsigned)(op.a % 1000);
@@ -67,7 +67,8 @@ static enum action action_of(struct op_record op) {
     if (n < 950) return REMOVE;
     if (n < 980) return REMOVE_MANY;
     if (n < 985) return DELETE;
-    if (n < 995) return COPY;
+    if (n < 989) return COPY;
+    if (n < 995) return MOVE;
     return n < 997 ? FLUSH : SET;
 }
 
@@ -112,6 +113,14 @@ static void model_apply(struct model *m, struct op_record op) {
         m->keys[k2].count = 0;
         for (size_t i = 0; i < s->count; i++) sequence_insert(&m->keys[k2], i, s->items[i]);
         break;
+    case MOVE:
+        if (k == k2 || s->count == 0) break;
+        m->keys[k2].count = 0;
+        if (op.b % 3 == 0) break;
+        struct sequence emptied = m->keys[k2];
+        m->keys[k2] = *s;
+        *s = emptied;
+        break;
     case FLUSH:
         for (int i = 0; i < KEYS; i++) m->keys[i].count = 0;
         break;
@@ -132,6 +141,15 @@ static struct tree *list_for(struct keyspace *ks, struct slice key, struct objec
         ks_edit(ks, 0, *o);
     }
     return &object_collection(*o)->tree;
+}
+
+/* There, there and back again, or there by way of another database. */
+static void move(struct keyspace *ks, struct object *o, struct slice to, uint64_t how) {
+    char name[64];
+    struct slice from = slice_make(memcpy(name, object_key(o).data, o->key_len), o->key_len);
+    if (how % 3 != 1) o = ks_move(ks, 0, o, 0, to);
+    if (how % 3 == 0) ks_move(ks, 0, o, 0, from);
+    if (how % 3 == 1) ks_move(ks, 1, ks_move(ks, 0, o, 1, from), 0, to);
 }
 
 static void ks_apply(struct keyspace *ks, struct op_record op, uint64_t index) {
@@ -159,6 +177,8 @@ static void ks_apply(struct keyspace *ks, struct op_record op, uint64_t index) {
         if (o != NULL) ks_delete(ks, 0, o);
     } else if (action == COPY) {
         if (o != NULL && !slice_eq(key, key2)) ks_copy(ks, o, 0, key2);
+    } else if (action == MOVE) {
+        if (o != NULL && !slice_eq(key, key2)) move(ks, o, key2, op.b);
     } else if (count > 0) {
         struct tree *t = list_for(ks, key, &o);
         if (action == REPLACE)
