@@ -34,6 +34,13 @@ struct places {
     size_t count, cap;
 };
 
+/* Of a reader, while it reads: was any of its entries replaced or dropped by the writer, other than behind the mark? */
+struct reading {
+    uint64_t to;
+    bool was_replaced;
+    struct reading *next;
+};
+
 /* The writer thread owns everything but what `mutex` guards, which others read and it alone changes. */
 struct raft_log {
     struct log_files files;
@@ -46,7 +53,7 @@ struct raft_log {
 
     pthread_mutex_t mutex;
     struct places places; /* of durable entries behind now.mark */
-    uint64_t rewinds;     /* so often entries were replaced or dropped that are not behind the mark */
+    struct reading *readings;
 };
 
 static enum rc fail(struct kv_error *error, enum rc rc, const char *format, ...) {
@@ -283,6 +290,12 @@ static void set_hard_state(struct log_state *s, const struct log_hard_state *har
     s->hard_state = *hard_state;
 }
 
+/* What was stored from `first` on is no longer what they may have seen of it. */
+static void tell_readers(struct raft_log *log, uint64_t first) {
+    for (struct reading *r = log->readings; r != NULL; r = r->next)
+        if (first <= r->to) r->was_replaced = true;
+}
+
 /* Writes the batch, syncs it, and lets readers see it. */
 static enum rc write_batch(struct raft_log *log, const struct log_state *next, uint64_t prev_term,
                            const struct log_entry *entries, size_t count, struct kv_error *error) {
@@ -296,8 +309,8 @@ static enum rc write_batch(struct raft_log *log, const struct log_state *next, u
     const struct log_segment *segment = &log->files.items[log->files.count - 1];
     if (log->now.seq == 0) log->segment_base = segment->number;
     pthread_mutex_lock(&log->mutex);
-    if (log->now.last_index > next->last_index || (count > 0 && entries[0].index <= log->now.last_index))
-        log->rewinds++;
+    uint64_t first = count > 0 ? entries[0].index : next->last_index + 1;
+    if (first <= log->now.last_index) tell_readers(log, first);
     follow(log, &head, buf_slice(&log->files.head), segment->number, at);
     log->now = log->synced = *next;
     pthread_mutex_unlock(&log->mutex);
@@ -382,33 +395,47 @@ struct page {
     struct buf data;
 };
 
-static enum rc what_happened(struct raft_log *log, uint64_t from, uint64_t to, uint64_t rewinds,
+static enum rc what_happened(struct raft_log *log, uint64_t from, const struct reading *r,
                              struct kv_error *error) {
     if (from <= log->now.mark.index)
         return fail(error, RC_NOT_FOUND, "entry %llu was cut", (unsigned long long)from);
-    if (rewinds != log->rewinds)
-        return fail(error, RC_INVALID, "entry %llu was replaced", (unsigned long long)to);
-    if (to > log->now.last_index)
-        return fail(error, RC_INVALID, "entry %llu is not written", (unsigned long long)to);
+    if (r->was_replaced) return fail(error, RC_INVALID, "entry %llu was replaced", (unsigned long long)r->to);
+    if (r->to > log->now.last_index)
+        return fail(error, RC_INVALID, "entry %llu is not written", (unsigned long long)r->to);
     return RC_OK;
 }
 
-static enum rc ask_what_happened(struct raft_log *log, uint64_t from, uint64_t to, uint64_t rewinds,
+static enum rc ask_what_happened(struct raft_log *log, uint64_t from, const struct reading *r,
                                  struct kv_error *error) {
     pthread_mutex_lock(&log->mutex);
-    enum rc rc = what_happened(log, from, to, rewinds, error);
+    enum rc rc = what_happened(log, from, r, error);
     pthread_mutex_unlock(&log->mutex);
     return rc;
 }
 
+static void reading_begin(struct raft_log *log, struct reading *r) {
+    pthread_mutex_lock(&log->mutex);
+    r->next = log->readings;
+    log->readings = r;
+    pthread_mutex_unlock(&log->mutex);
+}
+
+static void reading_end(struct raft_log *log, struct reading *r) {
+    pthread_mutex_lock(&log->mutex);
+    struct reading **at = &log->readings;
+    while (*at != r) at = &(*at)->next;
+    *at = r->next;
+    pthread_mutex_unlock(&log->mutex);
+}
+
 /* Where the next ones from `from` on are. */
-static enum rc turn_page(struct raft_log *log, struct page *page, uint64_t from, uint64_t to,
-                         uint64_t rewinds, struct kv_error *error) {
+static enum rc turn_page(struct raft_log *log, struct page *page, uint64_t from, const struct reading *r,
+                         struct kv_error *error) {
     page->count = 0;
     page->bytes = 0;
     pthread_mutex_lock(&log->mutex);
-    enum rc rc = what_happened(log, from, to, rewinds, error);
-    for (uint64_t i = from; rc == RC_OK && i <= to && page->count < READ_ENTRIES; i++) {
+    enum rc rc = what_happened(log, from, r, error);
+    for (uint64_t i = from; rc == RC_OK && i <= r->to && page->count < READ_ENTRIES; i++) {
         const struct place *place = place_of(&log->places, i);
         CHECK(place != NULL);
         const struct place *first = page->count > 0 ? &page->places[0] : place;
@@ -448,22 +475,22 @@ static enum rc read_page(struct raft_log *log, struct page *page, uint64_t index
 enum rc raft_log_read(struct raft_log *log, uint64_t from, uint64_t to, log_visit_fn *visit, void *arg,
                       struct kv_error *error) {
     struct page page = {.count = 0};
-    pthread_mutex_lock(&log->mutex);
-    uint64_t rewinds = log->rewinds;
-    pthread_mutex_unlock(&log->mutex);
-    enum rc rc = from > to ? ask_what_happened(log, from, to, rewinds, error) : RC_OK;
+    struct reading r = {.to = to};
+    reading_begin(log, &r);
+    enum rc rc = from > to ? ask_what_happened(log, from, &r, error) : RC_OK;
     while (rc == RC_OK && from <= to) {
         bool damaged = false;
-        rc = turn_page(log, &page, from, to, rewinds, error);
+        rc = turn_page(log, &page, from, &r, error);
         if (rc != RC_OK) break;
         rc = read_page(log, &page, from, visit, arg, &damaged, error);
         /* Between our look and the reading, the file may have been cut off and written anew. */
         if (damaged) {
-            enum rc other = ask_what_happened(log, from, to, rewinds, error);
+            enum rc other = ask_what_happened(log, from, &r, error);
             rc = other != RC_OK ? other : RC_CORRUPT;
         }
         from += page.count;
     }
+    reading_end(log, &r);
     buf_free(&page.data);
     return rc;
 }

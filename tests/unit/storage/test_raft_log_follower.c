@@ -379,6 +379,33 @@ TEST(a_reader_is_told_when_the_tail_was_replaced) {
     raft_log_close(log);
 }
 
+struct meanwhile {
+    struct raft_log *log;
+    uint64_t replaced, seen;
+};
+
+static enum rc replace_meanwhile(void *arg, const struct log_entry *e) {
+    struct meanwhile *m = arg;
+    EXPECT_EQ_U64(e->index, ++m->seen);
+    if (e->index == 5) must_put(m->log, m->replaced, 1, raft_log_last_term(m->log) + 1);
+    return RC_OK;
+}
+
+/* A node applies what is committed from its log while a new leader replaces what is not. */
+TEST(what_is_replaced_behind_its_end_does_not_stop_a_reader) {
+    struct scratch s = scratch_fresh("meanwhile");
+    struct raft_log *log = must_open(&s);
+    for (uint64_t replaced = 1001; replaced >= 999; replaced--) {
+        must_put(log, raft_log_last_index(log) + 1, 1200 - raft_log_last_index(log),
+                 raft_log_last_term(log) + 1);
+        struct meanwhile m = {log, replaced, 0};
+        enum rc rc = raft_log_read(log, 1, 1000, replace_meanwhile, &m, &error);
+        EXPECT_EQ_INT(rc, replaced > 1000 ? RC_OK : RC_INVALID);
+        EXPECT(rc == RC_OK ? m.seen == 1000 : m.seen < 1000);
+    }
+    raft_log_close(log);
+}
+
 /* --- through the log thread --- */
 
 static void post(void *arg) {
