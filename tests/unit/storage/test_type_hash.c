@@ -186,9 +186,9 @@ static void random_run(uint64_t seed, int steps) {
 TEST(random_steps_give_what_the_model_gives) {
     uint64_t seed = test_seed();
     may_be_long = false;
-    random_run(seed, 1500);
+    random_run(seed, test_rounds(1500));
     may_be_long = true;
-    random_run(seed + 1, 1500);
+    random_run(seed + 1, test_rounds(1500));
 }
 
 static struct object *fill(struct slice at, size_t count, bool backwards) {
