@@ -235,11 +235,13 @@ static void hand_over(struct node *n) {
     node_hand_over(n);
 }
 
-/* One client waits for one write, and nobody else has asked for anything since the write before: with nothing to do
- * meanwhile, the loop may as well wait for the disk itself. */
+/* One client waits for one write, and nobody else has asked for anything lately: with nothing to do meanwhile, the loop may as
+ * well wait for the disk itself. */
 static bool has_lone_writer(const struct node *n) {
+    enum { LATELY_US = 100000 }; /* a disk that is fast may stand still for that long, and readers with it */
     if (n->role != RAFT_LEADER || n->tail.last_index - n->applied_index != 1) return false;
-    if (n->commands_between > 1 || !list_empty(&n->read_rounds) || n->stopping) return false;
+    if (n->turn_mono_us - n->crowd_us < LATELY_US || !list_empty(&n->read_rounds) || n->stopping)
+        return false;
     const struct proposal *p = tail_at(&n->tail, n->tail.last_index);
     return p != NULL && p->write_count == 1 && p->local_count == 0;
 }

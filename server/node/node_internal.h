@@ -282,9 +282,8 @@ struct node {
     bool warming;
     uint64_t commands_seen; /* stats.commands_processed when the last rows were warmed up */
     uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
-    uint64_t commands_proposed,
-        commands_between; /* stats.commands_processed when the last entry was proposed; how
-                                                   * many since the one before it */
+    uint64_t asker_id;      /* session that asked for something last */
+    uint64_t crowd_us;      /* when the one before it was another: turn_mono_us of then */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;

@@ -311,6 +311,9 @@ static void time_from_here(struct node *n, const struct conn *c) {
     if (n->timed == c) return;
     n->timed = c;
     n->turn_mono_us = mono_us();
+    if (n->asker_id == c->session.id) return;
+    n->asker_id = c->session.id;
+    n->crowd_us = n->turn_mono_us;
 }
 
 /* Nobody to give it to: a client waits rather than being told, for a while. */
@@ -513,8 +516,6 @@ void node_propose_filled(struct node *n) {
     /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
     if (!node_submit(n, p)) return;
     node_begin_filling(n);
-    n->commands_between = n->server.stats.commands_processed - n->commands_proposed;
-    n->commands_proposed = n->server.stats.commands_processed;
 }
 
 /* --- limits of encodings --- */
