@@ -140,7 +140,8 @@ void machine_process_ended(struct machine *m, struct process *p) {
     CHECK(m->process == p);
     sim_log("%s: the server ended with code %d", m->name, p->exit_code);
     world_mix((uint64_t)p->exit_code + 77);
-    if (p->exit_code != 0) m->failures++;
+    if (p->exit_code != 0 && !m->disk->was_bad)
+        sim_fail("%s: the server gave up, and its disk was never bad", m->name);
     process_gone(m);
     if (m->restarts) machine_restart_after(m, SIM_SECOND + sim_around(SIM_SECOND));
 }

@@ -17,7 +17,7 @@ struct machine {
     bool rotten;             /* its disk has lost bits; until it gets a new one */
     bool powered, restarts;  /* restarts: a supervisor starts the process again when it ends */
     struct sim_timer restart;
-    uint64_t starts, failures; /* processes that ended by themselves with an error */
+    uint64_t starts;
 
     /* Its clocks: monotonic = at + what the world's clock went on since, times rate; wall = monotonic + offset. */
     uint64_t anchor_world_us, anchor_mono_us;

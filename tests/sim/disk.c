@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { SECTOR = 512, PAGE = 4096, DOOMED_US = 30 * SIM_MS };
+#define FREE_BYTES (UINT64_C(100) << 30)
 
 /* A name appeared, went, or moved: what it takes to undo it. */
 struct name_change {
@@ -359,7 +360,7 @@ struct disk *disk_new(void) {
     struct disk *d = mem_calloc(1, sizeof *d);
     list_init(&d->journal);
     d->root = inode_new(true);
-    d->manners = (struct disk_manners){.sync_us = 100, .free_bytes = UINT64_C(100) << 30};
+    d->manners = (struct disk_manners){.sync_us = 100, .free_bytes = FREE_BYTES};
     return d;
 }
 
@@ -368,6 +369,7 @@ void disk_wipe(struct disk *d) {
     disk_commit_names(d);
     inode_drop(d->root);
     d->root = inode_new(true);
+    d->was_bad = d->manners.sync_fails > 0 || d->manners.free_bytes < FREE_BYTES;
 }
 
 void disk_free(struct disk *d) {
@@ -397,6 +399,7 @@ bool disk_rot(struct disk *d, char *what, size_t cap) {
     uint64_t seen = 0;
     count_rot(d->root, "/", &i, what, cap, &seen);
     if (i == NULL) return false;
+    d->was_bad = true;
     if (i->db != NULL) {
         kvdb_rot(i->db);
         return true;
@@ -543,9 +546,11 @@ WRAP(int, close, int fd) {
     return 0;
 }
 
+/* What is in no cache takes a while, and meanwhile others write. */
 static ssize_t read_at(struct sim_file *f, void *out, size_t len, size_t at) {
     struct inode *i = f->inode;
     if (i->is_dir) return refuse(EISDIR);
+    if (sim_chance(0.02)) sim_sleep_us(sim_around(3 * SIM_MS));
     if (at >= i->data.len) return 0;
     if (len > i->data.len - at) len = i->data.len - at;
     memcpy(out, i->data.data + at, len);

@@ -49,6 +49,7 @@ struct disk {
     struct disk_manners manners;
     uint64_t syncs, bytes_written;
     void (*doomed)(struct disk *d); /* called once, as the next sync begins, which then takes long */
+    bool was_bad;                   /* it refused or lost something, or may have */
     bool ingest_failed;             /* the state's database takes nothing more until it is opened again */
 };
 

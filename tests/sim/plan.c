@@ -195,6 +195,7 @@ static void undo_fire(struct sim_timer *t) {
 
 static void set_disk(struct machine *m, enum fault f) {
     struct disk_manners *d = &m->disk->manners;
+    if (f == FAULT_DISK_SYNC || f == FAULT_DISK_FULL) m->disk->was_bad = true;
     switch (f) {
     case FAULT_DISK_SLOW: d->sync_us = sim_around(20 * SIM_MS); break;
     case FAULT_DISK_STALL:
