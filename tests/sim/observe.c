@@ -308,7 +308,8 @@ LOOK(enum rc, raft_step, struct raft *r, const struct raft_event *event, struct 
     struct rules_facts facts = {.committed = seen.committed,
                                 .applied = node_here()->applied,
                                 .stored_term = d->newest.term,
-                                .stored_vote = d->newest.vote};
+                                .stored_vote = d->newest.vote,
+                                .stored_last = d->last > d->mark ? d->last : d->mark};
     look_at_update(here(), r, out);
     rules_step(here(), event, out, r, &facts);
     return rc;

@@ -23,6 +23,7 @@ struct node {
     uint64_t id, election_us;
     enum raft_role role;
     uint64_t term, commit, now_us, lease_until_us;
+    uint64_t promised_us;   /* it heard a leader, and gives no vote before; 0: it never did */
     uint64_t quiet_from_us; /* it began to lead, or to count others: nobody can have been heard for longer */
     uint64_t members_index;
     struct heard heard[HEARD_MAX];
@@ -60,6 +61,9 @@ static void check_messages(const struct machine *m, const struct node *n, const 
                            const struct rules_facts *facts) {
     for (size_t i = 0; i < up->message_count; i++) {
         const struct raft_message *out = &up->messages[i];
+        if (out->kind == RAFT_VOTE && out->last_index > facts->stored_last)
+            sim_fail("%s asks for a vote with entry %" U ", on its disk is %" U, m->name, out->last_index,
+                     facts->stored_last);
         if (out->pre_vote) continue;
         if (out->term > facts->stored_term)
             sim_fail("%s speaks in term %" U ", on its disk is term %" U, m->name, out->term,
@@ -70,6 +74,31 @@ static void check_messages(const struct machine *m, const struct node *n, const 
         if (given != 0 && out->term == facts->stored_term && given != facts->stored_vote)
             sim_fail("%s tells of a vote in term %" U " that is not on its disk", m->name, out->term);
     }
+}
+
+static bool is_granted(const struct raft_message *asked, const struct raft_update *up) {
+    if (!asked->pre_vote) return up->store_hard_state && up->term == asked->term && up->vote == asked->from;
+    for (size_t i = 0; i < up->message_count; i++) {
+        const struct raft_message *out = &up->messages[i];
+        if (out->kind == RAFT_VOTE_REPLY && out->to == asked->from && out->pre_vote && !out->rejected)
+            return true;
+    }
+    return false;
+}
+
+/* A vote, or the promise of one, is for a log that ends no earlier, and not for anybody while a leader may hold a lease. */
+static void check_grant(const struct machine *m, const struct node *n, const struct raft_message *asked,
+                        const struct raft_update *up, const struct raft *r) {
+    if (!is_granted(asked, up)) return;
+    struct raft_status status;
+    raft_status(r, &status);
+    uint64_t term = raft_term_at(r, status.last_index);
+    if (asked->last_term < term || (asked->last_term == term && asked->last_index < status.last_index))
+        sim_fail("%s votes for a log that ends at %" U " of term %" U ", its own at %" U " of term %" U,
+                 m->name, asked->last_index, asked->last_term, status.last_index, term);
+    if (n->promised_us != 0 && !asked->is_transfer && n->now_us < n->promised_us)
+        sim_fail("%s votes, but has heard a leader %" U " ms ago", m->name,
+                 (n->now_us + n->election_us - n->promised_us) / 1000);
 }
 
 /* A leader was voted for by a majority, by both while the configuration is joint. */
@@ -166,7 +195,12 @@ void rules_step(const struct machine *m, const struct raft_event *event, const s
     bool led = n->role == RAFT_LEADER && n->term == up->term;
     if (event->now_us > n->now_us) n->now_us = event->now_us;
     if (!led || up->members_index != n->members_index) n->quiet_from_us = n->now_us;
-    if (event->type == RAFT_EVENT_MESSAGE) hear(n, event->message->from, n->now_us);
+    if (event->type == RAFT_EVENT_MESSAGE) {
+        const struct raft_message *in = event->message;
+        hear(n, in->from, n->now_us);
+        if (in->kind == RAFT_VOTE) check_grant(m, n, in, up, r);
+        if (in->kind == RAFT_HEARTBEAT && in->term == up->term) n->promised_us = n->now_us + n->election_us;
+    }
     check_messages(m, n, up, facts);
     if (up->role == RAFT_LEADER) {
         if (!led) check_elected(m, n, up);

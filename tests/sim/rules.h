@@ -12,6 +12,7 @@ struct rules_facts {
     uint64_t applied;     /* by this node's state */
     uint64_t stored_term; /* on its disk */
     uint64_t stored_vote; /* in that term; 0: none */
+    uint64_t stored_last; /* the last entry on its disk */
 };
 
 void rules_begin(void);
