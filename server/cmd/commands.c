@@ -32,6 +32,7 @@ enum {
     LEADER = CMD_LEADER,
     GUARDED = CMD_GUARDED,
     ALONE = CMD_ALONE,
+    ASKING = CMD_ASKING,
     HIDDEN = CMD_HIDDEN,
     INTERNAL = CMD_INTERNAL,
     SESSION = CMD_SESSION,
@@ -271,7 +272,10 @@ static int behind_last_word(const struct key_spec *spec, int argc, const struct 
 static int first_of_spec(const struct key_spec *spec, int argc, const struct slice *argv) {
     if (spec->find == FIND_UNKNOWN) return behind_last_word(spec, argc, argv);
     if (spec->keyword == NULL) return spec->first;
-    for (int at = spec->first; at < argc; at++) {
+    for (int at = argc + spec->first; spec->first < 0 && at > 0; at--) {
+        if (slice_is(argv[at], spec->keyword)) return at + 1;
+    }
+    for (int at = spec->first < 0 ? argc : spec->first; at < argc; at++) {
         if (slice_is(argv[at], spec->keyword)) return at + 1;
     }
     return 0;
@@ -298,9 +302,29 @@ bool key_spec_is_of_keys(const struct key_spec *spec) {
     return strncmp(spec->flags, "not_key", 7) != 0;
 }
 
+/* MIGRATE: one key, or those behind KEYS, whatever its values look like; none when both are there. */
+static int first_of_migrate(int argc, const struct slice *argv) {
+    for (int i = 6; i < argc; i++) {
+        if (slice_is(argv[i], "keys")) return argv[3].len > 0 ? argc : i + 1;
+        if (slice_is(argv[i], "auth")) i++;
+        if (slice_is(argv[i], "auth2")) i += 2;
+    }
+    return 3;
+}
+
+static int keys_of_migrate(const struct command *cmd, int argc, const struct slice *argv,
+                           struct key_position *out, int cap) {
+    int first = first_of_migrate(argc, argv), count = first == 3 ? 1 : argc - first;
+    if (count == 0) return -1;
+    for (int i = 0; i < count && i < cap; i++)
+        out[i] = (struct key_position){first + i, &cmd->key_specs[first == 3 ? 0 : 1]};
+    return count;
+}
+
 static int find_names(const struct command *cmd, int argc, const struct slice *argv, bool of_keys,
                       struct key_position *out, int cap) {
     if (cmd->arity >= 0 ? argc != cmd->arity : argc < -cmd->arity) return -1;
+    if (cmd->fn == cmd_migrate) return of_keys ? keys_of_migrate(cmd, argc, argv, out, cap) : 0;
     int count = 0;
     bool none_is_fine = true;
     for (int i = 0; i < cmd->key_spec_count; i++) {

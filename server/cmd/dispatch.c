@@ -284,8 +284,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
         memcpy(session->exec_word, argv[0].data, sizeof session->exec_word);
         return GATE_EXEC;
     }
-    if (own & CMD_WRITE) return GATE_PROPOSE;
     if (own & CMD_ALONE) return GATE_RUN_ALONE;
+    if (own & CMD_WRITE) return GATE_PROPOSE;
     return own & CMD_SESSION ? GATE_RUN_NOW : GATE_RUN;
 }
 
@@ -293,7 +293,8 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
 static bool cannot_be_queued(const struct command *cmd) {
     if (!(cmd->flags & CMD_ALONE)) return false;
     const char *name = cmd->parent != NULL ? cmd->parent->name : cmd->name;
-    if (is_of_copying(cmd)) return true; /* REPLCONF ACK has no answer */
+    if (is_of_copying(cmd)) return true;     /* REPLCONF ACK has no answer */
+    if (cmd->flags & CMD_WRITE) return true; /* MIGRATE */
     return strcmp(name, "cluster") == 0 || strncmp(name, "raft.", 5) == 0 || strcmp(name, "sentinel") == 0;
 }
 
@@ -392,6 +393,11 @@ uint64_t cmd_secret_args(const struct command *cmd, int argc, const struct slice
     } else if (strcmp(cmd->name, "hello") == 0) {
         for (int i = 2; i + 2 < count; i++) {
             if (slice_is(argv[i], "auth")) bits |= UINT64_C(3) << (i + 1);
+        }
+    } else if (cmd->fn == cmd_migrate) {
+        for (int i = 6; i + 1 < count; i++) {
+            if (slice_is(argv[i], "auth")) bits |= UINT64_C(1) << (i + 1);
+            if (slice_is(argv[i], "auth2")) bits |= UINT64_C(3) << (i + 1);
         }
     } else if (cmd->fn == cmd_acl_setuser || cmd->fn == cmd_acl_deluser || cmd->fn == cmd_acl_getuser) {
         for (int i = 2; i < count; i++) bits |= UINT64_C(1) << i;

@@ -8,6 +8,7 @@
 #include "resp_write.h"
 #include "topology.h"
 
+struct migration;
 struct session;
 
 struct host_session_usage { /* CLIENT LIST's numbers about buffers */
@@ -89,6 +90,8 @@ struct host {
      * not answered otherwise, but by an error if there can be none, and closed behind it. RC_BUSY: too many are being sent;
      * nothing is. */
     MUST_USE enum rc (*copy)(struct host *h, struct session *s);
+    /* Sends what it says, has what arrived deleted here, and answers; takes its memory over. */
+    void (*migrate)(struct host *h, struct session *s, struct migration *m);
     /* A configuration value has been stored: take it over. False (with *why) to refuse: it is then put
      * back. */
     bool (*config_changed)(struct host *h, const char *name, const char **why);

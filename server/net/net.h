@@ -28,6 +28,7 @@ struct peer_client;
 struct proposal;
 struct blocked;
 struct copy;
+struct moving;
 struct forward;
 struct waiter;
 
@@ -77,6 +78,7 @@ struct conn {
     struct forward *forward; /* its way to the leader; NULL before it is needed */
     uint32_t forwarded;      /* of `pending`, those that went that way */
     struct copy *copy;       /* of the data, which it is being sent (copies.c) */
+    struct moving *moving;   /* what it has MIGRATE move (migrate.c) */
     bool tunnels;            /* everything goes that way, unread, to the end (forward.c) */
 
     /* Commands of this connection whose replies are still to come. */

@@ -18,7 +18,8 @@ static uint32_t errors_of(const struct cmd_ctx *c) {
 void node_command_ran(struct node *n, struct cmd_ctx *c, struct command_start start) {
     const char *fault = ks_fault(n->ks);
     if (fault != NULL) {
-        if (c->cmd->flags & CMD_WRITE) {
+        bool is_logged = c->cmd->flags & CMD_WRITE && !(c->cmd->flags & CMD_ALONE);
+        if (is_logged) {
             node_fail(n, "an entry cannot be applied: %s", fault);
         } else {
             if (c->reply->out) c->reply->out->len = start.out_len;

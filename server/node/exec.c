@@ -47,6 +47,7 @@ void node_watch_written(struct node *n, const struct command *cmd, int argc, con
 }
 
 void node_drop_sessions(struct node *n) {
+    node_void_migrations(n);
     LIST_FOR_EACH_SAFE(it, &n->server.sessions) {
         struct session *s = container_of(it, struct session, link);
         struct transaction *t = &s->transaction;

@@ -300,6 +300,10 @@ static enum rc host_copy(struct host *h, struct session *s) {
     return node_begin_copy(node_of(h), conn_of_session(s));
 }
 
+static void host_migrate(struct host *h, struct session *s, struct migration *m) {
+    node_begin_migration(node_of(h), conn_of_session(s), m);
+}
+
 /* --- files --- */
 
 static enum rc rc_of_errno(void) {
@@ -483,6 +487,7 @@ void host_init(struct node *n) {
         .cluster = host_cluster,
         .cluster_do = host_cluster_do,
         .copy = host_copy,
+        .migrate = host_migrate,
         .config_changed = host_config_changed,
         .write_file = host_write_file,
         .read_file = host_read_file,

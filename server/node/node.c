@@ -434,6 +434,7 @@ static void conn_closed(void *arg, struct conn *c) {
     forward_close(c);
     node_forget_waiter(c);
     node_forget_copy(c);
+    node_forget_migration(c);
     node_forget_blocked(n, c);
     session_close(&n->server, &c->session);
 }
@@ -520,6 +521,7 @@ static void bound_clients(struct node *n) {
 
 static void free_node(struct node *n) {
     net_close_all(&n->net);
+    node_end_migrations(n);
     peer_net_close_all(n->peers);
     loop_close(n);
     peer_net_free(n->peers);
@@ -546,6 +548,7 @@ static void init_node(struct node *n, struct config *config) {
     list_init(&n->read_rounds);
     list_init(&n->waiters);
     list_init(&n->copies);
+    list_init(&n->movings);
     list_init(&n->forwards);
     node_open_blocking(n);
     entry_reader_init(&n->reader);

@@ -189,6 +189,7 @@ struct node_loop {
 
 struct blocking;
 struct cmd_wait;
+struct migration;
 enum { COPIES_MAX = 4 }; /* being sent at once: each has a thread and some megabytes */
 
 struct node {
@@ -211,6 +212,7 @@ struct node {
     char address[RAFT_ADDRESS_CAP]; /* what others call this node by */
     struct cluster *cluster;        /* cluster.c's */
     struct list copies;             /* copies.c's */
+    struct list movings;            /* migrate.c's */
     struct list waiters;            /* clients' requests about the cluster that are not done */
     char wants_join[IDENTITY_JOIN_CAP];
     /* formed: it belongs to a cluster. open: log, state and core are there. The others: with the next turn. */
@@ -354,6 +356,12 @@ enum rc node_begin_copy(struct node *n, struct conn *c); /* RC_BUSY: too many ar
 void node_turn_copies(struct node *n);
 void node_forget_copy(struct conn *c); /* the connection goes */
 void node_end_copies(struct node *n);  /* the state goes: waits for the threads that read it */
+
+/* migrate.c */
+void node_begin_migration(struct node *n, struct conn *c, struct migration *what);
+void node_forget_migration(struct conn *c); /* the connection goes; the rest is done all the same */
+void node_void_migrations(struct node *n);  /* this node leads no more: nothing is deleted */
+void node_end_migrations(struct node *n);   /* nothing more is deleted here */
 
 /* forward.c: clients of the leader that are connected here */
 void node_leadership_moved(struct node *n, bool was_readable);

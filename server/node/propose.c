@@ -440,6 +440,10 @@ static enum conn_verdict take_command(struct node *n, struct conn *c, int argc, 
         break;
     case GATE_RUN_ALONE:
         if (in_line) return CONN_HOLD;
+        if (cmd->flags & CMD_WRITE && !node_may_read(n, c)) {
+            node_await_read(n, c);
+            return CONN_PARK;
+        }
         break;
     case GATE_RUN_NOW:
     case GATE_REFUSED: break;

@@ -103,6 +103,28 @@ static void check_spec(struct key_spec spec, const char *line, const char *want)
     EXPECT_NOTE(strcmp(got, want) == 0, "'%s': '%s', want '%s'", line, got, want);
 }
 
+static void check_migrate(const char *line, const char *want) {
+    struct slice argv[16];
+    struct key_position at[16];
+    char words[128], got[128] = "";
+    int argc = 0;
+    strcpy(words, line);
+    for (char *w = strtok(words, " "); w != NULL; w = strtok(NULL, " "))
+        argv[argc++] = strcmp(w, "-") == 0 ? SLICE("") : slice_of(w);
+    int count = command_keys(command_by_name(SLICE("migrate")), argc, argv, at, 16);
+    if (count < 0) strcpy(got, "wrong");
+    for (int i = 0; i < count; i++) sprintf(got + strlen(got), "%s%d", i > 0 ? " " : "", at[i].at);
+    EXPECT_NOTE(strcmp(got, want) == 0, "'%s': '%s', want '%s'", line, got, want);
+}
+
+TEST(keys_of_migrate) {
+    check_migrate("migrate h 1 k 0 5", "3");
+    check_migrate("migrate h 1 k 0 5 copy replace auth keys", "3");
+    check_migrate("migrate h 1 - 0 5 auth2 keys keys KEYS a b", "10 11");
+    check_migrate("migrate h 1 k 0 5 keys a", "wrong");
+    check_migrate("migrate h 1 - 0 5 keys", "wrong");
+}
+
 TEST(keys_that_move) {
     struct key_spec counted = {.find = FIND_COUNTED, .first = 1};
     check_spec(counted, "zunion 2 a b", "2 3");
@@ -121,6 +143,9 @@ TEST(keys_that_move) {
     check_spec(streams, "xread streams a b 0 0", "2 3");
     check_spec(streams, "xread count 1 streams a 0", "4");
     check_spec(streams, "xread count 1", "wrong");
+    struct key_spec backwards = {.keyword = "KEYS", .first = -2, .last = -1, .step = 1};
+    check_spec(backwards, "migrate keys x keys a b", "4 5");
+    check_spec(backwards, "migrate h a keys", "wrong");
     struct key_spec unknown = {.find = FIND_UNKNOWN};
     check_spec(unknown, "sort a", "wrong");
 }

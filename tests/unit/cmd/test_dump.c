@@ -186,4 +186,42 @@ TEST(what_is_no_value_leaves_the_key) {
     desk_close();
 }
 
+/* _MIGRATED with an error, and keys with what their values were when they were sent; the reply. */
+static const char *migrated(const char *error, int count, const char *const *keys, const uint64_t *digests) {
+    struct slice argv[16] = {SLICE("_migrated"), slice_of(error)};
+    for (int i = 0; i < count; i++) {
+        argv[2 + 2 * i] = slice_of(keys[i]);
+        argv[3 + 2 * i] = slice_make((const char *)&digests[i], digests[i] != 0 ? sizeof digests[i] : 0);
+    }
+    run_args(2 + 2 * count, argv);
+    buf_add_byte(&desk.out, 0);
+    return desk.out.data;
+}
+
+TEST(what_was_migrated_goes_unless_it_has_changed) {
+    static const char *const keys[] = {"a", "a", "h", "later", "touched", "none"};
+    uint64_t digests[6];
+    desk_open();
+    run("mset a 1 later 1 touched 1 none 1");
+    run("hset h f v");
+    for (size_t i = 0; i < 6; i++) digests[i] = object_value_digest(object(keys[i]));
+    digests[4] = 0; /* somebody has written to it, whatever it is now */
+    run("pexpireat later 4000000000000");
+    run("del none");
+    EXPECT_EQ_STR(
+        migrated("", 6, keys, digests),
+        "-ERR keys that changed here while they were migrated: 3. They were kept, and the target has them "
+        "as they were before\r\n");
+    check("exists a h none", ":0");
+    check("exists later touched", ":2");
+    run("set a 1");
+    EXPECT_EQ_STR(migrated("IOERR what went wrong besides", 1, keys, digests),
+                  "-IOERR what went wrong besides\r\n");
+    check("exists a", ":0");
+    run("set a 1");
+    EXPECT_EQ_STR(migrated("", 2, keys, digests), "+OK\r\n"); /* named twice */
+    check("exists a", ":0");
+    desk_close();
+}
+
 TEST_MAIN
