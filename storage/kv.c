@@ -20,6 +20,8 @@ enum {
     MANIFEST_BYTES_MAX = 4 << 20,
     OPEN_FILES_MAX = 512,
     CHECKSUM_XXH3 = 4,
+    LEVEL0_FILES_MIN = 8, /* are compacted together; fewer: all of the first level is written more often */
+    LEVEL_BYTES = 128 << 20,
 };
 
 struct kv {
@@ -110,11 +112,14 @@ static rocksdb_options_t *state_options(const struct kv_options *o, rocksdb_cach
     rocksdb_options_set_compression_per_level(r, levels, 7);
     rocksdb_options_set_num_levels(r, 7);
     rocksdb_options_set_level_compaction_dynamic_level_bytes(r, 1);
-    rocksdb_options_set_target_file_size_base(r, 32 << 20);
-    rocksdb_options_set_max_bytes_for_level_base(r, 128 << 20);
+    /* Rows come in the order of a hash, so each compaction of level 0 writes the whole first level again: it must not be much
+     * larger than what comes together in level 0. */
+    uint64_t level_bytes = o->level_bytes > 0 ? o->level_bytes : LEVEL_BYTES;
+    rocksdb_options_set_target_file_size_base(r, level_bytes / 4);
+    rocksdb_options_set_max_bytes_for_level_base(r, level_bytes);
     rocksdb_options_set_write_buffer_size(r, 1 << 20);
     /* The writer of files paces itself by level 0 (kv_property), for ingestion never stalls. */
-    rocksdb_options_set_level0_file_num_compaction_trigger(r, 4);
+    rocksdb_options_set_level0_file_num_compaction_trigger(r, LEVEL0_FILES_MIN);
     rocksdb_options_set_bytes_per_sync(r, 1 << 20);
     return r;
 }

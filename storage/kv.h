@@ -14,6 +14,7 @@ struct kv_sst;
 struct kv_options {
     size_t block_cache_bytes; /* data, index and filter blocks together */
     int background_threads;   /* flushes and compactions, at least 1 */
+    uint64_t level_bytes;     /* of the first sorted level, some four ingested files; 0: 128 MiB */
 };
 
 /* Error texts are written to `error` (NUL-terminated, possibly cut). RC_CORRUPT, RC_NO_SPACE, RC_BUSY

@@ -14,7 +14,7 @@
 
 enum {
     NAME_LEN = 16 + 4,
-    SPARES_MAX = 2,         /* segments without use that are kept */
+    SPARES_MAX = 4,         /* segments without use that are kept */
     GROW_BYTES = 256 << 10, /* a file that grows is filled with zeros so far ahead */
     GATHER_MAX = 64 << 10,  /* payloads of up to this are copied together */
     BUFFER_KEEP_MAX = 8 << 20,

@@ -611,7 +611,8 @@ enum rc ks_open(const char *path, const struct keyspace_options *options, struct
     struct keyspace *ks = mem_calloc(1, sizeof *ks);
     snprintf(wb->ingest_dir, sizeof wb->ingest_dir, "%s.ingest", path);
     struct kv_options kv_options = {.block_cache_bytes = options->block_cache_bytes,
-                                    .background_threads = options->background_threads};
+                                    .background_threads = options->background_threads,
+                                    .level_bytes = options->level_bytes};
     enum rc rc = clean_ingest_dir(wb->ingest_dir, error);
     if (rc != RC_OK) goto fail;
     rc = kv_open(path, &kv_options, &ks->kv, error);

@@ -17,6 +17,7 @@
 struct keyspace_options {
     size_t block_cache_bytes;
     int background_threads;
+    uint64_t level_bytes; /* of kv_options: about four write-backs */
     uint64_t
         place_seed; /* of the hash in row order, for a new keyspace: the same on all nodes of a cluster */
     void (*wake)(void *arg); /* called on the storage thread when ks_turn has something to do */

@@ -15,6 +15,7 @@
 
 enum {
     LEVEL0_FILES_MAX = 24,
+    DIRTY_SHARE = 4, /* of the budget may be dirty, and as much again be on its way to the disk */
     WARM_SHARE = 8 /* tenths of the budget */,
     WARM_AGAIN_SECONDS = 10,
     HOPELESS_MS = 10000
@@ -127,10 +128,10 @@ static bool wants_writeback(struct node *n) {
     const struct config *c = &n->server.config;
     struct ks_stats stats;
     ks_stats(n->ks, &stats);
-    uint64_t dirty_max = (uint64_t)c->writeback_dirty_bytes;
-    if (n->memory_budget != UINT64_MAX) dirty_max = smaller(dirty_max, n->memory_budget / 8);
+    uint64_t dirty_max = smaller((uint64_t)c->writeback_dirty_bytes, n->memory_budget / DIRTY_SHARE);
     if (stats.dirty_bytes >= dirty_max)
-        return stats.dirty_bytes >= 4 * dirty_max || ks_level0_files(n->ks) < LEVEL0_FILES_MAX;
+        return stats.dirty_bytes >= smaller(4 * dirty_max, n->memory_budget / 2) ||
+               ks_level0_files(n->ks) < LEVEL0_FILES_MAX;
     if (n->log_bytes - n->log_bytes_at_writeback >= (uint64_t)c->writeback_log_bytes) return true;
     return stats.flush_pending > 0 || mono_ms(n) - n->writeback_at_ms >= c->writeback_seconds * 1000;
 }

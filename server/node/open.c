@@ -137,8 +137,20 @@ static bool open_raft(struct node *n) {
     return true;
 }
 
+/* Four write-backs. How much memory will be the keyspace's is not known yet; half of maxmemory is a guess that holds when it
+ * is small, and only then it matters. */
+static uint64_t level_bytes(const struct config *c) {
+    enum { LEVEL_BYTES_MIN = 4 << 20, LEVEL_BYTES_MAX = 128 << 20, WRITEBACKS = 4 };
+    uint64_t writeback = (uint64_t)c->writeback_dirty_bytes;
+    uint64_t possible = (uint64_t)c->maxmemory / 8;
+    if (c->maxmemory > 0 && possible < writeback) writeback = possible;
+    uint64_t bytes = writeback < LEVEL_BYTES_MAX / WRITEBACKS ? WRITEBACKS * writeback : LEVEL_BYTES_MAX;
+    return bytes > LEVEL_BYTES_MIN ? bytes : LEVEL_BYTES_MIN;
+}
+
 void node_keyspace_options(struct node *n, struct keyspace_options *out) {
     *out = (struct keyspace_options){.block_cache_bytes = (size_t)n->server.config.rocksdb_cache,
+                                     .level_bytes = level_bytes(&n->server.config),
                                      .background_threads = 2,
                                      .place_seed = hash64(slice_make(n->cluster_id, sizeof n->cluster_id)),
                                      .wake = node_wake,

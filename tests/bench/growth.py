@@ -100,7 +100,7 @@ def steady(options, folder, system, keys, name, seconds, phase):
     rate = options.rate or RATE
     path = os.path.join(options.folder, "series-%d.csv" % PHASES.index(name))
     size = Size(50, 1, int(rate * seconds), keys, VALUE_BYTES)
-    before = info(system)
+    before, cpu = info(system), system.cpu_us()
     system.longest_sync_ms()
     phase.begin(name, seconds)
     rows = loads.rows_of(loads.call(loads.own_argv(options, system.port, size, sets=50, rate=rate, series=path), system.kind))
@@ -110,7 +110,8 @@ def steady(options, folder, system, keys, name, seconds, phase):
         series = list(csv.DictReader(f))
     row = {"keys": keys, "phase": name, "set": rows["SET"], "get": rows["GET"], "pauses": pauses(series), "series": series,
            "writebacks": int(after["writebacks"]) - int(before["writebacks"]),
-           "loads": int(after["disk_loads"]) - int(before["disk_loads"]), "sync_ms": system.longest_sync_ms()}
+           "loads": int(after["disk_loads"]) - int(before["disk_loads"]), "sync_ms": system.longest_sync_ms(),
+           "cpu": (system.cpu_us() - cpu) / 1e6 / seconds}
     if rows["GET"]["missing"]:
         raise Failed("%d GETs of keys that are there found nothing" % rows["GET"]["missing"])
     return row
@@ -119,9 +120,9 @@ def steady(options, folder, system, keys, name, seconds, phase):
 def print_row(row):
     cells = ["%.2f / %.1f / %.1f / %.0f" % tuple(row[what][part] for part in ("p50_ms", "p99_ms", "p999_ms", "max_ms")) for what in ("set", "get")]
     longest = sorted(row["pauses"], key=lambda pause: -pause[1])[:4]
-    print("| %d | %s | %s | %s | %s | %d | %d |" % (row["keys"], row["phase"], " | ".join(cells),
+    print("| %d | %s | %s | %s | %s | %.0f | %d | %d |" % (row["keys"], row["phase"], " | ".join(cells),
                                              "%d: %s" % (len(row["pauses"]), ", ".join("%.0f ms at %.1f s" % (ms, at) for at, ms in longest))
-                                             if longest else "none", number(row["sync_ms"], 0), row["writebacks"], row["loads"]), flush=True)
+                                             if longest else "none", number(row["sync_ms"], 0), 100 * row["cpu"], row["writebacks"], row["loads"]), flush=True)
 
 
 def first_answer_ms(system, keys, since):
@@ -201,7 +202,7 @@ def run(options):
     rows, starts, texts = [], [], []
     print("maxmemory %s, values of %d bytes, %d commands a second for %d s in each phase, half of them SETs; milliseconds: p50 / p99 / p99.9 / "
           "longest\n" % (options.maxmemory or BUDGET, VALUE_BYTES, options.rate or RATE, seconds))
-    print("| keys | meanwhile | SET | GET | pauses above 50 ms | longest sync | write-backs | loads from disk |\n|--:|---|---|---|---|--:|--:|--:|")
+    print("| keys | meanwhile | SET | GET | pauses above 50 ms | longest sync | CPU % | write-backs | loads from disk |\n|--:|---|---|---|---|--:|--:|--:|--:|")
     for keys in sizes:
         found, pair, text = one_size(options, keys, seconds)
         rows += found

@@ -179,6 +179,7 @@ static void random_file(struct rng *r, struct kv *kv, const char *path, uint64_t
     finish_and_ingest(kv, w, path);
 }
 
+/* Also when it is opened with levels of another size, small ones among them, so that there are several. */
 TEST(any_sequence_of_files_reads_as_the_model) {
     struct rng r = {test_seed()};
     struct scratch s = scratch_fresh("model"), f = scratch_fresh("model.sst"),
@@ -195,7 +196,9 @@ TEST(any_sequence_of_files_reads_as_the_model) {
             check_model(copy, model);
             kv_close(copy);
             kv_close(kv);
-            kv = must_open(&s, &state_options);
+            struct kv_options other = state_options;
+            other.level_bytes = (uint64_t)rng_below(&r, 3) << 14;
+            kv = must_open(&s, &other);
         }
     }
     check_model(kv, model);
