@@ -55,12 +55,13 @@ def it_cannot_hold_on(run):
     """pcall does not catch the end, nor coroutines, nor sort with a comparison of one's own."""
     s = run.server(*QUICK)
     scripts = ('while true do pcall(function() while true do end end) end',
-               'local function f() while true do pcall(f) end end f()',
                'while true do pcall(string.rep, "x", 1000) end',
                "while true do pcall(redis.call, 'get', 'k') redis.pcall('get', 'k') end",
                'local c = coroutine and coroutine.wrap(function() while true do end end) while true do if c then pcall(c) end end',
                'table.sort({1, 2, 3, 4, 5}, function(a, b) while true do end end)',
                "string.gsub('xxxx', 'x', function() while true do end end)")
+    if not s.sanitized:     # every error of these goes through all of the C stack, which a sanitizer then wipes: a minute of silence
+        scripts += ('local function f() while true do pcall(f) end end f()',)
     with s.connect() as c, s.connect() as other:
         for script in scripts:
             c.command('EVAL', script, 0)
