@@ -41,6 +41,7 @@ def parser_of(description, what):
     parser.add_argument("--rate", type=int, help="for growth: commands a second")
     parser.add_argument("--kinds", type=lambda text: text.split(","), help="of collections, for memory and big: some of " +
                         ", ".join(containers.KINDS))
+    parser.add_argument("--sizes", type=lambda text: [int(mb) for mb in text.split(",")], help="for large, in MB: 16,100")
     parser.add_argument("--maxmemory", help="for bigger and growth")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--port", type=int, default=7200, help="the first of a few")
@@ -70,8 +71,8 @@ def parse(description, what):
     options.values_asked = options.value_bytes is not None
     options.value_bytes = options.value_bytes or [64]
     options.peers, options.peer_next, options.peer_first = dict(options.peer), dict(options.peer_next), dict(options.peer_first)
-    if options.nodes == 3 and options.what not in ("throughput", "profile"):
-        parser.error("--nodes 3 is for throughput and profile")
+    if options.nodes == 3 and options.what not in ("throughput", "profile", "large"):
+        parser.error("--nodes 3 is for throughput, profile and large")
     try:
         for load in (options.loads or "").split(",") if options.loads else ():
             loads.parse_load(load)
