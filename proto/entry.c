@@ -71,6 +71,66 @@ void entry_add(struct buf *b, uint8_t db, int argc, const struct slice *argv) {
     CHECK(b->len <= b->cap);
 }
 
+static size_t varint_len(uint64_t v) {
+    size_t len = 1;
+    for (; v >= 0x80; v >>= 7) len++;
+    return len;
+}
+
+/* Where each argument is, and where it goes. */
+struct move {
+    size_t from, to, len;
+};
+
+static bool plan_moves(const struct buf *b, int argc, const struct slice *argv, struct move *moves,
+                       size_t *end) {
+    size_t from_min = 0;
+    *end = ENTRY_HEADER_SIZE + 1 + varint_len((uint64_t)argc);
+    for (int i = 0; i < argc; i++) {
+        size_t from = (size_t)((uintptr_t)argv[i].data - (uintptr_t)b->data);
+        if (from < from_min || from > b->len || argv[i].len > b->len - from) return false;
+        from_min = from + argv[i].len;
+        *end += varint_len(argv[i].len);
+        moves[i] = (struct move){from, *end, argv[i].len};
+        *end += argv[i].len;
+    }
+    return true;
+}
+
+/* Those that go up, the last first, then those that go down, the first first: no other's bytes are overwritten before
+ * it has gone. */
+static void make_moves(char *data, const struct move *moves, int count) {
+    for (int i = count; i-- > 0;)
+        if (moves[i].to > moves[i].from && moves[i].len > 0)
+            memmove(data + moves[i].to, data + moves[i].from, moves[i].len);
+    for (int i = 0; i < count; i++)
+        if (moves[i].to < moves[i].from && moves[i].len > 0)
+            memmove(data + moves[i].to, data + moves[i].from, moves[i].len);
+}
+
+bool entry_make_in_place(struct buf *b, uint8_t db, int argc, const struct slice *argv) {
+    CHECK(argc >= 1);
+    struct move *moves = mem_alloc((size_t)argc * sizeof *moves);
+    size_t end;
+    bool is_in_place = plan_moves(b, argc, argv, moves, &end);
+    if (is_in_place) {
+        if (end > b->len) buf_reserve(b, end - b->len);
+        make_moves(b->data, moves, argc);
+        memset(b->data, 0, ENTRY_HEADER_SIZE);
+        char *p = b->data + ENTRY_HEADER_SIZE;
+        *p++ = (char)db;
+        p = put_varint(p, (uint64_t)argc);
+        for (int i = 0; i < argc; i++) {
+            p = put_varint(p, moves[i].len);
+            CHECK(p == b->data + moves[i].to);
+            p += moves[i].len;
+        }
+        b->len = end;
+    }
+    mem_free(moves);
+    return is_in_place;
+}
+
 void entry_finish(struct buf *b, const struct entry_header *header) {
     CHECK(b->len >= ENTRY_HEADER_SIZE);
     struct entry_wire_header wire = {

@@ -17,6 +17,9 @@ enum { ENTRY_HEADER_SIZE = 24, ENTRY_ARGS_MAX = INT32_MAX /* what a request can 
  * commands is valid. Whoever adds counts. */
 void entry_begin(struct buf *b);
 void entry_add(struct buf *b, uint8_t db, int argc, const struct slice *argv);
+/* Both in one, for arguments that lie within `b`, one behind the other, as they do in a request: they are moved there, and
+ * nothing is copied elsewhere. False, and nothing has changed, when they lie otherwise. */
+bool entry_make_in_place(struct buf *b, uint8_t db, int argc, const struct slice *argv);
 void entry_finish(struct buf *b, const struct entry_header *header);
 
 /* One command read back; argv points into the entry's bytes and is owned by the reader. */

@@ -27,6 +27,9 @@ struct wire_header {
 static_assert(sizeof(struct wire_header) == PEER_HEADER_SIZE, "wire format");
 static_assert(offsetof(struct wire_header, magic_format) == CRC_FROM, "wire format");
 
+static_assert(PEER_APART_HEAD_SIZE == PEER_HEADER_SIZE + PEER_APPEND_FIXED_SIZE + PEER_APPEND_ENTRY_SIZE,
+              "wire format");
+
 enum { MAGIC_FORMAT_END = offsetof(struct wire_header, kind), KIND_END = offsetof(struct wire_header, zero) };
 
 /* --- any frame --- */
@@ -106,6 +109,19 @@ uint32_t peer_frame_kind(struct slice frame) {
     return kind;
 }
 
+static struct peer_frame frame_of(const struct wire_header *wire, struct slice body) {
+    struct peer_frame frame = {
+        .kind = wire->kind,
+        .origin.group = wire->group,
+        .source = wire->source,
+        .target = wire->target,
+        .term = wire->term,
+        .body = body,
+    };
+    memcpy(frame.origin.cluster, wire->cluster, sizeof wire->cluster);
+    return frame;
+}
+
 enum rc peer_frame_read(struct slice input, size_t bytes_max, struct peer_frame *out, size_t *size) {
     struct wire_header wire = {0};
     if (input.len > 0) memcpy(&wire, input.data, input.len < sizeof wire ? input.len : sizeof wire);
@@ -119,15 +135,7 @@ enum rc peer_frame_read(struct slice input, size_t bytes_max, struct peer_frame 
         return RC_NOT_FOUND;
     }
     if (wire.zero != 0 || wire.crc != frame_crc(input.data, wire.size)) return RC_INVALID;
-    *out = (struct peer_frame){
-        .kind = wire.kind,
-        .origin.group = wire.group,
-        .source = wire.source,
-        .target = wire.target,
-        .term = wire.term,
-        .body = slice_make(input.data + PEER_HEADER_SIZE, (size_t)wire.size - PEER_HEADER_SIZE),
-    };
-    memcpy(out->origin.cluster, wire.cluster, sizeof wire.cluster);
+    *out = frame_of(&wire, slice_make(input.data + PEER_HEADER_SIZE, (size_t)wire.size - PEER_HEADER_SIZE));
     *size = (size_t)wire.size;
     return RC_OK;
 }
@@ -223,24 +231,42 @@ void peer_append_begin(struct peer_append *a, struct buf *out, const struct peer
     CHECK(peer_append_size(a) == PEER_HEADER_SIZE + PEER_APPEND_FIXED_SIZE);
 }
 
-void peer_append_add(struct peer_append *a, const struct raft_entry *entry, struct slice payload) {
+static void add_entry_head(struct peer_append *a, const struct raft_entry *entry) {
     CHECK(entry->index == a->next_index);
-    CHECK(entry->size == payload.len);
     CHECK(entry->kind >= RAFT_ENTRY_NOOP);
     CHECK(entry->kind <= RAFT_ENTRY_VERDICT);
-    buf_reserve(a->out, PEER_APPEND_ENTRY_SIZE + payload.len);
     buf_add_u64le(a->out, entry->term);
-    buf_add_u64le(a->out, payload.len);
+    buf_add_u64le(a->out, entry->size);
     buf_add_u64le(a->out, entry->kind);
-    buf_add_slice(a->out, payload);
     a->next_index++;
     a->count++;
 }
 
-void peer_append_end(struct peer_append *a) {
+void peer_append_add(struct peer_append *a, const struct raft_entry *entry, struct slice payload) {
+    CHECK(entry->size == payload.len);
+    buf_reserve(a->out, PEER_APPEND_ENTRY_SIZE + payload.len);
+    add_entry_head(a, entry);
+    buf_add_slice(a->out, payload);
+}
+
+static void write_count(struct peer_append *a) {
     size_t count_at = a->start + PEER_HEADER_SIZE + PEER_APPEND_FIXED_SIZE - sizeof a->count;
     memcpy(a->out->data + count_at, &a->count, sizeof a->count);
+}
+
+void peer_append_end(struct peer_append *a) {
+    write_count(a);
     peer_frame_end(a->out, a->start);
+    a->out = NULL;
+}
+
+void peer_append_end_apart(struct peer_append *a, const struct raft_entry *entry) {
+    CHECK(a->count == 0);
+    add_entry_head(a, entry);
+    CHECK(peer_append_size(a) == PEER_APART_HEAD_SIZE);
+    write_count(a);
+    uint64_t size = PEER_APART_HEAD_SIZE + entry->size;
+    memcpy(a->out->data + a->start, &size, sizeof size);
     a->out = NULL;
 }
 
@@ -358,18 +384,81 @@ static bool take_entries(struct slice *rest, struct peer_append_store *store, st
     return true;
 }
 
+/* From the front of a frame's body, which may go on behind: entries. */
+static bool take_message(const struct peer_frame *frame, struct slice *rest, struct raft_message *m) {
+    if (frame->kind < RAFT_APPEND || frame->kind > RAFT_TIMEOUT_NOW) return false;
+    if (frame->source == 0 || frame->target == 0 || frame->term > INT64_MAX) return false;
+    *m = (struct raft_message){.kind = (enum raft_message_kind)frame->kind,
+                               .from = frame->source,
+                               .to = frame->target,
+                               .term = frame->term};
+    return take_fields(rest, m);
+}
+
 enum rc peer_read_message(const struct peer_frame *frame, struct peer_append_store *store,
                           struct raft_message *out) {
-    if (frame->kind < RAFT_APPEND || frame->kind > RAFT_TIMEOUT_NOW) return RC_INVALID;
-    if (frame->source == 0 || frame->target == 0 || frame->term > INT64_MAX) return RC_INVALID;
-    struct raft_message m = {.kind = (enum raft_message_kind)frame->kind,
-                             .from = frame->source,
-                             .to = frame->target,
-                             .term = frame->term};
+    struct raft_message m;
     struct slice rest = frame->body;
-    if (!take_fields(&rest, &m)) return RC_INVALID;
+    if (!take_message(frame, &rest, &m)) return RC_INVALID;
     if (m.kind == RAFT_APPEND && !take_entries(&rest, store, &m)) return RC_INVALID;
     if (rest.len != 0) return RC_INVALID;
+    *out = m;
+    return RC_OK;
+}
+
+/* --- appends whose payload is apart --- */
+
+/* Of the head, behind the header: the message's fields, the count, the entry. */
+static bool take_apart(struct slice head, struct wire_header *wire, struct slice *body,
+                       uint64_t *payload_len) {
+    uint64_t count = 0, size = 0, term = 0;
+    if (head.len < PEER_APART_HEAD_SIZE) return false;
+    memcpy(wire, head.data, sizeof *wire);
+    *body = slice_make(head.data + PEER_HEADER_SIZE, PEER_APART_HEAD_SIZE - PEER_HEADER_SIZE);
+    struct slice entry = slice_make(head.data + PEER_HEADER_SIZE + PEER_APPEND_FIXED_SIZE - sizeof count,
+                                    sizeof count + PEER_APPEND_ENTRY_SIZE);
+    bool whole = slice_take_u64le(&entry, &count) && slice_take_u64le(&entry, &term) &&
+                 slice_take_u64le(&entry, &size);
+    CHECK(whole);
+    *payload_len = size;
+    return wire->magic_format == (FRAME_MAGIC | (uint32_t)FRAME_FORMAT << 24) && wire->zero == 0 &&
+           wire->kind == RAFT_APPEND && wire->crc == 0 && count == 1 && wire->size >= PEER_APART_HEAD_SIZE &&
+           size == wire->size - PEER_APART_HEAD_SIZE;
+}
+
+bool peer_append_is_apart(struct slice input, size_t bytes_max, size_t *payload_len) {
+    struct wire_header wire;
+    struct slice body;
+    uint64_t len;
+    if (!take_apart(input, &wire, &body, &len) || wire.size > bytes_max) return false;
+    *payload_len = (size_t)len;
+    return true;
+}
+
+enum rc peer_read_apart(struct slice head, struct slice payload, struct peer_append_store *store,
+                        struct peer_frame *frame, struct raft_message *out) {
+    struct wire_header wire;
+    struct slice rest;
+    struct raft_message m;
+    uint64_t len, size, kind;
+    if (!take_apart(head, &wire, &rest, &len) || payload.len != len) return RC_INVALID;
+    struct peer_frame f = frame_of(&wire, rest);
+    if (!take_message(&f, &rest, &m)) return RC_INVALID;
+    store_grow(store, 0);
+    struct raft_entry *e = &store->entries[0];
+    *e = (struct raft_entry){.index = m.prev_index + 1};
+    (void)slice_take(&rest, sizeof(uint64_t), &(struct slice){0}); /* the count */
+    if (!slice_take_u64le(&rest, &e->term) || !slice_take_u64le(&rest, &size) ||
+        !slice_take_u64le(&rest, &kind) || rest.len != 0)
+        return RC_INVALID;
+    if (kind != RAFT_ENTRY_COMMANDS || e->term < m.prev_term || e->term == 0 || e->term > m.term)
+        return RC_INVALID; /* no other kind is that long */
+    e->kind = RAFT_ENTRY_COMMANDS;
+    e->size = len;
+    store->payloads[0] = payload;
+    m.entries = store->entries;
+    m.entry_count = 1;
+    *frame = f;
     *out = m;
     return RC_OK;
 }

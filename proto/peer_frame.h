@@ -20,7 +20,7 @@
 #include "raft_message.h"
 
 enum {
-    PEER_PROTOCOL_VERSION = 1,
+    PEER_PROTOCOL_VERSION = 2,
     PEER_HEADER_SIZE = 72,
     PEER_CLUSTER_ID_SIZE = 16,
     PEER_NONCE_SIZE = 32,
@@ -31,6 +31,7 @@ enum {
     PEER_HELLO_FRAME_MAX = 16 << 10, /* no frame of a handshake is longer: what a stranger can make us hold */
     PEER_APPEND_ENTRY_SIZE = 24,     /* what an entry takes in a RAFT_APPEND beside its payload */
     PEER_APPEND_FIXED_SIZE = 48,     /* what a RAFT_APPEND takes beside header and entries */
+    PEER_APART_HEAD_SIZE = 144,      /* the sum of header, fixed part and entry: all of it but the payload */
 };
 
 /* On the wire: numbers are never reused. 1..31 are enum raft_message_kind. */
@@ -110,6 +111,10 @@ void peer_append_begin(struct peer_append *a, struct buf *out, const struct peer
  * members_encode's bytes. */
 void peer_append_add(struct peer_append *a, const struct raft_entry *entry, struct slice payload);
 void peer_append_end(struct peer_append *a);
+/* Instead of peer_append_add and peer_append_end, for a frame of this one entry that goes in parts: `out` gets the
+ * PEER_APART_HEAD_SIZE bytes of its head, and entry->size bytes of payload are to follow from where they are. The frame has
+ * no checksum (0), since each part has its own, so nobody has to go through all of it at once. */
+void peer_append_end_apart(struct peer_append *a, const struct raft_entry *entry);
 void peer_append_cancel(struct peer_append *a); /* `out` is as it was before peer_append_begin */
 /* Bytes of the frame so far: what to stop by. */
 static inline size_t peer_append_size(const struct peer_append *a) {
@@ -131,6 +136,13 @@ void peer_append_store_free(struct peer_append_store *store);
  * empty. What it says about the log is the core's to judge. */
 MUST_USE enum rc peer_read_message(const struct peer_frame *frame, struct peer_append_store *store,
                                    struct raft_message *out);
+
+/* Of frames that come in parts only. Whether these bytes begin with the head of what peer_append_end_apart made, no longer than
+ * bytes_max; the rest is then *payload_len bytes of payload. */
+bool peer_append_is_apart(struct slice input, size_t bytes_max, size_t *payload_len);
+/* The frame of such a head and its payload, and its message, as peer_frame_read and peer_read_message would have it. */
+MUST_USE enum rc peer_read_apart(struct slice head, struct slice payload, struct peer_append_store *store,
+                                 struct peer_frame *frame, struct raft_message *out);
 
 /* --- the handshake --- */
 

@@ -113,6 +113,11 @@ struct object *string_set_text(struct keyspace *ks, int db, struct slice key, st
 /* And what Redis calls raw whatever its length (BITOP's result, a HyperLogLog). */
 struct object *string_set_raw(struct keyspace *ks, int db, struct slice key, struct slice value,
                               bool keep_deadline);
+/* prepared.c: what an entry is about to set under this key, a long value, is copied beforehand, so that setting it takes no
+ * time: at most bytes_max bytes by each call. True when nothing is left to do. `value` has to stay where it is until it was
+ * set or ks_forget_prepared was called. There is one at a time; another one takes its place. */
+bool ks_prepare_string(struct keyspace *ks, int db, struct slice key, struct slice value, size_t bytes_max);
+void ks_forget_prepared(struct keyspace *ks);
 /* The value as text; an int-encoded one is spelled into `scratch` (NUM_I64_MAX_LEN bytes). */
 struct slice string_get(const struct object *o, char *scratch);
 size_t string_len(const struct object *o);

@@ -95,6 +95,13 @@ struct stored_deadline { /* a row of the deadline index whose key does not exist
     struct buf row_key;
 };
 
+/* prepared.c: a copy of what an entry is about to set. */
+struct prepared_value {
+    struct slice from; /* in the entry; it tells by its place what the copy is of */
+    char *bytes;       /* counted as a value's; NULL: there is none */
+    size_t done;
+};
+
 struct keyspace {
     struct kv *kv;
     struct kv_iter
@@ -145,7 +152,11 @@ struct keyspace {
     uint64_t hand;
 
     uint64_t system_generation;
+    struct prepared_value prepared;
 };
+
+/* prepared.c: the object's value becomes the copy of `value` that was made beforehand; false: there is none. */
+bool prepared_take(struct keyspace *ks, struct object *o, struct slice value);
 
 struct db *ks_db(struct keyspace *ks, int db);
 /* The live object, loaded if need be, whatever its deadline; NULL when absent. */
@@ -195,6 +206,8 @@ bool row_parse_key(struct slice row, uint32_t *db_id, uint64_t *place, struct sl
 bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms, uint64_t *place,
                         struct slice *key);
 void row_value_add(struct buf *out, const struct object *o); /* appends */
+/* What is in front of an object's bytes; of one that has no container and is no integer. */
+void row_value_head(struct buf *out, const struct object *o);
 /* A clean, stored object that is in no table yet; NULL when the row is malformed. */
 enum row_depth { ROW_WHOLE, ROW_HEADER /* the container of a big value is left out: NULL */ };
 struct object *row_object(struct keyspace *ks, struct db *db, uint64_t place, struct slice key,

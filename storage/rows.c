@@ -53,16 +53,20 @@ bool row_parse_deadline(struct slice row, uint32_t *db_id, int64_t *deadline_ms,
     return true;
 }
 
-void row_value_add(struct buf *out, const struct object *o) {
+void row_value_head(struct buf *out, const struct object *o) {
     CHECK(o->type != OBJECT_NONE);
     int64_t deadline_ms = object_deadline(o);
-    buf_reserve(out, 32 + (size_t)o->len);
     buf_add_byte(out, ROW_VERSION);
     buf_add_byte(out, o->type);
     buf_add_byte(out, o->encoding);
     buf_add_byte(out,
                  (uint8_t)((deadline_ms >= 0 ? ROW_HAS_DEADLINE : 0) | (object_is_big(o) ? ROW_BIG : 0)));
     if (deadline_ms >= 0) buf_add_u64le(out, (uint64_t)deadline_ms);
+}
+
+void row_value_add(struct buf *out, const struct object *o) {
+    buf_reserve(out, 32 + (size_t)o->len);
+    row_value_head(out, o);
     if (object_is_big(o))
         collection_header_add(out, object_collection(o));
     else if (o->type == OBJECT_STRING && o->encoding == ENCODING_INT)

@@ -73,8 +73,10 @@ void string_assign_encoded(struct keyspace *ks, struct object *o, struct slice v
     CHECK(encoding == ENCODING_RAW || encoding == ENCODING_EMBSTR);
     CHECK(value.len <= UINT32_MAX);
     if (!holds_bytes(o)) object_drop_value(ks, o);
-    make_room(ks, o, value.len);
-    if (value.len != 0) memcpy(o->as.bytes, value.data, value.len);
+    if (!prepared_take(ks, o, value)) {
+        make_room(ks, o, value.len);
+        if (value.len != 0) memcpy(o->as.bytes, value.data, value.len);
+    }
     if (value.len > o->len) ks_note_growth(ks, value.len - o->len);
     o->len = (uint32_t)value.len;
     o->type = OBJECT_STRING;

@@ -19,7 +19,8 @@ enum {
     CHUNK_SIZE = 1 << 20,
     RETRY_SECONDS = 1,
     PATH_CAP = 4096,
-    PACK_BYTES_PER_TURN = 16 << 20, /* big values take time to copy */
+    PACK_BYTES_PER_TURN = 8 << 20, /* big values take time to copy: */
+    LARGE_VALUE_MIN = 4 << 20,     /* these are packed in pieces */
 };
 
 /* A row of the job: key and value lie one behind the other in a chunk. */
@@ -54,6 +55,14 @@ struct job {
     uint64_t file_bytes, freed_bytes, freed_keys;
 };
 
+/* A large value on its way into a row that is in the job already. */
+struct large_row {
+    struct object *o; /* NULL: there is none */
+    struct db *db;
+    char *to;
+    size_t done;
+};
+
 enum writeback_state { WB_IDLE, WB_PACKING, WB_STORING, WB_RELEASING };
 
 struct writeback {
@@ -63,6 +72,7 @@ struct writeback {
     size_t at; /* frozen refs packed, or released, so far: objects first, then leaves */
     struct job *job;
     struct buf key, value;
+    struct large_row large;
     uint64_t changes_at_begin;
     struct ks_applied stored;
     bool retry; /* the job failed and waits to be tried again */
@@ -98,16 +108,24 @@ static char *chunk_room(struct job *job, size_t size) {
     return p;
 }
 
-static void add_row(struct job *job, struct slice key, struct slice value, bool is_delete) {
+/* Where the value goes that is so long. */
+static char *begin_row(struct job *job, struct slice key, size_t value_len, bool is_delete) {
+    CHECK(value_len <= UINT32_MAX);
     if (job->row_count == job->row_cap) {
         job->row_cap = job->row_cap ? job->row_cap * 2 : 4096;
         job->rows = mem_realloc(job->rows, job->row_cap * sizeof *job->rows);
     }
-    char *p = chunk_room(job, key.len + value.len);
+    char *p = chunk_room(job, key.len + value_len);
     memcpy(p, key.data, key.len);
-    if (value.len != 0) memcpy(p + key.len, value.data, value.len);
-    job->rows[job->row_count++] = (struct packed_row){p, (uint32_t)key.len, (uint32_t)value.len, is_delete};
-    job->bytes += key.len + value.len;
+    job->rows[job->row_count++] = (struct packed_row){p, (uint32_t)key.len, (uint32_t)value_len, is_delete};
+    job->bytes += key.len;
+    return p + key.len;
+}
+
+static void add_row(struct job *job, struct slice key, struct slice value, bool is_delete) {
+    char *p = begin_row(job, key, value.len, is_delete);
+    if (value.len != 0) memcpy(p, value.data, value.len);
+    job->bytes += value.len;
 }
 
 static void pack_deadline(struct writeback *wb, struct db *db, struct object *o) {
@@ -124,6 +142,44 @@ static void pack_deadline(struct writeback *wb, struct db *db, struct object *o)
     e->stored_ms = e->deadline_ms;
 }
 
+/* --- large values: in pieces, so that no turn takes as long as the value --- */
+
+static bool is_large(const struct object *o) {
+    return object_has_outside_bytes(o) && o->len >= LARGE_VALUE_MIN;
+}
+
+static void begin_large(struct writeback *wb, struct db *db, struct object *o) {
+    CHECK(wb->large.o == NULL);
+    row_key_of(&wb->key, db->id, o->place, object_key(o));
+    buf_clear(&wb->value);
+    row_value_head(&wb->value, o);
+    char *to = begin_row(wb->job, buf_slice(&wb->key), wb->value.len + o->len, false);
+    memcpy(to, wb->value.data, wb->value.len);
+    wb->large = (struct large_row){o, db, to + wb->value.len, 0};
+}
+
+/* True when it is done. It has not changed meanwhile: whoever is about to change it does the rest first (pack). */
+static bool pack_more(struct writeback *wb, size_t bytes_max) {
+    struct large_row *l = &wb->large;
+    size_t left = l->o->len - l->done, n = left < bytes_max ? left : bytes_max;
+    memcpy(l->to + l->done, l->o->as.bytes + l->done, n);
+    l->done += n;
+    wb->job->bytes += n;
+    if (l->done < l->o->len) return false;
+    l->o = NULL;
+    return true;
+}
+
+static void pack(struct keyspace *ks, struct db *db, struct object *o);
+
+/* All of it, or the rest. Another one that is in the middle is done with first. */
+static void pack_large(struct keyspace *ks, struct db *db, struct object *o) {
+    struct writeback *wb = ks->writeback;
+    if (wb->large.o != NULL && wb->large.o != o) pack(ks, wb->large.db, wb->large.o);
+    if (wb->large.o == NULL) begin_large(wb, db, o);
+    CHECK(pack_more(wb, SIZE_MAX));
+}
+
 static void pack(struct keyspace *ks, struct db *db, struct object *o) {
     struct writeback *wb = ks->writeback;
     CHECK(wb->state == WB_PACKING);
@@ -134,6 +190,9 @@ static void pack(struct keyspace *ks, struct db *db, struct object *o) {
         row_key_of(&wb->key, db->id, o->place, object_key(o));
         add_row(wb->job, buf_slice(&wb->key), SLICE(""), true);
         o->flags &= (uint8_t)~OBJECT_STORED;
+    } else if (is_large(o)) {
+        pack_large(ks, db, o);
+        o->flags |= OBJECT_STORED;
     } else {
         row_key_of(&wb->key, db->id, o->place, object_key(o));
         buf_clear(&wb->value);
@@ -495,15 +554,27 @@ static size_t frozen_count(const struct writeback *wb) {
     return wb->frozen.count + wb->frozen_leaves.count;
 }
 
-static void pack_frozen(struct keyspace *ks, size_t at) {
+/* False: it is large, and there is more of it than `enough` bytes of the job have room for. */
+static bool pack_object(struct keyspace *ks, const struct dirty_ref *ref, size_t enough) {
     struct writeback *wb = ks->writeback;
-    if (at < wb->frozen.count) {
-        struct dirty_ref *ref = &wb->frozen.items[at];
-        if (!ref->db->gone && !(ref->object->flags & OBJECT_PACKED)) pack(ks, ref->db, ref->object);
-    } else {
-        struct leaf_ref *ref = &wb->frozen_leaves.items[at - wb->frozen.count];
-        if (!(ref->leaf->flags & LEAF_PACKED)) pack_leaf(ks, ref);
+    struct object *o = ref->object;
+    if (ref->db->gone || o->flags & OBJECT_PACKED) return true;
+    if (is_large(o) && wb->large.o == NULL) begin_large(wb, ref->db, o);
+    size_t room = enough > wb->job->bytes ? enough - wb->job->bytes : 0;
+    if (wb->large.o == o && o->len - wb->large.done > room) {
+        (void)pack_more(wb, room);
+        return false;
     }
+    pack(ks, ref->db, o);
+    return true;
+}
+
+static bool pack_frozen(struct keyspace *ks, size_t at, size_t enough) {
+    struct writeback *wb = ks->writeback;
+    if (at < wb->frozen.count) return pack_object(ks, &wb->frozen.items[at], enough);
+    struct leaf_ref *ref = &wb->frozen_leaves.items[at - wb->frozen.count];
+    if (!(ref->leaf->flags & LEAF_PACKED)) pack_leaf(ks, ref);
+    return true;
 }
 
 static void release_frozen(struct keyspace *ks, size_t at) {
@@ -547,7 +618,7 @@ void ks_turn(struct keyspace *ks, size_t steps) {
     if (wb->state == WB_PACKING) {
         size_t enough = wb->job->bytes + PACK_BYTES_PER_TURN;
         for (; steps > 0 && wb->at < frozen_count(wb) && wb->job->bytes < enough; steps--, wb->at++)
-            pack_frozen(ks, wb->at);
+            if (!pack_frozen(ks, wb->at, enough)) break;
         if (wb->at < frozen_count(wb)) return;
         wb->state = WB_STORING;
         submit(wb, wb->job);
@@ -684,6 +755,7 @@ void ks_close(struct keyspace *ks) {
     if (wb->job != NULL) job_free(wb->job);
     if (wb->snapshot != NULL) job_free(wb->snapshot);
     kv_close(ks->kv);
+    ks_forget_prepared(ks);
     release_leaves(ks, wb);
     for (struct collection *c = ks->buried, *next; c != NULL; c = next) {
         next = c->next_buried;

@@ -21,6 +21,19 @@ void buf_grow(struct buf *b, size_t more) {
     b->cap = cap;
 }
 
+void buf_expect(struct buf *b, size_t more, size_t total) {
+    enum { BELIEVED_SHARE = 16, SMALL = 64 * 1024 };
+    if (b->cap - b->len >= more) return;
+    bool is_believed =
+        total > SMALL && b->len >= total / BELIEVED_SHARE && total >= b->len && total - b->len >= more;
+    if (!is_believed) {
+        buf_grow(b, more);
+        return;
+    }
+    b->data = mem_realloc(b->data, total);
+    b->cap = total;
+}
+
 void buf_drop(struct buf *b, size_t n) {
     CHECK(n <= b->len);
     if (n == 0) return;

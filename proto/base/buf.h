@@ -16,6 +16,10 @@ void buf_free(struct buf *b);
 /* Makes room for `more` further bytes; growth is geometric. */
 void buf_grow(struct buf *b, size_t more);
 
+/* Makes room for `more` further bytes of `total` that are announced: for exactly all of them as soon as a sixteenth is there,
+ * so that a claim alone takes no memory, and what is large is hardly copied while it comes. */
+void buf_expect(struct buf *b, size_t more, size_t total);
+
 static inline void buf_reserve(struct buf *b, size_t more) {
     if (b->cap - b->len < more) buf_grow(b, more);
 }

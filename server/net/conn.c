@@ -7,7 +7,14 @@
 
 #include <stdio.h>
 
-enum { READ_SIZE = 64 * 1024, KEEP_BUFFER_MAX = 32 * 1024, TRY_WRITE_MAX = 1 << 20 };
+enum {
+    READ_SIZE = 64 * 1024,
+    READ_AT_ONCE_MAX = 512 * 1024,
+    ENTRY_ROOM =
+        64, /* behind a large command: a few bytes more, and it is an entry of the log (conn_input) */
+    KEEP_BUFFER_MAX = 32 * 1024,
+    TRY_WRITE_MAX = 1 << 20,
+};
 
 static void conn_free_if_done(struct conn *c) {
     if (!c->handle_closed || c->pending > 0) return;
@@ -69,7 +76,8 @@ void conn_let_go(struct conn *c) {
 /* --- input --- */
 
 static bool is_full(const struct conn *c) {
-    return c->pending >= CONN_PENDING_MAX || c->out.len + c->sending.len >= CONN_OUTPUT_PAUSE;
+    return c->pending >= CONN_PENDING_MAX ||
+           c->out.len + c->sending.len - c->sending_from >= CONN_OUTPUT_PAUSE;
 }
 
 static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
@@ -85,9 +93,10 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
     if (want == 0 || (want < READ_SIZE && c->in.len < READ_SIZE)) want = READ_SIZE;
     if (want > 4 << 20)
         want = 4 << 20; /* a client that announces a gigabyte has to send it before we believe it */
-    buf_reserve(&c->in, want);
-    *out = uv_buf_init(buf_tail(&c->in),
-                       (unsigned)(c->in.cap - c->in.len < UINT32_MAX ? c->in.cap - c->in.len : UINT32_MAX));
+    buf_expect(&c->in, want, c->parser.wanted + ENTRY_ROOM);
+    /* libuv reads up to 32 times before it looks at anybody else, as long as there is so much. */
+    size_t room = c->in.cap - c->in.len;
+    *out = uv_buf_init(buf_tail(&c->in), (unsigned)(room < READ_AT_ONCE_MAX ? room : READ_AT_ONCE_MAX));
 }
 
 /* Ahead of the answers to what was right before it, the error would be taken for one of them. */
@@ -142,6 +151,8 @@ static size_t process(struct conn *c, struct slice input) {
             return input.len;
         }
         enum conn_verdict verdict = CONN_NEXT;
+        c->is_at_end = input.data == c->in.data && done + consumed == c->in.len;
+        c->command_at = done;
         if (c->parser.argc > 0)
             verdict = c->net->handler.command(c->net->handler.arg, c, c->parser.argc, c->parser.argv);
         if (verdict == CONN_PARK || verdict == CONN_BLOCK) {
@@ -159,6 +170,16 @@ static size_t process(struct conn *c, struct slice input) {
     return done;
 }
 
+struct buf *conn_input(struct conn *c) {
+    CHECK(c->in_process);
+    return c->is_at_end ? &c->in : NULL;
+}
+
+/* The handler may have taken it. */
+static void drop_input(struct conn *c, size_t done) {
+    if (c->in.len > 0) buf_drop(&c->in, done);
+}
+
 static bool waits(const struct conn *c) {
     return c->parked || !list_empty(&c->held_link);
 }
@@ -166,7 +187,7 @@ static bool waits(const struct conn *c) {
 static void process_kept(struct conn *c) {
     if (c->in_process || c->parked) return;
     c->in_process = true;
-    buf_drop(&c->in, process(c, buf_slice(&c->in)));
+    drop_input(c, process(c, buf_slice(&c->in)));
     c->in_process = false;
     if (c->in.len == 0 && c->in.cap > KEEP_BUFFER_MAX) buf_free(&c->in);
     if (c->ended && !c->closing && !waits(c) && !is_full(c)) conn_drain(c);
@@ -189,7 +210,7 @@ void conn_unread(struct conn *c, struct slice requests) {
 
 static void process_covered(struct conn *c) {
     c->in_process = c->confirmed = true;
-    buf_drop(&c->in, process(c, slice_make(c->in.data, c->covered)));
+    drop_input(c, process(c, slice_make(c->in.data, c->covered)));
     c->in_process = c->confirmed = false;
 }
 
@@ -305,6 +326,7 @@ static void write_cb(uv_write_t *write, int status) {
         buf_free(&c->sending);
     else
         buf_clear(&c->sending);
+    c->sending_from = 0;
     if (c->closing) return;
     if (status < 0)
         conn_close(c);
@@ -314,11 +336,12 @@ static void write_cb(uv_write_t *write, int status) {
 
 /* The socket is full: libuv waits for it with what is left. */
 static void send_later(struct conn *c, size_t sent) {
-    buf_drop(&c->out, sent);
     struct buf empty = c->sending;
     c->sending = c->out;
     c->out = empty;
-    uv_buf_t part = {.base = c->sending.data, .len = c->sending.len}; /* uv_buf_init would cut it at 4 GB */
+    c->sending_from = sent;
+    /* uv_buf_init would cut it at 4 GB. */
+    uv_buf_t part = {.base = c->sending.data + sent, .len = c->sending.len - sent};
     c->is_sending = true;
     c->write.data = c;
     if (uv_write(&c->write, &c->uv.stream, &part, 1, write_cb) != 0) {

@@ -47,8 +47,9 @@ struct conn {
 
     struct buf in; /* bytes that could not be parsed yet */
     struct resp_parser parser;
-    struct buf out;     /* replies of this turn */
-    struct buf sending; /* handed to libuv, when the socket did not take everything at once */
+    struct buf out;      /* replies of this turn */
+    struct buf sending;  /* handed to libuv, when the socket did not take everything at once ... */
+    size_t sending_from; /* ... from here on: what it did take is not moved out of the way */
     uv_write_t write;
     bool is_sending;
     struct list flush_link; /* in net->to_flush while there is something to write */
@@ -56,6 +57,8 @@ struct conn {
 
     bool is_reading, draining, closing, handle_closed;
     bool in_process;       /* conn_process is on the stack */
+    bool is_at_end;        /* nothing in `in` is behind the command that is offered */
+    size_t command_at;     /* where in the input that command begins */
     bool owes_error;       /* the parser's error is to be said when everything pending is answered */
     size_t memory_counted; /* of net->client_memory */
     uint64_t active_ms;    /* loop time when bytes last came or went */
@@ -177,6 +180,10 @@ void conn_let_go(struct conn *c);
 void conn_close_with_reason(struct conn *c, const char *reason); /* which is logged */
 /* Puts requests in front of what is still to be parsed; they are offered with the next turn. */
 void conn_unread(struct conn *c, struct slice requests);
+/* While a command is offered: the buffer that ends with it, where it begins at command_at, and that has nothing in it which is
+ * still needed when it was taken; the handler may take the bytes then, and leave it empty. NULL: the command lies elsewhere, or
+ * is not the last. */
+struct buf *conn_input(struct conn *c);
 /* Offers a parked connection's commands again; with `confirmed`, those that had come when it was `covered` under that
  * sign. The handler has taken it off its list. */
 void conn_unpark(struct conn *c, bool confirmed);

@@ -28,6 +28,13 @@ enum {
     PROBES_MAX = 2,      /* of a paused reader's window; they are further apart the longer it pauses */
 };
 
+/* Of link.bulk: bytes of its own, or lent ones. */
+struct bulk_piece {
+    struct list link;
+    struct buf own;
+    struct peer_lent lent; /* `bytes` is what is left of either */
+};
+
 static void start_reading(struct link *l);
 
 static bool is_stranger(const struct link *l) {
@@ -36,13 +43,25 @@ static bool is_stranger(const struct link *l) {
 
 /* --- the end --- */
 
+static void drop_piece(struct bulk_piece *piece) {
+    list_unlink(&piece->link);
+    if (piece->lent.give_back != NULL) piece->lent.give_back(piece->lent.owner, piece->lent.what);
+    buf_free(&piece->own);
+    mem_free(piece);
+}
+
+static void drop_bulk(struct link *l) {
+    while (!list_empty(&l->bulk)) drop_piece(container_of(l->bulk.next, struct bulk_piece, link));
+    l->bulk_left = 0;
+}
+
 static void link_free(struct link *l) {
     buf_free(&l->in);
     buf_free(&l->early);
     buf_free(&l->out);
     buf_free(&l->sending);
-    buf_free(&l->bulk);
     buf_free(&l->lane);
+    buf_free(&l->apart);
     buf_free(&l->transcript);
     l->pn->links_open--;
     l->magic = 0;
@@ -62,6 +81,7 @@ static void close_quietly(struct link *l) {
     if (is_stranger(l)) l->pn->stranger_count--;
     if (!l->is_initiator && l->state == LINK_UP) l->pn->accepted_count--;
     l->state = LINK_CLOSING;
+    drop_bulk(l);
     list_unlink(&l->link);
     list_unlink(&l->flush_link);
     if (l->is_resolving) uv_cancel((uv_req_t *)&l->resolve);
@@ -185,34 +205,50 @@ static void send_later(struct link *l, size_t sent) {
     }
 }
 
+static void add_piece(struct link *l, struct buf own, const struct peer_lent *lent) {
+    struct bulk_piece *piece = mem_calloc(1, sizeof *piece);
+    piece->own = own;
+    piece->lent = *lent;
+    list_push_back(&l->bulk, &piece->link);
+    l->bulk_left += lent->bytes.len;
+}
+
 void link_move_to_bulk(struct link *l, size_t from) {
     CHECK(from <= l->out.len);
-    if (from == 0 && l->bulk.len == 0) {
-        struct buf empty = l->bulk;
-        l->bulk = l->out;
-        l->out = empty;
-        return;
-    }
-    buf_add(&l->bulk, l->out.data + from, l->out.len - from);
+    struct buf own = {0};
+    buf_add(&own, l->out.data + from, l->out.len - from);
     l->out.len = from;
+    add_piece(l, own, &(struct peer_lent){.bytes = buf_slice(&own)});
+}
+
+void link_lend_to_bulk(struct link *l, const struct peer_lent *lent) {
+    add_piece(l, (struct buf){0}, lent);
+}
+
+/* The next bytes of the bulk, behind `out`. */
+static void take_from_bulk(struct link *l, size_t n) {
+    CHECK(n <= l->bulk_left);
+    l->bulk_left -= n;
+    while (n > 0) {
+        struct bulk_piece *piece = container_of(l->bulk.next, struct bulk_piece, link);
+        struct slice *left = &piece->lent.bytes;
+        size_t some = left->len < n ? left->len : n;
+        buf_add(&l->out, left->data, some);
+        *left = slice_make(left->data + some, left->len - some);
+        n -= some;
+        if (left->len == 0) drop_piece(piece);
+    }
 }
 
 /* One part behind what is small. It goes by way of libuv even if the socket would take it at once: the next part is for
  * the next turn, with what is small then in front of it. */
 static void send_part(struct link *l) {
-    size_t left = link_bulk_left(l), n = left < PART_BYTES ? left : PART_BYTES;
     struct peer_frame part = link_header(l, 0);
     part.kind = PEER_PART;
-    part.body = slice_make(l->bulk.data + l->bulk_at, n);
-    peer_frame_write(&l->out, &part);
-    l->bulk_at += n;
-    if (l->bulk_at == l->bulk.len) {
-        buf_free(&l->bulk);
-        l->bulk_at = 0;
-    } else if (l->bulk_at > l->bulk.len / 2) {
-        buf_drop(&l->bulk, l->bulk_at);
-        l->bulk_at = 0;
-    }
+    buf_reserve(&l->out, PEER_HEADER_SIZE + PART_BYTES);
+    size_t start = peer_frame_begin(&l->out, &part);
+    take_from_bulk(l, l->bulk_left < PART_BYTES ? l->bulk_left : PART_BYTES);
+    peer_frame_end(&l->out, start);
     l->bytes_out += l->out.len;
     l->sent_ms = uv_now(l->pn->loop);
     send_later(l, 0);
@@ -286,7 +322,7 @@ static void alloc_cb(uv_handle_t *handle, size_t suggested, uv_buf_t *out) {
     size_t want = l->wanted > l->in.len ? l->wanted - l->in.len : 0;
     if (want < READ_SIZE) want = READ_SIZE;
     if (want > READ_SIZE_MAX) want = READ_SIZE_MAX;
-    buf_reserve(&l->in, want);
+    buf_expect(&l->in, want, l->wanted);
     *out = uv_buf_init(buf_tail(&l->in), (unsigned)want);
 }
 
@@ -395,6 +431,7 @@ static struct link *link_new(struct peer_net *pn) {
     l->pn = pn;
     list_init(&l->link);
     list_init(&l->flush_link);
+    list_init(&l->bulk);
     CHECK(uv_tcp_init(pn->loop, &l->tcp) == 0);
     CHECK(uv_timer_init(pn->loop, &l->timer) == 0);
     l->tcp.data = l->timer.data = l->resolve.data = l->connect.data = l;

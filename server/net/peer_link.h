@@ -76,12 +76,14 @@ struct link {
     struct buf early;   /* what was to be sent before the link was up */
     struct buf out;     /* of this turn */
     struct buf sending; /* handed to libuv */
-    struct buf bulk;    /* whole frames that go in parts, one after `out` each turn; sent up to bulk_at */
-    size_t bulk_at;
-    struct buf lane;   /* of the parts that came: the frames that are not whole */
-    size_t wanted;     /* bytes that `in` must have before it is looked at again */
-    uint64_t heard_ms; /* loop time when bytes last came */
-    uint64_t sent_ms;  /* and went */
+    struct list bulk;   /* whole frames that go in parts, one after `out` each turn: struct bulk_piece */
+    size_t bulk_left;   /* bytes of it */
+    struct buf lane;    /* of the parts that came: the frames that are not whole */
+    struct buf apart;   /* the lane is the head of an append whose payload comes here ... */
+    size_t apart_len;   /* ... and will be so long. 0: there is none */
+    size_t wanted;      /* bytes that `in` must have before it is looked at again */
+    uint64_t heard_ms;  /* loop time when bytes last came */
+    uint64_t sent_ms;   /* and went */
     uint64_t frames_in, bytes_in, bytes_out;
 
     uint32_t code; /* why it closed: enum peer_refusal said by either side; 0: another reason */
@@ -110,8 +112,10 @@ void link_flush(struct link *l);
 size_t link_unsent(const struct link *l);
 /* The last bytes of `out`, whole frames, go in parts: what is appended to `out` from now on may overtake them. */
 void link_move_to_bulk(struct link *l, size_t from);
+/* Behind them, what is lent. */
+void link_lend_to_bulk(struct link *l, const struct peer_lent *lent);
 static inline size_t link_bulk_left(const struct link *l) {
-    return l->bulk.len - l->bulk_at;
+    return l->bulk_left;
 }
 void link_pause(struct link *l);
 void link_resume(struct link *l);

@@ -17,7 +17,7 @@ enum {
     KEEP_LANE_MAX = 1 << 20,
     WRONG_CLUSTER_QUIET =
         3, /* refusals: a node that is being formed has not heard of its cluster when others have */
-    BULK_MIN = 256 << 10, /* a longer append goes in parts, and those behind it */
+    BULK_MIN = PEER_APART_MIN, /* a longer append goes in parts, and those behind it */
     LISTENER_MAGIC = 0x4c495354,
 };
 
@@ -398,34 +398,76 @@ static void makes_no_sense(struct link *l, const struct peer_frame *f) {
     link_close(l, PEER_UNEXPECTED, "malformed");
 }
 
-static void take_message(struct link *l, const struct peer_frame *f) {
+static bool is_let_speak(struct link *l, const struct peer_frame *f) {
+    if (is_from_whom_it_should(l, f)) return true;
+    link_close(l, PEER_WRONG_TARGET, "a frame of somebody else's, or for somebody else");
+    return false;
+}
+
+static void tell_message(struct link *l, const struct raft_message *m, size_t size, struct buf *whole) {
     struct peer_net *pn = l->pn;
-    struct raft_message m;
-    if (!is_from_whom_it_should(l, f)) {
-        link_close(l, PEER_WRONG_TARGET, "a frame of somebody else's, or for somebody else");
-        return;
-    }
-    if (peer_read_message(f, &pn->store, &m) != RC_OK) {
-        makes_no_sense(l, f);
-        return;
-    }
     struct peer *p = find_peer(pn, l->peer_id);
     if (p != NULL) {
         p->frames_in++;
-        p->bytes_in += PEER_HEADER_SIZE + f->body.len;
+        p->bytes_in += size;
     }
-    pn->handler.message(pn->handler.arg, &m, pn->store.payloads);
+    pn->handler.message(pn->handler.arg, m, pn->store.payloads, whole);
 }
 
-/* Parts, put together, are frames like others. */
-static void take_part(struct link *l, const struct peer_frame *part) {
+static void take_message(struct link *l, const struct peer_frame *f) {
+    struct raft_message m;
+    if (!is_let_speak(l, f)) return;
+    if (peer_read_message(f, &l->pn->store, &m) != RC_OK)
+        makes_no_sense(l, f);
+    else
+        tell_message(l, &m, PEER_HEADER_SIZE + f->body.len, NULL);
+}
+
+/* The payload that comes apart is all there. */
+static void take_apart(struct link *l, const char *head, const struct peer_frame *part) {
+    struct peer_frame f;
+    struct raft_message m;
+    if (peer_read_apart(slice_make(head, PEER_APART_HEAD_SIZE), buf_slice(&l->apart), &l->pn->store, &f,
+                        &m) != RC_OK)
+        makes_no_sense(l, part);
+    else if (is_let_speak(l, &f))
+        tell_message(l, &m, PEER_APART_HEAD_SIZE + l->apart.len, &l->apart);
+    buf_free(&l->apart);
+    l->apart_len = 0;
+}
+
+/* Takes what belongs to the payload; true when that is all of it. */
+static bool fill_apart(struct link *l, struct slice *bytes) {
+    struct slice some = *bytes;
+    size_t missing = l->apart_len - l->apart.len;
+    if (some.len > missing) some.len = missing;
+    buf_expect(&l->apart, some.len, l->apart_len);
+    buf_add_slice(&l->apart, some);
+    *bytes = slice_make(bytes->data + some.len, bytes->len - some.len);
+    return l->apart.len == l->apart_len;
+}
+
+/* Hands out the whole frames in the lane. An append whose payload is apart leaves its head there until it is whole: the
+ * payload gets a buffer of its own, and is copied nowhere else once it is there. */
+static void empty_lane(struct link *l, const struct peer_frame *part) {
     size_t at = 0;
-    buf_add_slice(&l->lane, part->body);
     while (link_is_up(l)) {
+        struct slice input = slice_make(l->lane.data + at, l->lane.len - at);
         struct peer_frame f;
         size_t size;
-        enum rc rc = peer_frame_read(slice_make(l->lane.data + at, l->lane.len - at), l->pn->frame_bytes_max,
-                                     &f, &size);
+        if (peer_append_is_apart(input, l->pn->frame_bytes_max, &l->apart_len)) {
+            struct slice rest =
+                slice_make(input.data + PEER_APART_HEAD_SIZE, input.len - PEER_APART_HEAD_SIZE);
+            size = PEER_APART_HEAD_SIZE + l->apart_len;
+            if (!fill_apart(l, &rest)) {
+                l->lane.len = at + PEER_APART_HEAD_SIZE;
+                break;
+            }
+            take_apart(l, input.data, part);
+            at += size;
+            continue;
+        }
+        enum rc rc = peer_frame_read(input, l->pn->frame_bytes_max, &f, &size);
         if (rc == RC_NOT_FOUND) break;
         if (rc != RC_OK) {
             makes_no_sense(l, part);
@@ -435,6 +477,18 @@ static void take_part(struct link *l, const struct peer_frame *part) {
         take_message(l, &f);
     }
     buf_drop(&l->lane, at);
+}
+
+/* Parts, put together, are frames like others. */
+static void take_part(struct link *l, const struct peer_frame *part) {
+    struct slice bytes = part->body;
+    if (l->apart_len > 0) {
+        if (!fill_apart(l, &bytes)) return;
+        take_apart(l, l->lane.data, part);
+        buf_clear(&l->lane);
+    }
+    buf_add_slice(&l->lane, bytes);
+    empty_lane(l, part);
     if (l->lane.len == 0 && l->lane.cap > KEEP_LANE_MAX) buf_free(&l->lane);
 }
 
@@ -552,15 +606,38 @@ static void send_append(struct peer *p, size_t size) {
     }
 }
 
-void peer_net_sent(struct peer_net *pn, uint64_t id) {
+static struct peer *begin_sent(struct peer_net *pn, uint64_t id) {
     struct peer *p = find_peer(pn, id);
     CHECK(p != NULL);
     p->frames_out++;
+    return p;
+}
+
+static void end_sent(struct peer *p) {
+    p->mark = p->out->out.len;
+    link_touch(p->out);
+}
+
+void peer_net_sent(struct peer_net *pn, uint64_t id) {
+    struct peer *p = begin_sent(pn, id);
     if (!link_is_up(p->out)) return;
     struct slice frame = frame_written(p);
     if (frame.len >= PEER_HEADER_SIZE && peer_frame_kind(frame) == RAFT_APPEND) send_append(p, frame.len);
-    p->mark = p->out->out.len;
-    link_touch(p->out);
+    end_sent(p);
+}
+
+void peer_net_sent_apart(struct peer_net *pn, uint64_t id, const struct peer_lent *payload) {
+    struct peer *p = begin_sent(pn, id);
+    CHECK(link_is_up(p->out)); /* since peer_net_out */
+    if (link_bulk_left(p->out) > pn->out_bytes_max) {
+        p->out->out.len = p->mark;
+        p->dropped++;
+        payload->give_back(payload->owner, payload->what);
+    } else {
+        link_move_to_bulk(p->out, p->mark);
+        link_lend_to_bulk(p->out, payload);
+    }
+    end_sent(p);
 }
 
 void peer_net_flush(struct peer_net *pn) {

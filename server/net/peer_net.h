@@ -65,8 +65,9 @@ struct peer_net_handler {
      * for CONTROL links, a cluster id that differs from ours with both of them set were looked at before. */
     enum peer_refusal (*accept)(void *arg, const struct peer_hello *hello, char *why);
     /* A Raft message arrived. m->from is who the link's HELLO said, m->to is this node, the cluster is ours.
-     * payloads[i] belongs to m->entries[i]. All borrowed until the call returns. */
-    void (*message)(void *arg, const struct raft_message *m, const struct slice *payloads);
+     * payloads[i] belongs to m->entries[i]. All borrowed until the call returns; but `whole`, unless it is NULL, has all of
+     * payloads[0] and nothing else, and the callee may take its bytes and leave it empty. */
+    void (*message)(void *arg, const struct raft_message *m, const struct slice *payloads, struct buf *whole);
     /* Our RAFT link to the peer came up, or is no longer. Nothing is told of peers that peer_net_set_peers took away. */
     void (*link_up)(void *arg, uint64_t id);
     void (*link_down)(void *arg, uint64_t id);
@@ -118,6 +119,14 @@ struct buf *peer_net_out(struct peer_net *pn, uint64_t id);
 /* After that frame: counts it and remembers to flush. A long RAFT_APPEND goes in parts, which everything but appends passes
  * by; when more than out_bytes_max of appends wait, it is dropped. */
 void peer_net_sent(struct peer_net *pn, uint64_t id);
+/* The same after a frame that peer_append_end_apart ended. Its payload is lent: it is read, part by part, until it is given
+ * back, once, when it has been sent or never will be; perhaps before this returns. */
+struct peer_lent {
+    struct slice bytes;
+    void (*give_back)(void *owner, void *what);
+    void *owner, *what;
+};
+void peer_net_sent_apart(struct peer_net *pn, uint64_t id, const struct peer_lent *payload);
 /* Whether an append would be dropped by peer_net_sent: nobody need fetch its entries then. */
 bool peer_net_takes_append(const struct peer_net *pn, uint64_t id);
 /* One write for each link that has something: at the end of the turn. */
@@ -127,6 +136,8 @@ size_t peer_net_unsent(const struct peer_net *pn, uint64_t id);
 /* A frame of this peer's is on its way in and not whole, and its bytes keep coming (within the last `within_ms`). A leader
  * that sends a very long entry cannot send heartbeats meanwhile: it is alive all the same. */
 bool peer_net_is_receiving(const struct peer_net *pn, uint64_t id, uint64_t within_ms);
+
+enum { PEER_APART_MIN = 256 << 10 }; /* payloads that are longer are worth being lent */
 
 struct peer_link_info {
     uint64_t id;

@@ -60,6 +60,15 @@ struct buf *upstream_out(struct upstream *u) {
     return link_out(u->link);
 }
 
+bool upstream_take(struct upstream *u, struct buf *bytes) {
+    struct buf *out = upstream_out(u);
+    if (out->len > 0) return false;
+    buf_free(out);
+    *out = *bytes;
+    *bytes = (struct buf){0};
+    return true;
+}
+
 void upstream_send(struct upstream *u, struct slice bytes) {
     buf_add_slice(upstream_out(u), bytes);
 }

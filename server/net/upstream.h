@@ -37,6 +37,8 @@ struct upstream *upstream_open(struct peer_net *pn, const char *address, uint64_
 /* Appends; copied. Allowed in every state: what goes to one that is down goes nowhere. */
 void upstream_send(struct upstream *u, struct slice bytes);
 struct buf *upstream_out(struct upstream *u); /* the same without the copy */
+/* Likewise: takes the whole buffer, which stays where it is until it is flushed. False when others' bytes wait to go first. */
+bool upstream_take(struct upstream *u, struct buf *bytes);
 /* Writes what was appended. peer_net_flush does it for every upstream that was touched in this turn. */
 void upstream_flush(struct upstream *u);
 size_t upstream_unsent(const struct upstream *u);

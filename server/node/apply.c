@@ -367,6 +367,7 @@ static void end_entry(struct node *n) {
     struct applying *a = &n->applying;
     a->is_left = n->in_entry = false;
     if (a->is_copied) buf_free(&a->copy);
+    ks_forget_prepared(n->ks);
     if (!n->failed)
         ks_set_applied(n->ks, (struct ks_applied){
                                   .index = a->index, .term = a->term, .clock_ms = n->reader.header.clock_ms});
@@ -510,6 +511,45 @@ static void replay(struct node *n, uint64_t to) {
                   rc_name(rc), error.text);
 }
 
+/* --- large values, beforehand --- */
+
+enum { PREPARE_MIN = 4 << 20, PREPARE_BYTES_PER_TURN = 8 << 20 };
+
+/* The value that such a command sets, with the key in front of it; 0: another command, or none that is so long. */
+static int large_value_at(const struct entry_reader *r) {
+    static const char *const setters[] = {"set", "setex", "psetex", "setnx", "getset", "mset", "msetnx"};
+    bool is_setter = false;
+    for (size_t i = 0; i < sizeof setters / sizeof *setters && !is_setter; i++)
+        is_setter = slice_is(r->argv[0], setters[i]);
+    for (int i = 2; is_setter && i < r->argc; i++)
+        if (r->argv[i].len >= PREPARE_MIN) return i;
+    return 0;
+}
+
+static struct slice key_of_value(const struct entry_reader *r, int at) {
+    bool has_many = r->argv[0].len > 0 && (r->argv[0].data[0] | 0x20) == 'm';
+    return r->argv[has_many ? at - 1 : 1];
+}
+
+/* Whether the entry can be applied now. The value that a large one sets is copied first, some of it each turn, since nobody
+ * could be answered while all of it is copied; that it is committed, and so is never replaced by another one, makes the place
+ * of its bytes a name for them until it is applied. */
+static bool is_prepared(struct node *n, const struct proposal *p) {
+    struct entry_reader r;
+    bool is_done = true;
+    if (p->kind != RAFT_ENTRY_COMMANDS || p->payload.len < PREPARE_MIN) return true;
+    entry_reader_init(&r);
+    if (entry_open(&r, buf_slice(&p->payload)) && entry_next(&r) == 1 && r.db < KS_DB_COUNT) {
+        int at = large_value_at(&r);
+        if (at > 0)
+            is_done =
+                ks_prepare_string(n->ks, r.db, key_of_value(&r, at), r.argv[at], PREPARE_BYTES_PER_TURN);
+    }
+    entry_reader_free(&r);
+    n->preparing_index = is_done ? 0 : p->index;
+    return is_done;
+}
+
 static void apply_recent(struct node *n, uint64_t to) {
     n->timed = NULL;
     n->turn_mono_us = mono_us();
@@ -517,6 +557,7 @@ static void apply_recent(struct node *n, uint64_t to) {
         struct proposal *p = tail_at(&n->tail, n->applied_index + 1);
         CHECK(p != NULL);
         CHECK(p->index == n->applied_index + 1);
+        if (!is_prepared(n, p)) return;
         if (!apply_entry(n, p->kind, buf_slice(&p->payload), p->index, p->term, p)) return;
         n->applied_index = p->index;
         if (!n->failed) finish(n, p);

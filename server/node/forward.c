@@ -88,6 +88,16 @@ static void add_request(struct buf *out, int argc, const struct slice *argv) {
     }
 }
 
+/* A large command goes as it came, in the buffer it came in: its copy would hold up the loop, and take as much memory again.
+ * What only reads is kept as it was sent (f->reads). */
+static bool pass_input(struct forward *f, const struct command *cmd) {
+    enum { LARGE_MIN = 1 << 20 };
+    struct conn *c = f->conn;
+    struct buf *in = conn_input(c);
+    if (in == NULL || in->len < LARGE_MIN || c->command_at > 0 || in->data[0] != '*') return false;
+    return cmd != NULL && !(cmd->flags & CMD_READONLY) && upstream_take(f->upstream, in);
+}
+
 /* One connection's commands of the entry that was being filled, as requests again, in their order. False when some of
  * them cannot be: a reply made here stands between them, or a transaction, whose commands were answered QUEUED already. */
 static bool collect(struct proposal *p, const struct conn *c, struct entry_reader *writes,
@@ -541,7 +551,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     struct buf *out = upstream_out(f->upstream);
     tell_session(f, out);
     size_t told = out->len;
-    add_request(out, argc, argv);
+    if (!pass_input(f, cmd)) add_request(out, argc, argv);
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
     bool in_multi = c->session.multi_there;
     cmd_forwarded(&c->session, cmd, argc);

@@ -132,12 +132,12 @@ struct store_job {
     struct store_job *next_spare;
 };
 
-/* One log entry in memory, with everything here that waits for it. Held by the tail and by the job that stores it; the
- * payload is not touched while either does. */
+/* One log entry in memory, with everything here that waits for it. Held by the tail, by the job that stores it, and, when it
+ * is large, by the links that send it; the payload is not touched while one of them does. */
 struct proposal {
     struct proposal *next_spare;
     enum raft_entry_kind kind;
-    uint8_t holders;
+    uint32_t holders;
     uint64_t index, term;
     uint64_t serial;    /* counts what was proposed here; 0: it came from elsewhere */
     int64_t clock_ms;   /* what a COMMANDS entry proposed here carries */
@@ -289,8 +289,10 @@ struct node {
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;
-    uint64_t deposed_at_ms;    /* 0: not, or long ago */
-    uint64_t apply_until_us;   /* entries are applied until then, the rest in the next turn */
+    uint64_t deposed_at_ms;  /* 0: not, or long ago */
+    uint64_t apply_until_us; /* entries are applied until then, the rest in the next turn */
+    uint64_t
+        preparing_index; /* the next entry to be applied, whose value is being copied first; 0: there is none */
     uint64_t leader_moved_ms;  /* when leader_id last changed */
     struct list forwards;      /* forward.c's */
     size_t forwards_held;      /* so many of them hold an answer back */
@@ -313,8 +315,9 @@ void node_step(struct node *n, struct raft_event *event);
 enum raft_refusal node_ask(struct node *n, struct raft_event *event, struct raft_update *up);
 /* Likewise, for what comes from elsewhere: false when it makes no sense to the core. */
 bool node_try(struct node *n, struct raft_event *event, struct raft_update *up);
-/* A peer's message; payloads are its entries' bytes. */
-void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads);
+/* A peer's message; payloads are its entries' bytes. `whole`, unless NULL: a buffer with those of the only one, to be taken. */
+void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads,
+                       struct buf *whole);
 /* RAFT_EVENT_PROPOSE of `p`, which is then the tail's; false when it was refused and is still the caller's. */
 bool node_submit(struct node *n, struct proposal *p);
 void node_take_stored(struct node *n); /* what the log writer has finished */

@@ -44,10 +44,38 @@ static bool add_entries(struct node *n, struct peer_append *append, uint64_t fir
     return true;
 }
 
+/* The large entry that is alone in its message, as each is that is larger than a message should be, if it is in memory. */
+static struct proposal *large_one(const struct node *n, const struct raft_message *m) {
+    if (m->kind != RAFT_APPEND || m->entry_count != 1) return NULL;
+    struct proposal *p = tail_at(&n->tail, m->prev_index + 1);
+    return p != NULL && p->kind == RAFT_ENTRY_COMMANDS && p->payload.len > PEER_APART_MIN ? p : NULL;
+}
+
+static void give_back(void *owner, void *what) {
+    proposal_release(owner, what);
+}
+
+/* The links read it where it is: to copy it for each of them would hold up the loop, and with it the heartbeats. */
+static void send_large(struct node *n, struct buf *out, const struct raft_message *m, struct proposal *p) {
+    struct peer_append append;
+    struct raft_entry entry = {.index = p->index, .term = p->term, .kind = p->kind, .size = p->payload.len};
+    struct peer_lent lent = {.bytes = buf_slice(&p->payload), .give_back = give_back, .owner = n, .what = p};
+    peer_append_begin(&append, out, &n->origin, m);
+    peer_append_end_apart(&append, &entry);
+    p->holders++;
+    peer_net_sent_apart(n->peers, m->to, &lent);
+    n->messages_sent++;
+}
+
 static void send_now(struct node *n, const struct raft_message *m) {
     if (m->kind == RAFT_APPEND && !peer_net_takes_append(n->peers, m->to)) return;
     struct buf *out = peer_net_out(n->peers, m->to);
     if (out == NULL) return;
+    struct proposal *large = large_one(n, m);
+    if (large != NULL) {
+        send_large(n, out, m, large);
+        return;
+    }
     if (m->kind != RAFT_APPEND) {
         peer_write_message(out, &n->origin, m);
     } else {
@@ -229,13 +257,14 @@ static enum peer_refusal accept_cb(void *arg, const struct peer_hello *hello, ch
     return PEER_ACCEPTED;
 }
 
-static void message_cb(void *arg, const struct raft_message *m, const struct slice *payloads) {
+static void message_cb(void *arg, const struct raft_message *m, const struct slice *payloads,
+                       struct buf *whole) {
     struct node *n = node_of(arg);
     n->messages_received++;
     if (!n->open || n->failed) return;
     /* Without room on the disk nothing is taken, rather than failing in the middle: it is sent again. */
     if (m->kind == RAFT_APPEND && m->entry_count > 0 && n->disk_is_full) return;
-    node_take_message(n, m, payloads);
+    node_take_message(n, m, payloads, whole);
 }
 
 static void link_up_cb(void *arg, uint64_t id) {

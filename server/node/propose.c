@@ -12,6 +12,7 @@
 enum {
     SPARE_MAX = 8,
     SPARE_BUFFER_MAX = 1 << 20,
+    LARGE_COMMAND_BYTES = 1 << 20,
     IN_LINE_BYTES_MAX = 16 << 20, /* beyond it, the connection waits for its writes to be answered */
 };
 
@@ -68,7 +69,7 @@ void proposal_release(struct node *n, struct proposal *p) {
     CHECK(p->holders > 0);
     if (--p->holders > 0) return;
     CHECK(p->op_count == 0);
-    if (n->spare_count >= SPARE_MAX) {
+    if (n->spare_count >= SPARE_MAX || !n->open) { /* a link may hold it for longer than the group lives */
         proposal_destroy(p);
         return;
     }
@@ -143,6 +144,8 @@ bool node_is_too_much(struct node *n, size_t size) {
     return n->disk_unseen_bytes >= DISK_LOOK_BYTES && !node_disk_takes(n, size);
 }
 
+static void propose_filled(struct node *n);
+
 static size_t size_of(int argc, const struct slice *argv) {
     size_t size = 0;
     for (int i = 0; i < argc; i++) size += argv[i].len;
@@ -196,23 +199,46 @@ void node_add_payload(struct node *n, struct conn *c, const struct command *cmd,
     mem_free(whole);
 }
 
+/* A large command that is alone in the entry becomes that entry where it lies, in its connection's input: a copy would take
+ * as much memory again, and time in which no heartbeat leaves. `argv` means nothing any more then. */
+static bool turn_input_into_entry(struct node *n, struct conn *c, const struct command *cmd, int argc,
+                                  const struct slice *argv) {
+    struct proposal *p = n->filling;
+    struct buf *in = conn_input(c);
+    bool is_script = cmd->categories & ACL_SCRIPTING; /* something may stand in front of it */
+    if (in == NULL || in->len < LARGE_COMMAND_BYTES || is_script) return false;
+    if (n->server.blocked_count > 0) return false; /* keys are looked at again by who serves them */
+    if (p->write_count > 0 || p->payload.len > ENTRY_HEADER_SIZE) return false;
+    if (!entry_make_in_place(in, (uint8_t)c->session.db, argc, argv)) return false;
+    buf_free(&p->payload);
+    p->payload = *in;
+    *in = (struct buf){0};
+    return true;
+}
+
 /* False when it is too large for the log, whatever the limits of the parser are set to. */
 static bool add_write(struct node *n, struct conn *c, const struct command *cmd, int argc,
                       const struct slice *argv) {
+    size_t size = size_of(argc, argv);
+    if (size > COMMAND_BYTES_MAX) return false;
+    if (size >= LARGE_COMMAND_BYTES)
+        propose_filled(n); /* what there is, so that it gets an entry of its own */
     struct proposal *p = n->filling;
+    /* What it may do behind a change of users depends on that. */
+    bool waits = cmd_may_wait(cmd, argc, argv) || cmd_changes_users(cmd);
+    node_watch_written(n, cmd, argc, argv);
     size_t before = p->payload.len;
-    node_add_payload(n, c, cmd, c->session.db, argc, argv);
-    if (p->payload.len - before > COMMAND_BYTES_MAX) {
+    bool is_moved = turn_input_into_entry(n, c, cmd, argc, argv);
+    if (!is_moved) node_add_payload(n, c, cmd, c->session.db, argc, argv);
+    if (!is_moved && p->payload.len - before > COMMAND_BYTES_MAX) {
         p->payload.len = before;
         return false;
     }
     struct op *op = proposal_add_op(p, c, cmd);
     op->silent = session_take_silence(&c->session);
-    /* What it may do behind a change of users depends on that. */
-    op->waits = c->blocked = cmd_may_wait(cmd, argc, argv) || cmd_changes_users(cmd);
+    op->waits = c->blocked = waits;
     proposal_wrote(n, p);
-    node_watch_written(n, cmd, argc, argv);
-    node_serve_written(n, cmd, c->session.db, argc, argv);
+    if (!is_moved) node_serve_written(n, cmd, c->session.db, argc, argv);
     if (p->payload.len >= ENTRY_BYTES_MAX) node_propose_filled(n);
     return true;
 }
@@ -508,11 +534,9 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 
 /* --- into the log --- */
 
-void node_propose_filled(struct node *n) {
+static void propose_filled(struct node *n) {
     struct proposal *p = n->filling;
     if (p->write_count == 0 || !n->readable) return;
-    if (n->tail.last_index - n->applied_index >= PROPOSALS_IN_FLIGHT && p->payload.len < ENTRY_BYTES_MAX)
-        return;
     p->clock_ms = node_clock_ms(n);
     entry_finish(
         &p->payload,
@@ -520,6 +544,11 @@ void node_propose_filled(struct node *n) {
     /* Refused, it goes on filling, and connections are held: too much is uncommitted, or leadership moves. */
     if (!node_submit(n, p)) return;
     node_begin_filling(n);
+}
+
+void node_propose_filled(struct node *n) {
+    bool may_go = n->tail.last_index - n->applied_index < PROPOSALS_IN_FLIGHT;
+    if (may_go || n->filling->payload.len >= ENTRY_BYTES_MAX) propose_filled(n);
 }
 
 /* --- limits of encodings --- */

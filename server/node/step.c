@@ -10,6 +10,7 @@ struct step_source {
     struct proposal *own;         /* of a proposal */
     const struct raft_message *m; /* of a message, with ... */
     const struct slice *payloads;
+    struct buf *whole; /* NULL, or all of payloads[0], to be taken */
 };
 
 /* --- requests to store --- */
@@ -55,8 +56,15 @@ static struct proposal *entry_of_message(struct node *n, const struct step_sourc
     CHECK(at < src->m->entry_count);
     const struct raft_entry *e = &src->m->entries[at];
     struct proposal *p = proposal_new(n);
-    buf_clear(&p->payload);
-    buf_add_slice(&p->payload, src->payloads[at]);
+    if (src->whole != NULL) {
+        CHECK(src->m->entry_count == 1);
+        buf_free(&p->payload);
+        p->payload = *src->whole;
+        *src->whole = (struct buf){0};
+    } else {
+        buf_clear(&p->payload);
+        buf_add_slice(&p->payload, src->payloads[at]);
+    }
     p->kind = e->kind;
     p->index = e->index;
     p->term = e->term;
@@ -166,10 +174,11 @@ void node_step(struct node *n, struct raft_event *event) {
     (void)node_ask(n, event, &up);
 }
 
-void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads) {
+void node_take_message(struct node *n, const struct raft_message *m, const struct slice *payloads,
+                       struct buf *whole) {
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE, .message = m};
     struct raft_update up;
-    struct step_source src = {.m = m, .payloads = payloads};
+    struct step_source src = {.m = m, .payloads = payloads, .whole = whole};
     (void)step(n, &event, &up, &src); /* what no sane peer sends changes nothing */
 }
 
@@ -217,7 +226,8 @@ void node_trim_tail(struct node *n) {
     struct proposal *p;
     while ((p = tail_pop_surplus(&n->tail, n->applied_index, n->members.count > 1)) != NULL)
         proposal_release(n, p);
-    while (n->role != RAFT_LEADER && (p = tail_pop_backlog(&n->tail, n->apply_index)) != NULL) {
+    bool may_read_back = n->role != RAFT_LEADER && n->preparing_index == 0;
+    while (may_read_back && (p = tail_pop_backlog(&n->tail, n->apply_index)) != NULL) {
         n->unapplied_bytes -= p->payload.len;
         proposal_release(n, p);
     }
@@ -230,6 +240,8 @@ void node_drop_entries(struct node *n, uint64_t index) {
         proposal_release(n, p);
     }
     tail_restart(&n->tail, index);
+    if (n->ks != NULL) ks_forget_prepared(n->ks);
+    n->preparing_index = 0;
     n->unapplied_bytes = 0;
     n->applied_index = n->apply_index = n->commit_index = n->cut_index = index;
 }

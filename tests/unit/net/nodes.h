@@ -42,6 +42,7 @@ struct node {
     int messages, ups, downs, refusals, forwards, requests;
     struct raft_message last;
     size_t payload_bytes;
+    int taken; /* payloads that had a buffer of their own */
     uint32_t refusal_code;
     char refusal[PEER_WHY_CAP];
     int forward_fd;
@@ -66,11 +67,16 @@ static enum peer_refusal on_accept(void *arg, const struct peer_hello *hello, ch
     if (n->verdict != PEER_ACCEPTED) snprintf(why, PEER_WHY_CAP, "as the test wants it");
     return n->verdict;
 }
-static void on_message(void *arg, const struct raft_message *m, const struct slice *payloads) {
+static void on_message(void *arg, const struct raft_message *m, const struct slice *payloads,
+                       struct buf *whole) {
     struct node *n = arg;
+    EXPECT(whole == NULL || (m->entry_count == 1 && slice_eq(buf_slice(whole), payloads[0])));
     n->messages++;
     n->last = *m;
     for (size_t i = 0; i < m->entry_count; i++) n->payload_bytes += payloads[i].len;
+    if (whole == NULL) return;
+    n->taken++;
+    buf_free(whole);
 }
 static void on_link_up(void *arg, uint64_t id) {
     (void)id;

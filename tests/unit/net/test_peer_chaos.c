@@ -203,7 +203,9 @@ static void do_secret(struct node *n) {
 /* --- what is watched --- */
 
 /* In place of nodes.h's: rounds from one node to another only rise. */
-static void chaos_message(void *arg, const struct raft_message *m, const struct slice *payloads) {
+static void chaos_message(void *arg, const struct raft_message *m, const struct slice *payloads,
+                          struct buf *whole) {
+    (void)whole;
     struct node *n = arg;
     uint64_t *heard = &heard_round[m->from / 11][m->to / 11];
     EXPECT_EQ_INT(m->to, n->id);

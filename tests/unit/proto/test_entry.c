@@ -4,6 +4,7 @@
 #include "test.h"
 
 #include "guard.h"
+#include "mem.h"
 #include "rng.h"
 
 static void write_sample(struct buf *b) {
@@ -70,6 +71,59 @@ TEST(read_back) {
     }
     entry_reader_free(&r);
     buf_free(&b);
+}
+
+/* A request, whatever its arguments are, becomes the entry that its arguments make, in the buffer it lies in. */
+static void check_in_place(int argc, const size_t *lens, size_t before, size_t spare) {
+    struct buf request = {0}, entry = {0};
+    struct slice argv[64];
+    size_t at[64];
+    for (size_t i = 0; i < before; i++) buf_add_byte(&request, 'x'); /* a command that was done with */
+    buf_printf(&request, "*%d\r\n", argc);
+    for (int i = 0; i < argc; i++) {
+        buf_printf(&request, "$%zu\r\n", lens[i]);
+        at[i] = request.len;
+        for (size_t k = 0; k < lens[i]; k++) buf_add_byte(&request, (uint8_t)(i * 31 + (int)k % 251));
+        buf_add_str(&request, "\r\n");
+    }
+    struct buf in = {.data = mem_alloc(request.len + spare), .len = request.len, .cap = request.len + spare};
+    memcpy(in.data, request.data, request.len);
+    for (int i = 0; i < argc; i++) argv[i] = slice_make(request.data + at[i], lens[i]);
+    entry_begin(&entry);
+    entry_add(&entry, 7, argc, argv);
+    for (int i = 0; i < argc; i++) argv[i].data = in.data + at[i];
+    EXPECT(entry_make_in_place(&in, 7, argc, argv));
+    EXPECT_EQ_SLICE(buf_slice(&in), buf_slice(&entry));
+    buf_free(&request);
+    buf_free(&entry);
+    buf_free(&in);
+}
+
+TEST(a_request_becomes_an_entry_where_it_lies) {
+    static const size_t lens[] = {0, 1, 2, 9, 10, 127, 128, 1000, 16383, 16384, 70000};
+    enum { COUNT = sizeof lens / sizeof *lens };
+    for (int a = 0; a < COUNT; a++)
+        for (int b = 0; b < COUNT; b++)
+            for (size_t before = 0; before < 60; before += 7)
+                check_in_place(3, (size_t[]){3, lens[a], lens[b]}, before, before);
+    check_in_place(1, lens + 3, 0, 0);
+    check_in_place(COUNT, lens, 0, 0);
+    check_in_place(COUNT, lens, 500, 64);
+    size_t many[60] = {[30] = 5000}; /* those in front of it move up, those behind it down */
+    check_in_place(60, many, 0, 3);
+}
+
+TEST(what_lies_elsewhere_is_left_alone) {
+    struct buf in = {0};
+    buf_add_str(&in, "*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n");
+    struct slice whole = slice_make(in.data, in.len), word = slice_make(in.data + 8, 4),
+                 x = slice_make(in.data + 18, 1);
+    EXPECT(!entry_make_in_place(&in, 0, 2, (struct slice[]){word, SLICE("elsewhere")}));
+    EXPECT(!entry_make_in_place(&in, 0, 2, (struct slice[]){x, word})); /* in another order */
+    EXPECT(!entry_make_in_place(&in, 0, 2, (struct slice[]){word, slice_make(x.data, 4)}));
+    EXPECT_EQ_SLICE(buf_slice(&in), whole);
+    EXPECT_EQ_SLICE(whole, SLICE("*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n"));
+    buf_free(&in);
 }
 
 TEST(an_entry_without_commands) {

@@ -338,6 +338,82 @@ TEST(flipped_bits_behind_a_sound_checksum_are_harmless) {
     buf_free(&b);
 }
 
+/* The head of an append whose payload stays where it is. */
+static void write_apart(struct buf *b, struct raft_message *m, uint64_t entry_term, uint64_t size) {
+    struct peer_append a;
+    *m = message(RAFT_APPEND);
+    struct raft_entry e = {
+        .index = m->prev_index + 1, .term = entry_term, .kind = RAFT_ENTRY_COMMANDS, .size = size};
+    peer_append_begin(&a, b, &ORIGIN, m);
+    peer_append_end_apart(&a, &e);
+}
+
+static enum rc read_apart(const struct buf *head, struct slice payload, struct peer_frame *f,
+                          struct raft_message *out) {
+    static struct peer_append_store store;
+    enum rc rc = peer_read_apart(buf_slice(head), payload, &store, f, out);
+    if (rc == RC_OK) EXPECT_EQ_SLICE(store.payloads[0], payload);
+    if (out == NULL) peer_append_store_free(&store);
+    return rc;
+}
+
+TEST(a_payload_may_come_apart) {
+    struct buf b = {0}, whole = {0};
+    struct raft_message m, back;
+    struct peer_frame f;
+    size_t len = 0;
+    struct slice payload = SLICE("a payload of some length");
+    write_apart(&b, &m, message(RAFT_APPEND).term, payload.len);
+    EXPECT_EQ_INT(b.len, PEER_APART_HEAD_SIZE);
+    for (size_t cut = 0; cut < b.len; cut++)
+        EXPECT(!peer_append_is_apart(slice_make(b.data, cut), SIZE_MAX, &len));
+    EXPECT(peer_append_is_apart(buf_slice(&b), SIZE_MAX, &len));
+    EXPECT_EQ_INT(len, payload.len);
+    EXPECT(peer_append_is_apart(buf_slice(&b), PEER_APART_HEAD_SIZE + payload.len, &len));
+    EXPECT(!peer_append_is_apart(buf_slice(&b), PEER_APART_HEAD_SIZE + payload.len - 1, &len));
+    EXPECT_EQ_INT(read_apart(&b, payload, &f, &back), RC_OK);
+    EXPECT_EQ_U64(f.source, m.from);
+    EXPECT_EQ_U64(f.target, m.to);
+    m.entry_count = 1;
+    EXPECT_EQ_U64(back.term, m.term);
+    EXPECT_EQ_U64(back.prev_index, m.prev_index);
+    EXPECT_EQ_U64(back.commit_index, m.commit_index);
+    EXPECT_EQ_INT(back.entry_count, 1);
+    EXPECT_EQ_U64(back.entries[0].index, m.prev_index + 1);
+    EXPECT_EQ_U64(back.entries[0].size, payload.len);
+    EXPECT_EQ_INT(back.entries[0].kind, RAFT_ENTRY_COMMANDS);
+    EXPECT_EQ_INT(read_apart(&b, slice_make(payload.data, payload.len - 1), &f, &back), RC_INVALID);
+    /* Put together it is no frame: nothing vouches for it but the parts it comes in. */
+    buf_add_slice(&whole, buf_slice(&b));
+    buf_add_slice(&whole, payload);
+    EXPECT_EQ_INT(read_bytes(buf_slice(&whole), SIZE_MAX), RC_INVALID);
+    buf_clear(&b);
+    write_apart(&b, &m, m.term + 1, payload.len); /* of a term that its leader has not seen */
+    EXPECT_EQ_INT(read_apart(&b, payload, &f, &back), RC_INVALID);
+    (void)read_apart(&b, SLICE(""), &f, NULL);
+    buf_free(&b);
+    buf_free(&whole);
+}
+
+TEST(what_is_no_append_of_one_entry_does_not_come_apart) {
+    struct buf b = {0}, good = {0};
+    struct raft_message m;
+    size_t len;
+    write_append(&b, 1, &m);
+    EXPECT(!peer_append_is_apart(buf_slice(&b), SIZE_MAX, &len)); /* it has a checksum */
+    write_apart(&good, &m, 1, 100);
+    static const size_t fields[] = {
+        0, 8, 12, 16, 20, 112, 128}; /* size, checksum, magic, kind, zero, count, entry's size */
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        good.data[fields[i]] ^= 1;
+        EXPECT_NOTE(!peer_append_is_apart(buf_slice(&good), SIZE_MAX, &len), "field at %zu", fields[i]);
+        good.data[fields[i]] ^= 1;
+    }
+    EXPECT(peer_append_is_apart(buf_slice(&good), SIZE_MAX, &len));
+    buf_free(&b);
+    buf_free(&good);
+}
+
 TEST(a_cancelled_append_leaves_nothing) {
     struct buf b = {0};
     struct peer_append a;
@@ -483,12 +559,12 @@ TEST(hello_comes_back) {
 TEST(hello_of_another_version_says_who_it_is) {
     struct buf b = {0};
     struct peer_hello h = forward_hello(), again;
-    h.protocol = 2;
+    h.protocol = PEER_PROTOCOL_VERSION + 1;
     peer_write_hello(&b, &h);
     struct peer_frame f = read_whole(&b);
     f.body.len = 9; /* whatever it means there */
     EXPECT_EQ_INT(peer_read_hello(&f, &again), RC_OK);
-    EXPECT_EQ_INT(again.protocol, 2);
+    EXPECT_EQ_INT(again.protocol, PEER_PROTOCOL_VERSION + 1);
     EXPECT_EQ_INT(again.source, 11);
     buf_free(&b);
 }
