@@ -1,5 +1,5 @@
-"""`amplification`: bytes that reach the disk for each byte that clients set, whatever was put off included, and where they come
-from: the log, what write-backs hand over, and the rest, which is what the state's database writes over again."""
+"""`amplification`: bytes that reach the disk for each byte that clients set, whatever was put off included, and how many of them
+write-backs hand over to the state's database; the rest is the log's, and what that database writes over again."""
 import os
 import signal
 import time
@@ -57,9 +57,9 @@ def run(options):
     failed = []
     with Folder(options) as folder:
         print("disk: %.0f us for 4 KiB\n" % disk_sync_us(options.folder))
-        print("| load | system | written per byte set | of them log | handed over by write-backs | on disk MiB | server CPU us/op, all included | "
+        print("| load | system | written per byte set | of them handed over by write-backs | on disk MiB | server CPU us/op, all included | "
               "syncs/op |")
-        print("|---|---|--:|--:|--:|--:|--:|--:|")
+        print("|---|---|--:|--:|--:|--:|--:|")
         for name, most, size, in_turn in patterns(options):
             for kind in kinds:
                 s = folder.system(kind)
@@ -75,11 +75,10 @@ def run(options):
                 written = quiet(s) - written
                 given = size.requests * (KEY_BYTES + size.value_bytes)
                 said = info(s)
-                parts = [int(said[field]) / given if field in said else None
-                         for field in ("log_written_bytes", "writeback_bytes")]
+                handed = int(said["writeback_bytes"]) / given if "writeback_bytes" in said else None
                 syncs = s.syncs()
-                print("| %s | %s | %.2f | %s | %s | %.0f | %.2f | %s |" %
-                      (name, kind, written / given, number(parts[0], 2), number(parts[1], 2), s.disk_bytes() / 1048576,
+                print("| %s | %s | %.2f | %s | %.0f | %.2f | %s |" %
+                      (name, kind, written / given, number(handed, 2), s.disk_bytes() / 1048576,
                        (s.cpu_us() - cpu) / size.requests, number(syncs and syncs[0] / size.requests, 4)), flush=True)
                 if kind != "always" and most is not None and written / given > most:
                     failed.append("%s, %s: %.2f bytes written for each, at most %.1f asked" % (name, kind, written / given, most))

@@ -64,7 +64,7 @@ class Phase:
     def flood(self, seconds):
         end = time.monotonic() + seconds - 2
         while time.monotonic() < end:
-            loads.call(loads.own_argv(self.options, self.system.port, Size(10, 16, 50000, self.keys, VALUE_BYTES), sets=100), "ours")
+            loads.call(loads.own_argv(self.options, self.system.port, Size(2, 16, 20000, self.keys, VALUE_BYTES), sets=100), "ours")
 
     def join(self, _):
         port = self.folder.ports(1)[0]
