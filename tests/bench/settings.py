@@ -61,7 +61,7 @@ def allow_files():
 
 def parse(description, what):
     parser = parser_of(description, what)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     tools = options.tools or os.path.dirname(os.path.realpath(options.server))
     for tool in TOOLS:
         setattr(options, tool, os.path.join(tools, "bench-" + tool.replace("_", "-")))

@@ -91,7 +91,7 @@ def probe(system, cell, size, seconds):
     count = max(count, size.clients, int(ops * PROBE_SECONDS))
     loads.put_in(system, cell.test, count)
     ops = benchmark(system, cell.test, size._replace(requests=count))["ops"]
-    return max(1000, min(REQUESTS_MAX, int(ops * seconds)))
+    return max(200, 2 * size.clients, min(REQUESTS_MAX, int(ops * seconds)))
 
 
 def measure_cell(cell, systems, results, rounds, seconds, order):
