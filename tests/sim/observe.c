@@ -206,6 +206,19 @@ static void check_durable(const struct machine *m, const struct raft_members *me
                  m->name, index, term, old_has, old, new_has, new);
 }
 
+/* What a follower acknowledges is on its disk, as the leader has it. */
+static void check_acknowledged(const struct machine *m, const struct raft_message *out) {
+    if (out->kind != RAFT_APPEND_REPLY || out->rejected || out->match_index == 0) return;
+    for (int i = 0; i < cluster_size(); i++) {
+        const struct node_seen *leader = &seen.nodes[i];
+        if (leader->raft == NULL || leader->role != RAFT_LEADER || leader->term != out->term) continue;
+        uint64_t term = raft_term_at(leader->raft, out->match_index);
+        if (term != 0 && !durable_has(&seen.durable[m->host], out->match_index, term))
+            sim_fail("%s acknowledges entry %" U ", but does not have that of term %" U " on its disk",
+                     m->name, out->match_index, term);
+    }
+}
+
 static void look_at_update(struct machine *m, struct raft *r, const struct raft_update *up) {
     struct node_seen *n = &seen.nodes[m->host];
     struct durable *d = &seen.durable[m->host];
@@ -227,6 +240,7 @@ static void look_at_update(struct machine *m, struct raft *r, const struct raft_
         seen.members_term = up->term;
         seen.members = *up->members;
     }
+    for (size_t i = 0; i < up->message_count; i++) check_acknowledged(m, &up->messages[i]);
     n->role = up->role;
     n->term = up->term;
     n->commit = up->commit_index;
