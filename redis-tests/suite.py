@@ -57,11 +57,33 @@ OF_ONE_NODE = {(unit, test): "of the leader's" for unit, test in (
     ("unit/latency-monitor", "LATENCY HISTOGRAM all commands"),
     ("unit/latency-monitor", "LATENCY HISTOGRAM command"),
     ("unit/latency-monitor", "LATENCY HISTOGRAM with wrong command name skips the invalid one"),
+    ("integration/redis-cli", "Connecting as a replica"),
+    ("unit/multi", "EXEC fails if there are errors while queueing commands #2"),
+    ("unit/multi", "DISCARD should not fail during OOM"),
+    ("unit/multi", "EXEC with only read commands should not be rejected when OOM"),
+    ("unit/multi", "EXEC with at least one use-memory command should fail"),
+    ("unit/scripting", "Script - disallow write on OOM"),
+    ("unit/scripting", "allow-oom shebang flag"),
+    ("unit/scripting", "reject script do not cause a Lua stack leak"),
+    ("unit/scripting", "Consistent eval error reporting"),
+    ("unit/functions", "FUNCTION - verify OOM on function load and function restore"),
+    ("unit/functions", "FUNCTION - verify allow-omm allows running any command"),
+    ("unit/functions", "FUNCTION - deny oom"),
     *(("unit/pubsub", "Keyspace notifications: " + test) for test in (
         "we receive keyspace notifications", "we receive keyevent notifications", "we can receive both kind of events",
         "we are able to mask events", "general events test", "list events test", "set events test", "zset events test",
         "hash events test", "stream events test", "expired events (triggered expire)", "expired events (background expire)",
         "evicted events", "new key test")))}
+
+# They want a server without followers, and here there are two.
+OF_A_NODE_ALONE = {(unit, test): "there are followers" for unit, test in (
+    ("unit/multi", "exec with write commands and state change"), ("unit/scripting", "not enough good replicas"))}
+
+
+def of_one_node(through):
+    """(unit, test) -> reason, of what cannot pass through this node of three; None: one node."""
+    return {} if through is None else OF_A_NODE_ALONE if through == "leader" else {**OF_A_NODE_ALONE, **OF_ONE_NODE}
+
 
 STALL_S_MAX = 60     # a test that reports nothing for so long hangs
 UNIT_S_MAX = 600     # a harness that runs longer is ended

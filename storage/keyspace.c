@@ -438,4 +438,5 @@ void ks_stats(const struct keyspace *ks, struct ks_stats *out) {
 void ks_reset_stats(struct keyspace *ks) {
     ks->stats.hits = ks->stats.misses = ks->stats.expired = ks->stats.evicted = 0;
     ks->stats.loads = ks->stats.load_misses = 0;
+    ks->stats.flush_dropped = ks->stats.flush_pending; /* those are freed yet */
 }

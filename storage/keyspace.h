@@ -208,7 +208,7 @@ struct ks_stats {
     uint64_t objects;      /* in memory, tombstones included */
     uint64_t changes; /* edits since start: rdb_changes_since_last_save counts from the last write-back */
     uint64_t changes_stored;
-    uint64_t flush_dropped; /* keys dropped by ks_flush and freed in the background, in total */
+    uint64_t flush_dropped; /* keys dropped by ks_flush and freed in the background, since ks_reset_stats */
     uint64_t flush_pending; /* of these, not freed yet */
 };
 void ks_stats(const struct keyspace *ks, struct ks_stats *out);

@@ -1,6 +1,7 @@
 /* DEBUG: what tests need. Anything that would change data without the log is left out. */
 #include "cmd.h"
 #include "handlers.h"
+#include "libraries.h"
 #include "num.h"
 #include "rdb_codec.h"
 #include "rdb_object.h"
@@ -205,6 +206,20 @@ static void debug_stringmatch_test(struct cmd_ctx *c) {
     reply_simple(c->reply, "Apparently Redis did not crash: test passed");
 }
 
+/* A load on top of what is there finds keys that it would have to overwrite, and Redis gives up on the first. */
+static bool would_collide(struct cmd_ctx *c) {
+    bool keeps = false, merges = false, is_empty;
+    struct library_usage libraries;
+    library_usage(c->ks, &libraries);
+    is_empty = libraries.libraries == 0;
+    for (int i = 2; i < c->argc; i++) {
+        keeps |= slice_is(c->argv[i], "noflush");
+        merges |= slice_is(c->argv[i], "merge");
+    }
+    for (int db = 0; db < KS_DB_COUNT && is_empty; db++) is_empty = ks_count(c->ks, db) == 0;
+    return keeps && !merges && !is_empty;
+}
+
 static void debug_reload(struct cmd_ctx *c) {
     for (int i = 2; i < c->argc; i++) {
         if (slice_is(c->argv[i], "merge") || slice_is(c->argv[i], "noflush") ||
@@ -213,12 +228,40 @@ static void debug_reload(struct cmd_ctx *c) {
         reply_error(c->reply, "ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
         return;
     }
+    if (would_collide(c)) {
+        reply_error(c->reply, "ERR Error trying to load the RDB dump, check server logs.");
+        return;
+    }
     enum rc rc = c->server->host->reload(c->server->host);
     if (rc == RC_OK) {
         reply_ok(c->reply);
     } else {
         reply_errorf(c->reply, "ERR the data could not be reloaded: %s", rc_name(rc));
     }
+}
+
+/* _POPULATE count prefix size: keys "<prefix>:<n>", but for those there are, with "value:<n>", cut or filled up with zero bytes to
+ * the size, unless that is 0. What DEBUG POPULATE becomes in the log (prepare.h). */
+void cmd_populate(struct cmd_ctx *c) {
+    int64_t count, size;
+    if (!cmd_arg_i64(c, c->argv[1], &count, NULL) || !cmd_arg_i64(c, c->argv[3], &size, NULL)) return;
+    struct buf key = {0}, value = {0};
+    for (int64_t i = 0; i < count; i++) {
+        buf_clear(&key);
+        buf_clear(&value);
+        buf_add_slice(&key, c->argv[2]);
+        buf_printf(&key, ":%lld", (long long)i);
+        if (cmd_write(c, buf_slice(&key)) != NULL) continue;
+        buf_printf(&value, "value:%lld", (long long)i);
+        if (size > 0) {
+            while (value.len < (size_t)size) buf_add_byte(&value, 0);
+            value.len = (size_t)size;
+        }
+        string_set(c->ks, c->db, buf_slice(&key), buf_slice(&value), false);
+    }
+    buf_free(&key);
+    buf_free(&value);
+    reply_ok(c->reply);
 }
 
 static void debug_config_rewrite(struct cmd_ctx *c) {

@@ -369,6 +369,8 @@ void cmd_debug_help(struct cmd_ctx *c) {
         "    How a value is kept.",
         "PAUSE-CRON (0|1)",
         "    Accepted.",
+        "POPULATE <count> [<prefix>] [<size>]",
+        "    Make so many keys, on all nodes.",
         "PROTOCOL <type>",
         "    Answer with a value of this type: string, integer, double, bignum, null, array, set, map, "
         "attrib, push, "

@@ -183,9 +183,9 @@ static bool stops_script(const struct server *server, const struct command *cmd)
     return server->script.is_running && server->script.is_decided_here && cmd->flags & CMD_ALLOW_BUSY;
 }
 
-/* CONFIG SET of a password is one of all nodes. */
+/* CONFIG SET of a password is one of all nodes, DEBUG POPULATE changes data. */
 static uint32_t own_flags(const struct command *cmd, int argc, const struct slice *argv) {
-    return cmd_sets_requirepass(cmd, argc, argv)
+    return cmd_sets_requirepass(cmd, argc, argv) || cmd_populates(cmd, argc, argv)
                ? (cmd->flags | CMD_WRITE | CMD_UNSAID) & ~(uint32_t)CMD_ALONE
                : cmd->flags;
 }

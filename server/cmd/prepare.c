@@ -3,6 +3,7 @@
 
 #include "handlers.h"
 #include "mem.h"
+#include "num.h"
 #include "server.h"
 
 static struct buf *add(struct prepared *p, struct slice text) {
@@ -44,11 +45,20 @@ bool cmd_sets_requirepass(const struct command *cmd, int argc, const struct slic
     return false;
 }
 
-bool cmd_is_prepared(const struct command *cmd, int argc, const struct slice *argv) {
+bool cmd_populates(const struct command *cmd, int argc, const struct slice *argv) {
+    return cmd->fn == cmd_debug && argc > 2 && argc <= 5 && slice_is(argv[1], "populate");
+}
+
+static bool asks_for_users(const struct command *cmd, int argc, const struct slice *argv) {
     return cmd->fn == cmd_acl_setuser || cmd->fn == cmd_acl_load || cmd_sets_requirepass(cmd, argc, argv);
 }
 
+bool cmd_is_prepared(const struct command *cmd, int argc, const struct slice *argv) {
+    return asks_for_users(cmd, argc, argv) || cmd_populates(cmd, argc, argv);
+}
+
 const struct command *cmd_said_as(const struct command *cmd) {
+    if (cmd->fn == cmd_populate) return command_by_name(SLICE("debug"));
     if (cmd->fn == cmd_users) return command_by_full_name(SLICE("acl|load"));
     return cmd->fn == cmd_requirepass ? command_by_full_name(SLICE("config|set")) : cmd;
 }
@@ -59,7 +69,7 @@ bool cmd_changes_users(const struct command *cmd) {
 }
 
 bool cmd_asks_for_users(const struct command *cmd, int argc, const struct slice *argv) {
-    return cmd_is_prepared(cmd, argc, argv) || cmd_changes_users(cmd);
+    return asks_for_users(cmd, argc, argv) || cmd_changes_users(cmd);
 }
 
 /* --- ACL SETUSER --- */
@@ -188,11 +198,39 @@ static bool prepare_requirepass(struct server *s, struct session *session, const
     return true;
 }
 
+/* --- DEBUG POPULATE --- */
+
+static bool take_count(struct slice arg, int64_t *out, struct reply *reply) {
+    bool ok = parse_i64(arg, out) && *out >= 0;
+    if (!ok) reply_error(reply, "ERR value is out of range, must be positive");
+    return ok;
+}
+
+/* All of it is one command of the log, during which a node does nothing else. */
+static bool prepare_populate(int argc, const struct slice *argv, struct prepared *p, struct reply *reply) {
+    enum { KEYS_MAX = 10000000, KEY_BYTES = 64 };
+    const int64_t bytes_max = INT64_C(1) << 30;
+    int64_t count = 0, size = 0;
+    if (!take_count(argv[2], &count, reply)) return false;
+    if (argc > 4 && !take_count(argv[4], &size, reply)) return false;
+    if (count > KEYS_MAX || (count > 0 && size > bytes_max / count - KEY_BYTES)) {
+        reply_error(reply, "ERR at most ten million keys, and a gigabyte, can be made at once");
+        return false;
+    }
+    add(p, SLICE("_populate"));
+    add(p, argv[2]);
+    add(p, argc > 3 ? argv[3] : SLICE("key"));
+    add(p, argc > 4 ? argv[4] : SLICE("0"));
+    finish(p, command_by_name(SLICE("_populate")));
+    return true;
+}
+
 bool cmd_prepare(struct server *s, struct session *session, const struct command *cmd, int argc,
                  const struct slice *argv, bool in_multi, struct reply *reply) {
     struct prepared *p = &s->prepared;
     begin(p);
     if (cmd->fn == cmd_acl_setuser) return prepare_setuser(s, cmd, argc, argv, in_multi, p, reply);
     if (cmd->fn == cmd_acl_load) return prepare_load(s, p, reply);
+    if (cmd->fn == cmd_debug) return prepare_populate(argc, argv, p, reply);
     return prepare_requirepass(s, session, cmd, argc, argv, in_multi, p, reply);
 }

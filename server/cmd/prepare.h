@@ -4,7 +4,8 @@
  *
  *     ACL SETUSER bob >secret        ->  ACL SETUSER bob #2bb8...      (with `allchannels` where acl-pubsub-default says so)
  *     ACL LOAD                       ->  _USERS LOAD "" name rules ...
- *     CONFIG SET requirepass secret  ->  _REQUIREPASS SET 2bb8... */
+ *     CONFIG SET requirepass secret  ->  _REQUIREPASS SET 2bb8...
+ *     DEBUG POPULATE 1000 key 20     ->  _POPULATE 1000 key 20            (of which only the leader has to allow DEBUG) */
 #ifndef CMD_PREPARE_H
 #define CMD_PREPARE_H
 
@@ -22,6 +23,8 @@ struct prepared {
 bool cmd_is_prepared(const struct command *cmd, int argc, const struct slice *argv);
 /* CONFIG SET that names requirepass: a write, whatever its row says. */
 bool cmd_sets_requirepass(const struct command *cmd, int argc, const struct slice *argv);
+/* DEBUG POPULATE: likewise. */
+bool cmd_populates(const struct command *cmd, int argc, const struct slice *argv);
 /* Into server->prepared. False after answering. `in_multi`: it is queued; whether it will succeed is seen at EXEC. */
 MUST_USE bool cmd_prepare(struct server *s, struct session *session, const struct command *cmd, int argc,
                           const struct slice *argv, bool in_multi, struct reply *reply);

@@ -486,6 +486,7 @@ void node_add_serve(struct node *n, struct conn *c, const struct command *cmd, i
                     const struct slice *argv, bool silent);
 void node_propose_filled(struct node *n); /* end of turn: closes the entry being filled if it may go now */
 void node_propose_expired(struct node *n);
+void node_propose_due(void *node, int db, struct slice key); /* this one, whose time is over */
 /* The leader's settings about encodings become everybody's: called when it begins to lead and when one is set. */
 void node_begin_limits(struct node *n);
 void node_propose_limits(struct node *n);

@@ -600,7 +600,7 @@ void node_begin_users(struct node *n) {
 
 /* --- expiry: the leader finds what is due, everybody deletes it by the entry --- */
 
-static void propose_due(void *arg, int db, struct slice key) {
+void node_propose_due(void *arg, int db, struct slice key) {
     struct node *n = arg;
     struct slice argv[2] = {SLICE("_expire"), key};
     struct proposal *p = n->filling;
@@ -615,7 +615,7 @@ void node_propose_expired(struct node *n) {
     if (!n->readable || !n->server.active_expire || n->expiry_in_flight || n->stopping ||
         n->server.refuse_writes || n->server.pause_until_ms > node_clock_ms(n) || node_is_in_the_middle(n))
         return;
-    size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, propose_due, n);
+    size_t found = ks_due(n->ks, node_clock_ms(n), EXPIRE_KEYS_MAX, node_propose_due, n);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
     n->expiry_in_flight = found > 0;
     n->expiry_again = found == EXPIRE_KEYS_MAX;

@@ -176,8 +176,16 @@ void node_serve_readers(struct node *n) {
     }
 }
 
+/* What is there is over: as in Redis, who would have been served has it deleted. */
+static void delete_if_over(struct node *n, const struct key_queue *q) {
+    bool is_there = ks_peek(n->ks, q->db, queue_key(q), INT64_MIN) != NULL;
+    ks_clear_fault(n->ks);
+    if (is_there && !n->server.refuse_writes) node_propose_due(n, q->db, queue_key(q));
+}
+
 static void serve_writers(struct node *n, struct key_queue *q) {
     const struct object *o = ks_peek(n->ks, q->db, queue_key(q), node_clock_ms(n));
+    if (o == NULL) delete_if_over(n, q);
     ks_clear_fault(n->ks); /* a row that cannot be read is met again by whoever needs it */
     if (o == NULL && q->stream_waits == 0) return;
     size_t left = SERVED_AT_ONCE_MAX;

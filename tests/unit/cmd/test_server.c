@@ -224,6 +224,32 @@ TEST(memory) {
     server_close();
 }
 
+TEST(debug_populate) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    client_check_has(s, "debug populate 3", "-ERR DEBUG command not allowed.");
+    desk.server.config.enable_debug_command = GUARD_YES;
+    client_check(s, "set key:1 mine", "+OK");
+    client_check(s, "debug populate 3", "+OK");
+    EXPECT_EQ_INT(world.gate, GATE_PROPOSE); /* all nodes have them */
+    client_check(s, "mget key:0 key:1 key:2 key:3", "*4 $7 value:0 $4 mine $7 value:2 $-1");
+    client_check(s, "debug populate 1 a 3", "+OK");
+    client_check(s, "debug populate 1 b 9", "+OK");
+    client_check(s, "get a:0", "$3 val");
+    client_check(s, "strlen b:0", ":9");
+    client_check(s, "debug populate x", "-ERR value is out of range, must be positive");
+    client_check(s, "debug populate -1", "-ERR value is out of range, must be positive");
+    client_check(s, "debug populate 1 a -1", "-ERR value is out of range, must be positive");
+    client_check_has(s, "debug populate 10000001", "-ERR at most ten million keys");
+    client_check_has(s, "debug populate 1000000 a 1000000", "-ERR at most ten million keys");
+    client_check_has(s, "debug populate 1 a 1 b", "-ERR unknown subcommand or wrong number of arguments");
+    client_check(s, "debug reload noflush", "-ERR Error trying to load the RDB dump, check server logs.");
+    client_check(s, "debug reload noflush merge", "+OK");
+    client_check(s, "flushall", "+OK");
+    client_check(s, "debug reload noflush", "+OK");
+    server_close();
+}
+
 TEST(debug) {
     server_open();
     struct session *s = client_open("127.0.0.1:1");
