@@ -53,8 +53,8 @@ int main(int argc, char **argv) {
     if (file != NULL && strcmp(file, "-") != 0 && realpath(file, config_path) == NULL) config_path[0] = '\0';
     int code = node_run(&config, executable, config_path);
     if (code == 0) return 0;
-    /* A node that failed leaves its databases open, and RocksDB's threads, one of which may just be trying to
-     * recover, must not meet the destructors that exit() runs under them. */
+    /* Databases were left open, and RocksDB's threads, one of which may just be trying to recover, must not meet the
+     * destructors that exit() runs under them. */
     fflush(NULL);
-    _exit(code);
+    _exit(code == NODE_LEFT_OPEN ? 0 : code);
 }

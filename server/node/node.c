@@ -587,12 +587,10 @@ int node_run(struct config *config, const char *executable, const char *config_f
         loop_run(n);
         code = node_close_group(n);
         if (n->server.config.pidfile[0] != '\0') unlink(n->server.config.pidfile);
-        if (!n->failed) {
-            node_log("Bye");
-            free_node(n);
-        }
+        if (!n->failed) node_log("Bye");
+        if (!n->failed && code != NODE_LEFT_OPEN) free_node(n);
     }
-    if (!n->failed) {
+    if (!n->failed && code != NODE_LEFT_OPEN) {
         server_free(&n->server);
         mem_free(n);
     }

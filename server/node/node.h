@@ -10,7 +10,10 @@
 
 #include "config.h"
 
-/* Runs until SIGTERM, SIGINT or SHUTDOWN; returns the process's exit code. `config` is taken over. */
+/* It ended well, but its databases are open: a snapshot is on its way into their place, and the next start completes it. */
+enum { NODE_LEFT_OPEN = -1 };
+
+/* Runs until SIGTERM, SIGINT or SHUTDOWN; returns the process's exit code, or NODE_LEFT_OPEN. `config` is taken over. */
 int node_run(struct config *config, const char *executable, const char *config_file);
 
 #endif

@@ -255,7 +255,7 @@ int node_close_group(struct node *n) {
     node_end_copies(n);
     if (n->failed) return 1; /* what is on disk is sound; what is in memory is not known to be */
     node_abandon_script(n);
-    if (!node_end_snapshots(n)) return 1;
+    if (!node_end_snapshots(n)) return NODE_LEFT_OPEN;
     enum rc rc =
         n->is_torn ? RC_OK : ks_store_all(n->ks, &error); /* torn: the next start applies it from the log */
     if (rc != RC_OK) {

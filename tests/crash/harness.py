@@ -819,10 +819,13 @@ def make_actors(seed, scale=1.0):
     return [kind(i, seed, scale) for i, kind in enumerate(kinds)]
 
 
-def run_load(actors, counter, port, rng, is_over, depths=(1, 1, 4, 16, 64, 200)):
-    """All actors at full speed until the server is gone, or is_over() says so."""
+def connect_all(actors, port, rng, depths=(1, 1, 4, 16, 64, 200)):
     for a in actors:
         a.connect(port, rng.choice((1, 4, 16) if isinstance(a, (BallastActor, CollectionActor)) else depths))
+
+
+def run_load(actors, counter, is_over):
+    """All actors, connected, at full speed until the server is gone, or is_over() says so."""
     poll = select.poll()
     by_fd = {}
     for a in actors:
