@@ -18,8 +18,7 @@
 
 enum {
     GROUP_BYTES_MAX = 4 << 20,
-    HERE_BYTES_MAX = 1 << 10, /* more is of several clients: then there is more to do than to wait */
-    SYNC_SHARE = 16,          /* of what the newest sync counts for, when it was faster */
+    SYNC_SHARE = 16, /* of what the newest sync counts for, when it was faster */
 };
 
 struct job_list {
@@ -251,7 +250,7 @@ static bool is_quick(const struct job_list *queue) {
     for (const struct log_job *job = queue->head; job != NULL; job = job->next) {
         if (job->reset.index != 0 || job->cut.index != 0) return false;
         for (size_t i = 0; i < job->entry_count; i++) bytes += job->entries[i].payload.len;
-        if (bytes > HERE_BYTES_MAX) return false;
+        if (bytes > LOG_WRITER_HERE_BYTES_MAX) return false;
     }
     return true;
 }

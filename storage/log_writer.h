@@ -32,6 +32,9 @@ struct log_job {
 
 struct log_writer;
 
+/* What log_writer_write_here takes at most: with more there is more to do than to wait. */
+enum { LOG_WRITER_HERE_BYTES_MAX = 128 << 10 };
+
 /* `wake(arg)` is called on the writer thread. log_writer_write_here may be used while syncs take less than
  * `here_us_max`; 0: never. */
 struct log_writer *log_writer_start(struct raft_log *log, uint64_t here_us_max, void (*wake)(void *arg),

@@ -236,15 +236,17 @@ static void hand_over(struct node *n) {
     node_hand_over(n);
 }
 
-/* One client waits for one write, and nobody else has asked for anything lately: with nothing to do meanwhile, the loop may as
- * well wait for the disk itself. */
-static bool has_lone_writer(const struct node *n) {
-    enum { LATELY_US = 100000 }; /* a disk that is fast may stand still for that long, and readers with it */
-    if (n->role != RAFT_LEADER || n->tail.last_index - n->applied_index != 1) return false;
-    if (n->turn_mono_us - n->crowd_us < LATELY_US || !list_empty(&n->read_rounds) || n->stopping)
-        return false;
+/* With nothing better to do than to wait for the disk, the loop may as well write the log itself, which saves two changes of
+ * thread. Of a node alone, all wait for the disk who do not read; with companions there is something to do meanwhile,
+ * unless one client waits for one write. A disk that is fast may stand still for a while all the same: readers do not. */
+static bool writes_itself(const struct node *n) {
+    enum { LATELY_US = 100000 };
+    if (n->role != RAFT_LEADER || n->tail.last_index - n->applied_index != 1 || n->stopping) return false;
     const struct proposal *p = tail_at(&n->tail, n->tail.last_index);
-    return p != NULL && p->write_count == 1 && p->local_count == 0;
+    if (p == NULL || p->payload.len > LOG_WRITER_HERE_BYTES_MAX || !list_empty(&n->read_rounds)) return false;
+    bool is_for_one = n->turn_mono_us - n->crowd_us >= LATELY_US;
+    if (n->members.count == 1) return is_for_one || n->turn_mono_us - n->read_us >= LATELY_US;
+    return is_for_one && p->write_count == 1 && p->local_count == 0;
 }
 
 /* The log thread is told before the peers: sending to them wakes up to two processes, and on a machine with few
@@ -252,7 +254,7 @@ static bool has_lone_writer(const struct node *n) {
 static void propose_and_send(struct node *n) {
     node_start_reads(n);
     node_propose_filled(n);
-    if (!has_lone_writer(n)) node_write_log(n, false);
+    if (!writes_itself(n)) node_write_log(n, false);
     peer_net_flush(n->peers);
 }
 
@@ -293,7 +295,7 @@ void node_turn(struct node *n) {
     if (n->open && n->ks != NULL) {
         script_turn(n);
         attend(n);
-        if (!n->failed && has_lone_writer(n) && node_write_log(n, true)) attend(n);
+        if (!n->failed && writes_itself(n) && node_write_log(n, true)) attend(n);
         if (n->failed) return;
         care_for_storage(n);
         bool is_left = node_is_in_the_middle(n);

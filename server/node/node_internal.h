@@ -286,6 +286,8 @@ struct node {
     uint64_t changes_seen;  /* ks_stats.changes at the end of the last turn */
     uint64_t asker_id;      /* session that asked for something last */
     uint64_t crowd_us;      /* when the one before it was another: turn_mono_us of then */
+    uint64_t read_us;       /* when somebody read last, likewise */
+    uint64_t proposed_us;   /* when the last entry went */
     uint64_t log_bytes,
         log_bytes_at_writeback; /* payload bytes given to the log; of these before the last write-back */
     int64_t writeback_at_ms, stop_by_ms, stop_begun_ms, slow_tick_ms, failing_since_ms;

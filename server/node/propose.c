@@ -305,6 +305,7 @@ void node_run_now(struct node *n, struct conn *c, const struct command *cmd, int
                   const struct slice *argv, struct reply *reply, struct cmd_wait *wait) {
     int64_t now_ms = node_clock_ms(n);
     if (cmd->flags & (CMD_READONLY | CMD_WRITE)) now_ms = node_read_clock_ms(n);
+    if (cmd->flags & CMD_READONLY) n->read_us = n->turn_mono_us;
     struct cmd_ctx ctx = {.cmd = cmd,
                           .argc = argc,
                           .argv = argv,
@@ -537,6 +538,7 @@ enum conn_verdict node_command(void *arg, struct conn *c, int argc, const struct
 static void propose_filled(struct node *n) {
     struct proposal *p = n->filling;
     if (p->write_count == 0 || !n->readable) return;
+    n->proposed_us = mono_us();
     p->clock_ms = node_clock_ms(n);
     entry_finish(
         &p->payload,
@@ -546,8 +548,17 @@ static void propose_filled(struct node *n) {
     node_begin_filling(n);
 }
 
+/* One entry is under way, and what is small waits for it: it would be a sync of its own, and its clients are few. But who is far
+ * away, or slow, is not waited for. */
+static bool is_worth_a_second(const struct node *n) {
+    enum { SECOND_BYTES_MIN = 16 << 10, SOON_US = 2000 };
+    return n->filling->payload.len >= SECOND_BYTES_MIN || mono_us() - n->proposed_us >= SOON_US;
+}
+
 void node_propose_filled(struct node *n) {
-    bool may_go = n->tail.last_index - n->applied_index < PROPOSALS_IN_FLIGHT;
+    uint64_t under_way = n->tail.last_index - n->applied_index;
+    if (n->filling->write_count == 0) return;
+    bool may_go = under_way == 0 || (under_way < PROPOSALS_IN_FLIGHT && is_worth_a_second(n));
     if (may_go || n->filling->payload.len >= ENTRY_BYTES_MAX) propose_filled(n);
 }
 

@@ -16,7 +16,6 @@ struct machine {
     bool joins;              /* as a new node, to the cluster that is there */
     bool rotten;             /* its disk has lost bits; until it gets a new one */
     bool powered, restarts;  /* restarts: a supervisor starts the process again when it ends */
-    bool told_to_stop;       /* the process that runs, by SIGTERM */
     struct sim_timer restart;
     uint64_t starts;
 
