@@ -77,7 +77,8 @@ OF_ONE_NODE = {(unit, test): "of the leader's" for unit, test in (
 
 # They want a server without followers, and here there are two.
 OF_A_NODE_ALONE = {(unit, test): "there are followers" for unit, test in (
-    ("unit/multi", "exec with write commands and state change"), ("unit/scripting", "not enough good replicas"))}
+    ("unit/multi", "exec with write commands and state change"), ("unit/scripting", "not enough good replicas"),
+    ("integration/redis-cli", "Connecting as a replica"))}
 
 
 def of_one_node(through):
