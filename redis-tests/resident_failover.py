@@ -15,6 +15,7 @@ import time
 import redis
 import redis.asyncio
 from redis.cluster import ClusterNode, RedisCluster
+from redis.exceptions import RedisClusterException
 from redis.sentinel import Sentinel
 
 import residents
@@ -229,10 +230,10 @@ def test_cluster_client(make):
         def write(numbers):
             try:
                 made[0].append("text2", "%d " % numbers[0])
-            except (redis.RedisError, OSError) as e:
+            except (redis.RedisError, RedisClusterException, OSError) as e:
                 try:
                     made[0] = RedisCluster(startup_nodes=nodes)
-                except redis.RedisError:
+                except (redis.RedisError, RedisClusterException):
                     pass
                 raise redis.ConnectionError(str(e))
         record = writing(m, ["kill"], write)

@@ -166,8 +166,10 @@ static void derive_scripting(struct command *cmd) {
 
 static void derive_categories(struct command *cmd) {
     if (cmd->flags & CMD_INTERNAL) return;
-    if ((cmd->flags & CMD_WRITE) && !(cmd->flags & CMD_UNSAID)) cmd->categories |= ACL_WRITE;
-    if ((cmd->flags & CMD_READONLY) && !(cmd->categories & ACL_SCRIPTING)) cmd->categories |= ACL_READ;
+    bool is_said = !(cmd->flags & CMD_UNSAID);
+    if ((cmd->flags & CMD_WRITE) && is_said) cmd->categories |= ACL_WRITE;
+    if ((cmd->flags & CMD_READONLY) && is_said && !(cmd->categories & ACL_SCRIPTING))
+        cmd->categories |= ACL_READ;
     if (cmd->flags & CMD_ADMIN) cmd->categories |= ACL_ADMIN | ACL_DANGEROUS;
     if (cmd->flags & CMD_PUBSUB) cmd->categories |= ACL_PUBSUB;
     if (cmd->flags & CMD_BLOCKING) cmd->categories |= ACL_BLOCKING;
