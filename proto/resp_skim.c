@@ -27,7 +27,17 @@ static bool value_ended(struct resp_skim *s) {
     return true;
 }
 
+/* Both end together, so one takes the other's place: a script may nest thousands of lists of a single element. */
+static bool is_last_of_another(const struct resp_skim *s) {
+    uint32_t at = s->depth - 1;
+    return s->depth > 0 && s->left[at] == 1 && s->type != '|' && !(s->is_attribute[at / 64] >> at % 64 & 1);
+}
+
 static bool open_aggregate(struct resp_skim *s, uint64_t values) {
+    if (is_last_of_another(s)) {
+        s->left[s->depth - 1] = values;
+        return true;
+    }
     if (s->depth == RESP_SKIM_DEPTH_MAX) return false;
     uint64_t bit = UINT64_C(1) << s->depth % 64, *word = &s->is_attribute[s->depth / 64];
     *word = s->type == '|' ? *word | bit : *word & ~bit;

@@ -219,6 +219,7 @@ __attribute__((unused)) static void server_close(void) {
     watch_table_free(&desk.server.watches);
     tracking_free(&desk.server.tracking);
     pushes_free(&desk.server.pushes);
+    feed_free(&desk.server.feed);
     pubsub_free(&desk.server.pubsub);
     stats_free(&desk.server.stats);
     acl_free(&desk.server.acl);

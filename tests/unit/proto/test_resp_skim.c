@@ -117,15 +117,32 @@ TEST(errors) {
 
 TEST(depth) {
     struct buf b = {0};
-    for (int i = 0; i < RESP_SKIM_DEPTH_MAX; i++) buf_add_str(&b, "*1\r\n");
-    buf_add_str(&b, ":1\r\n");
+    for (int i = 0; i < RESP_SKIM_DEPTH_MAX; i++) buf_add_str(&b, "*2\r\n");
+    for (int i = 0; i <= RESP_SKIM_DEPTH_MAX; i++) buf_add_str(&b, ":1\r\n");
     struct guard guard = guard_make(b.len + 8);
     char want[32];
     snprintf(want, sizeof want, "%zu ", b.len);
     EXPECT_EQ_STR(skim(buf_slice(&b), 7, &guard), want);
     buf_clear(&b);
-    for (int i = 0; i <= RESP_SKIM_DEPTH_MAX; i++) buf_add_str(&b, "*1\r\n");
+    for (int i = 0; i <= RESP_SKIM_DEPTH_MAX; i++) buf_add_str(&b, "*2\r\n");
     EXPECT_EQ_STR(skim(buf_slice(&b), 7, &guard), "error");
+    guard_free(&guard);
+    buf_free(&b);
+}
+
+/* What a script returns that refers to itself: the last element costs no depth, but an attribute's value ends none. */
+TEST(last_elements_nest_as_deep_as_they_like) {
+    struct buf b = {0};
+    for (int i = 0; i < 8000; i++) buf_add_str(&b, i % 2 == 0 ? "*1\r\n" : "*2\r\n:1\r\n");
+    buf_add_str(&b, "-ERR so deep\r\n");
+    struct guard guard = guard_make(b.len + 64);
+    char want[32];
+    snprintf(want, sizeof want, "%zu ", b.len);
+    EXPECT_EQ_STR(skim(buf_slice(&b), 7, &guard), want);
+    buf_clear(&b);
+    buf_add_str(&b, "*1\r\n|1\r\n+a\r\n*1\r\n:1\r\n*1\r\n:2\r\n");
+    snprintf(want, sizeof want, "%zu ", b.len);
+    EXPECT_EQ_STR(skim(buf_slice(&b), 7, &guard), want);
     guard_free(&guard);
     buf_free(&b);
 }
