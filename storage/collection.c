@@ -265,16 +265,12 @@ static bool load_leaf(struct collection *c, struct slice place, struct slice val
     return true;
 }
 
-static bool begins_with(struct slice s, struct slice prefix) {
-    return s.len >= prefix.len && memcmp(s.data, prefix.data, prefix.len) == 0;
-}
-
 static bool read_leaves(struct collection *c, struct kv_iter *it) {
     struct slice prefix = buf_slice(&c->prefix);
     bool sound = true;
     for (kv_iter_seek(it, prefix); sound && kv_iter_valid(it); kv_iter_next(it)) {
         struct slice key = kv_iter_key(it);
-        if (!begins_with(key, prefix)) break;
+        if (!slice_begins(key, prefix)) break;
         sound = load_leaf(c, slice_make(key.data + prefix.len, key.len - prefix.len), kv_iter_value(it));
     }
     return sound;

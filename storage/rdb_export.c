@@ -134,10 +134,7 @@ static void add_key(struct rdb_export *e, const struct object *o) {
 }
 
 static void add_library(struct rdb_export *e, const struct object *o) {
-    static const char prefix[] = "library:";
-    enum { PREFIX_LEN = sizeof prefix - 1 };
-    struct slice key = object_key(o);
-    if (key.len < PREFIX_LEN || memcmp(key.data, prefix, PREFIX_LEN) != 0) return;
+    if (!slice_begins(object_key(o), SLICE("library:"))) return;
     buf_add_byte(&e->out.bytes, OP_FUNCTION);
     rdb_add_text(&e->out.bytes, e->options.library_code(string_get(o, NULL)));
 }
@@ -153,7 +150,7 @@ static enum rc each_key(struct rdb_export *e, int db,
     kv_iter_seek(it, buf_slice(&prefix));
     while (rc == RC_OK && kv_iter_valid(it)) {
         struct slice key = kv_iter_key(it);
-        if (key.len < prefix.len || memcmp(key.data, prefix.data, prefix.len) != 0) break;
+        if (!slice_begins(key, buf_slice(&prefix))) break;
         buf_clear(&e->row_key);
         buf_add_slice(&e->row_key, key);
         struct object *o = object_here(e);

@@ -48,8 +48,7 @@ struct each {
 static bool each_visit(void *arg, const struct object *o) {
     const struct each *e = arg;
     struct slice name = object_key(o);
-    if (name.len >= e->prefix.len && memcmp(name.data, e->prefix.data, e->prefix.len) == 0)
-        e->visit(e->arg, name, string_get(o, NULL));
+    if (slice_begins(name, e->prefix)) e->visit(e->arg, name, string_get(o, NULL));
     return true;
 }
 

@@ -36,7 +36,7 @@ struct object *table_find(struct db *db, uint64_t place, struct slice key) {
     struct slot_table *t = &db->slots[place_slot(place)];
     if (t->buckets == NULL) return NULL;
     for (struct object *o = *bucket_of(t, place); o != NULL; o = o->chain)
-        if (o->place == place && o->key_len == key.len && memcmp(o->key, key.data, key.len) == 0) return o;
+        if (o->place == place && slice_eq(object_key(o), key)) return o;
     return NULL;
 }
 

@@ -27,6 +27,10 @@ static inline bool slice_eq(struct slice a, struct slice b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static inline bool slice_begins(struct slice s, struct slice prefix) {
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+}
+
 /* ASCII case folding, as Redis compares option words. The word is a C string. */
 static inline bool slice_is(struct slice a, const char *word) {
     return strlen(word) == a.len && strncasecmp(a.data, word, a.len) == 0;

@@ -66,7 +66,7 @@ static bool read_words(int count, const struct slice *words, struct buf *name, s
 
 /* #!lua name=<name>; `*code_at` is the end of this line, so that lines are counted as they stand there. */
 static bool read_first_line(struct slice code, struct buf *name, size_t *code_at, struct buf *error) {
-    if (code.len < 2 || memcmp(code.data, "#!", 2) != 0) {
+    if (!slice_begins(code, SLICE("#!"))) {
         buf_add_str(error, "ERR Missing library metadata");
         return false;
     }

@@ -275,7 +275,7 @@ static void tell(struct server *server, struct tracked_key *k) {
 }
 
 static bool begins_with(struct slice key, const struct tracking_prefix *p) {
-    return key.len >= p->len && (p->len == 0 || memcmp(key.data, p->bytes, p->len) == 0);
+    return slice_begins(key, slice_make(p->bytes, p->len));
 }
 
 static bool is_asked_for(const struct tracking *t, struct slice key) {

@@ -1,7 +1,7 @@
 /* The node's insides, shared by loop.c (libuv), node.c (turns), step.c (the core's updates), tail.c (recent entries), open.c (what
- * is on disk), propose.c (into the log), apply.c (out of it), reads.c (confirmed reads), peers.c (other nodes), forward.c
- * (clients of the leader that are connected here), cluster.c (forming and changing a cluster), snapshot.c, clock.c and host.c
- * (what commands ask of the world). Only loop.c calls libuv. */
+ * is on disk), propose.c and entry_prefix.c (into the log), apply.c (out of it), reads.c (confirmed reads), peers.c (other
+ * nodes), forward.c (clients of the leader that are connected here), cluster.c (forming and changing a cluster), snapshot.c,
+ * clock.c and host.c (what commands ask of the world). Only loop.c calls libuv. */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
 
@@ -474,6 +474,19 @@ void node_cluster_do(struct node *n, struct session *s, const struct host_reques
 void node_look_at_waiters(struct node *n);
 void node_forget_waiter(struct conn *c);
 
+/* entry_prefix.c */
+/* A script of a user who may not do everything stands in the log as _AS USER command: every node asks what he may. One that was
+ * let in on terms (cmd/terms.h) as _TERMS BITS command; one that is both as _AS USER _TERMS BITS command. */
+struct entry_prefix {
+    int argc; /* how many arguments it takes, before the command's own */
+    bool is_as;
+    struct slice user;
+    uint32_t terms;
+};
+struct entry_prefix node_prefix(const struct entry_reader *r);
+void node_add_payload(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
+                      const struct slice *argv);
+
 /* propose.c */
 /* Around what writes one reply into a connection's output: what is pushed to it meanwhile comes before the reply or behind
  * it, and before it only if it does not hold, which is so for PUBLISH. `silent` takes the reply back. */
@@ -494,17 +507,6 @@ void node_begin_limits(struct node *n);
 void node_propose_limits(struct node *n);
 /* The users of the leader's configuration become the cluster's, when it has none; likewise a requirepass that is new. */
 void node_begin_users(struct node *n);
-/* A script of a user who may not do everything stands in the log as _AS USER command: every node asks what he may. One that was
- * let in on terms (cmd/terms.h) as _TERMS BITS command; one that is both as _AS USER _TERMS BITS command. */
-struct entry_prefix {
-    int argc; /* how many arguments it takes, before the command's own */
-    bool is_as;
-    struct slice user;
-    uint32_t terms;
-};
-struct entry_prefix node_prefix(const struct entry_reader *r);
-void node_add_payload(struct node *n, struct conn *c, const struct command *cmd, int db, int argc,
-                      const struct slice *argv);
 struct proposal *proposal_new(struct node *n);
 void proposals_free(struct node *n);                       /* the spare ones */
 void proposal_release(struct node *n, struct proposal *p); /* one holder less; the last one frees it */

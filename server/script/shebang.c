@@ -52,8 +52,7 @@ static bool read_words(int count, const struct slice *words, uint32_t *flags, st
         return says(error, "ERR Unexpected engine in script shebang: ", words[0]);
     for (int i = 1; i < count; i++) {
         struct slice w = words[i];
-        if (w.len < 6 || memcmp(w.data, "flags=", 6) != 0)
-            return says(error, "ERR Unknown lua shebang option: ", w);
+        if (!slice_begins(w, SLICE("flags="))) return says(error, "ERR Unknown lua shebang option: ", w);
         if (!read_flags(slice_make(w.data + 6, w.len - 6), flags, error)) return false;
     }
     return true;
@@ -62,7 +61,7 @@ static bool read_words(int count, const struct slice *words, uint32_t *flags, st
 bool script_read_shebang(struct slice body, uint32_t *flags, size_t *body_at, struct buf *error) {
     *flags = 0;
     *body_at = 0;
-    if (body.len < 2 || memcmp(body.data, "#!", 2) != 0) return true;
+    if (!slice_begins(body, SLICE("#!"))) return true;
     const char *end = memchr(body.data, '\n', body.len);
     if (end == NULL) {
         buf_add_str(error, "ERR Invalid script shebang");

@@ -181,7 +181,7 @@ class Node:
 
     def check_alive(self):
         if self.proc is not None and self.proc.poll() is not None and self.proc.returncode not in self.may_end:
-            raise Failure(f'{self} ended by itself with {self.proc.returncode}')
+            raise Failure(f'{self} ended by itself with {self.proc.returncode}; it said at last:\n{self.log_text()[-1500:]}')
 
     def wipe(self):
         """An empty disk: it can only come back as somebody new."""
@@ -221,7 +221,7 @@ class Node:
             return {}
         if isinstance(text, RespError):
             return {}
-        return dict(line.split(':', 1) for line in text.decode().split('\r\n') if ':' in line)
+        return dict(line.split(':', 1) for line in text.decode(errors='replace').split('\r\n') if ':' in line)
 
     def log_text(self, start=0):
         with open(self.log_path, 'rb') as f:

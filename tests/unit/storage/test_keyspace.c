@@ -448,6 +448,19 @@ TEST(a_past_deadline_hides_the_key_and_a_write_deletes_it) {
     ks_close(ks);
 }
 
+/* A name of no bytes is a name like others, also where it is a slice without an address. */
+TEST(the_empty_key_is_found_by_chance_too) {
+    struct scratch dir = scratch_new();
+    char path[300];
+    snprintf(path, sizeof path, "%s/state", dir.path);
+    struct keyspace *ks = reopen(path);
+    string_set(ks, 0, SLICE(""), SLICE("v"), false);
+    struct rng rng = {1};
+    const struct object *o = ks_random(ks, 0, 0, &rng);
+    EXPECT(o != NULL && object_key(o).len == 0);
+    ks_close(ks);
+}
+
 /* --- memory --- */
 
 /* A database that changes its number in the middle of its warm-up must not be taken for complete too soon. */
