@@ -15,10 +15,15 @@
 enum {
     NAME_LEN = 16 + 4,
     SPARES_MAX = 4,         /* segments without use that are kept */
+    BLOCK = 4096,           /* what direct writes are multiples of, in the file and in memory, on any disk */
     GROW_BYTES = 256 << 10, /* a file that grows is filled with zeros so far ahead */
-    GATHER_MAX = 64 << 10,  /* payloads of up to this are copied together */
-    BUFFER_KEEP_MAX = 8 << 20,
+    PIECE_BYTES = 1 << 20,
+    HEAD_KEEP_MAX = 1 << 20,
 };
+
+static uint64_t blocks_up(uint64_t bytes) {
+    return (bytes + BLOCK - 1) / BLOCK * BLOCK;
+}
 
 static struct path name_of(const struct log_files *f, uint64_t number) {
     char name[NAME_LEN + 1];
@@ -70,7 +75,8 @@ static enum rc list(struct log_files *f, struct kv_error *error) {
 }
 
 void log_files_init(struct log_files *f, const char *folder, uint64_t segment_bytes) {
-    *f = (struct log_files){.folder = path_make(folder), .segment_bytes = segment_bytes};
+    *f = (struct log_files){
+        .folder = path_make(folder), .segment_bytes = blocks_up(segment_bytes), .writing = -1};
     CHECK(pthread_mutex_init(&f->in_use, NULL) == 0);
 }
 
@@ -95,23 +101,40 @@ enum rc log_files_open(struct log_files *f, struct kv_error *error) {
 void log_files_close(struct log_files *f) {
     for (size_t i = 0; i < f->count; i++)
         if (f->items[i].fd >= 0) close(f->items[i].fd);
+    if (f->writing >= 0) close(f->writing);
     mem_free(f->items);
     buf_free(&f->head);
-    buf_free(&f->gather);
+    mem_free(f->piece_memory);
     CHECK(pthread_mutex_destroy(&f->in_use) == 0);
 }
 
 /* --- writing --- */
 
-static enum rc write_all(const struct log_segment *s, struct slice bytes, uint64_t at,
-                         struct kv_error *error) {
-    while (bytes.len > 0) {
-        ssize_t n = pwrite(s->fd, bytes.data, bytes.len, (off_t)at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return folder_error(error, "write", "the Raft log");
-        bytes = slice_make(bytes.data + n, bytes.len - (size_t)n);
-        at += (uint64_t)n;
+/* Not every file system can write past the page cache; some say so when it is tried. */
+static enum rc open_to_write(struct log_files *f, bool is_direct, struct kv_error *error) {
+    struct path path = name_of(f, last_of(f)->number);
+    if (f->writing >= 0) close(f->writing);
+    f->writing = open(path.text, O_WRONLY | O_CLOEXEC | (is_direct ? O_DIRECT : 0));
+    f->is_direct = is_direct;
+    if (f->writing < 0 && is_direct && errno == EINVAL) return open_to_write(f, false, error);
+    return f->writing < 0 ? folder_error(error, "open", path.text) : RC_OK;
+}
+
+static enum rc write_blocks(struct log_files *f, const char *data, size_t len, uint64_t at,
+                            struct kv_error *error) {
+    struct log_segment *s = last_of(f);
+    for (size_t done = 0; done < len;) {
+        ssize_t n = pwrite(f->writing, data + done, len - done, (off_t)(at + done));
+        if (n > 0) {
+            done += (size_t)n;
+        } else if (n < 0 && errno == EINVAL && f->is_direct) {
+            enum rc rc = open_to_write(f, false, error);
+            if (rc != RC_OK) return rc;
+        } else if (n == 0 || errno != EINTR) {
+            return folder_error(error, "write", "the Raft log");
+        }
     }
+    if (at + len > s->size) s->size = at + len;
     return RC_OK;
 }
 
@@ -135,7 +158,8 @@ static enum rc begin_segment(struct log_files *f, struct kv_error *error) {
     pthread_mutex_lock(&f->in_use);
     add(f, s);
     pthread_mutex_unlock(&f->in_use);
-    return folder_sync(f->folder.text, error);
+    enum rc rc = open_to_write(f, true, error);
+    return rc == RC_OK ? folder_sync(f->folder.text, error) : rc;
 }
 
 static bool has_room(const struct log_files *f, uint64_t bytes) {
@@ -145,46 +169,69 @@ static bool has_room(const struct log_files *f, uint64_t bytes) {
 }
 
 /* A file that has become longer goes on with zeros for a while: the next batches are then written into blocks that are
- * there. Page by page, for what is written in one go is one piece of the page cache, and later dirty as one. */
-static enum rc fill_ahead(const struct log_files *f, struct log_segment *s, struct kv_error *error) {
-    static const char zeros[4096];
-    if (s->end <= s->size) return RC_OK;
-    uint64_t to = (s->end + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
+ * there. */
+static enum rc fill_ahead(struct log_files *f, struct kv_error *error) {
+    static _Alignas(BLOCK) char zeros[GROW_BYTES];
+    uint64_t from = last_of(f)->size, to = (from + GROW_BYTES - 1) / GROW_BYTES * GROW_BYTES;
     if (to > f->segment_bytes) to = f->segment_bytes;
-    s->size = s->end;
-    while (s->size < to) {
-        uint64_t n = sizeof zeros - s->size % sizeof zeros;
-        if (n > to - s->size) n = to - s->size;
-        enum rc rc = write_all(s, slice_make(zeros, n), s->size, error);
-        if (rc != RC_OK) return rc;
-        s->size += n;
+    return from < to ? write_blocks(f, zeros, to - from, from, error) : RC_OK;
+}
+
+/* The block in which the newest batch ends is about to be written again. */
+static enum rc take_up_end(struct log_files *f, struct kv_error *error) {
+    const struct log_segment *s = last_of(f);
+    if (f->piece == NULL) {
+        f->piece_memory = mem_alloc(PIECE_BYTES + BLOCK);
+        f->piece = f->piece_memory + (BLOCK - (uintptr_t)f->piece_memory % BLOCK) % BLOCK;
+    }
+    enum rc rc = f->writing < 0 ? open_to_write(f, true, error) : RC_OK;
+    if (rc != RC_OK || f->at + f->fill == s->end) return rc;
+    f->at = s->end / BLOCK * BLOCK;
+    for (f->fill = 0; f->at + f->fill < s->end;) {
+        ssize_t n = pread(s->fd, f->piece + f->fill, s->end - f->at - f->fill, (off_t)(f->at + f->fill));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return folder_error(error, "read", "the Raft log");
+        f->fill += (size_t)n;
     }
     return RC_OK;
 }
 
-/* Small payloads are copied together, so that most batches are one call. */
-static enum rc write_record(struct log_files *f, const struct log_segment *s, const struct log_entry *entries,
-                            size_t count, uint64_t bytes, struct kv_error *error) {
-    struct buf *b = &f->gather;
-    uint64_t at = s->end, end = at + bytes;
-    enum rc rc = RC_OK;
-    buf_clear(b);
-    buf_add_slice(b, buf_slice(&f->head));
-    for (size_t i = 0; rc == RC_OK && i < count; i++) {
-        struct slice payload = entries[i].payload;
-        if (payload.len <= GATHER_MAX) buf_add_slice(b, payload);
-        if (payload.len <= GATHER_MAX && b->len < BUFFER_KEEP_MAX / 2) continue;
-        rc = write_all(s, buf_slice(b), at, error);
-        at += b->len;
-        buf_clear(b);
-        if (payload.len <= GATHER_MAX || rc != RC_OK) continue;
-        rc = write_all(s, payload, at, error);
-        at += payload.len;
+static enum rc add_to_piece(struct log_files *f, struct slice bytes, struct kv_error *error) {
+    while (bytes.len > 0) {
+        size_t n = bytes.len < PIECE_BYTES - f->fill ? bytes.len : PIECE_BYTES - f->fill;
+        memcpy(f->piece + f->fill, bytes.data, n);
+        f->fill += n;
+        bytes = slice_make(bytes.data + n, bytes.len - n);
+        if (f->fill < PIECE_BYTES) break;
+        enum rc rc = write_blocks(f, f->piece, PIECE_BYTES, f->at, error);
+        if (rc != RC_OK) return rc;
+        f->at += PIECE_BYTES;
+        f->fill = 0;
     }
+    return RC_OK;
+}
+
+/* What the piece holds is written with zeros up to the end of its block, and that block is what it holds then. */
+static enum rc write_rest(struct log_files *f, struct kv_error *error) {
+    size_t len = blocks_up(f->fill), whole = f->fill / BLOCK * BLOCK;
+    memset(f->piece + f->fill, 0, len - f->fill);
+    enum rc rc = write_blocks(f, f->piece, len, f->at, error);
+    if (whole > 0) memcpy(f->piece, f->piece + whole, f->fill - whole);
+    f->at += whole;
+    f->fill -= whole;
+    return rc;
+}
+
+static enum rc write_record(struct log_files *f, const struct log_entry *entries, size_t count, uint64_t end,
+                            struct kv_error *error) {
+    static const char padding[LOG_ALIGN];
+    enum rc rc = add_to_piece(f, buf_slice(&f->head), error);
+    for (size_t i = 0; rc == RC_OK && i < count; i++) rc = add_to_piece(f, entries[i].payload, error);
     if (rc != RC_OK) return rc;
-    while (at + b->len < end) buf_add_byte(b, 0);
-    CHECK(at + b->len == end);
-    return write_all(s, buf_slice(b), at, error);
+    size_t missing = end - (f->at + f->fill);
+    CHECK(missing < LOG_ALIGN);
+    rc = add_to_piece(f, slice_make(padding, missing), error);
+    return rc == RC_OK ? write_rest(f, error) : rc;
 }
 
 enum rc log_files_write(struct log_files *f, const struct log_state *state, uint64_t prev_term,
@@ -193,17 +240,19 @@ enum rc log_files_write(struct log_files *f, const struct log_state *state, uint
     uint64_t bytes = log_record_bytes(entries, count);
     enum rc rc = has_room(f, bytes) ? RC_OK : begin_segment(f, error);
     if (rc != RC_OK) return rc;
+    rc = take_up_end(f, error);
+    if (rc != RC_OK) return rc;
     struct log_segment *s = last_of(f);
-    if (f->head.cap > BUFFER_KEEP_MAX) buf_free(&f->head);
+    uint64_t size = s->size;
+    if (f->head.cap > HEAD_KEEP_MAX) buf_free(&f->head);
     buf_clear(&f->head);
     log_record_add(&f->head, state, prev_term, entries, count, secret);
-    rc = write_record(f, s, entries, count, bytes, error);
-    if (f->gather.cap > BUFFER_KEEP_MAX) buf_free(&f->gather);
+    rc = write_record(f, entries, count, s->end + bytes, error);
     if (rc != RC_OK) return rc;
     *at = s->end;
     s->end += bytes;
-    rc = fill_ahead(f, s, error);
-    if (rc == RC_OK && fdatasync(s->fd) != 0) rc = folder_error(error, "sync", "the Raft log");
+    if (s->size > size) rc = fill_ahead(f, error);
+    if (rc == RC_OK && fdatasync(f->writing) != 0) rc = folder_error(error, "sync", "the Raft log");
     if (count > 0 && entries[count - 1].index > s->top_index) s->top_index = entries[count - 1].index;
     return rc;
 }

@@ -2,8 +2,10 @@
  * written from its start to its end and never changed, until nothing in it is needed any more; then it is written anew
  * under a new number (a file whose blocks are all there is cheaper to sync than one that grows), or deleted.
  *
- * No batch lies in two of them: one that is larger than a segment has one of its own. All of it is the writer's; readers on
- * other threads use log_files_read only, which the writer keeps out while it takes files away. */
+ * No batch lies in two of them: one that is larger than a segment has one of its own. Writes go past the page cache where the
+ * file system can do that, so they are of whole blocks: the block in which the newest batch ends is written again with the
+ * next. All of it is the writer's; readers on other threads use log_files_read only, which the writer keeps out while it
+ * takes files away. */
 #ifndef STORAGE_LOG_FILES_H
 #define STORAGE_LOG_FILES_H
 
@@ -22,13 +24,18 @@ struct log_segment {
 
 struct log_files {
     struct path folder;
-    uint64_t segment_bytes;
+    uint64_t segment_bytes;    /* whole blocks */
     struct log_segment *items; /* oldest first */
     size_t count, cap;
     size_t unused;          /* of the oldest, so many are kept to be written anew */
     struct buf head;        /* and rows, of the newest batch that was written since opening */
-    struct buf gather;      /* what is written in one piece */
     pthread_mutex_t in_use; /* readers are kept out while `items` changes */
+    int writing;            /* the last segment, for writing; -1: not opened yet */
+    bool is_direct;         /* past the page cache */
+    char *piece_memory;
+    char *piece; /* whole blocks of it are written at once; aligned to one */
+    uint64_t at; /* where in the segment `piece` belongs, */
+    size_t fill; /* and what it holds: between batches, the block in which the newest ends, up to there */
 };
 
 void log_files_init(struct log_files *f, const char *folder, uint64_t segment_bytes);

@@ -658,6 +658,23 @@ TEST(a_failing_sync_is_told_and_loses_nothing) {
     check_failing("sync-fails", &fault_sync_errno, EIO, RC_IO);
 }
 
+/* Not a fault: such file systems are met, and some say so only when they are written to. */
+TEST(a_file_system_without_direct_writes_will_do) {
+    struct scratch s = scratch_fresh("direct");
+    uint64_t last = 0;
+    for (int round = 0; round < 4; round++) {
+        atomic_store(round < 2 ? &fault_no_direct_open : &fault_no_direct_write, round % 2 == 0);
+        struct raft_log *log = must_open(&s);
+        for (int i = 0; i < 100; i++, last += 4) must_append(log, last + 1, 4, 1);
+        faults_off();
+        raft_log_close(log);
+        log = must_open(&s);
+        EXPECT_EQ_INT(raft_log_last_index(log), last);
+        check_all(log, NULL);
+        raft_log_close(log);
+    }
+}
+
 /* A new log needs its floor; one that is there is opened without a write. */
 TEST(opening_on_a_full_disk_is_told_and_harms_nothing) {
     struct scratch s = scratch_fresh("full-open");
