@@ -36,6 +36,14 @@ static void die(int signum) {
     raise(signum); /* its handler was taken away as it was called */
 }
 
+static volatile sig_atomic_t is_told_to_end;
+
+/* After this seed, with the totals; told twice, at once. */
+static void end_soon(int signal) {
+    (void)signal;
+    is_told_to_end = 1;
+}
+
 static void watch_signals(void) {
     static char stack[64 << 10];
     stack_t alternative = {.ss_sp = stack, .ss_size = sizeof stack};
@@ -44,6 +52,9 @@ static void watch_signals(void) {
     sigaction(SIGABRT, &a, NULL);
     sigaction(SIGSEGV, &a, NULL);
     sigaction(SIGVTALRM, &a, NULL);
+    struct sigaction end = {.sa_handler = end_soon, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
 }
 
 /* A run that never ends is a failure with a seed, too. Of CPU time: how busy the machine is says nothing. */
@@ -131,7 +142,8 @@ int main(int argc, char **argv) {
     watch_signals();
     double began = seconds_of(CLOCK_MONOTONIC), cpu = seconds_of(CLOCK_PROCESS_CPUTIME_ID), simulated = 0;
     uint64_t done = 0, undecided = 0, snapshots = 0, terms = 0;
-    for (; done < seeds && (for_seconds == 0 || seconds_of(CLOCK_MONOTONIC) - began < (double)for_seconds);
+    for (; done < seeds && !is_told_to_end &&
+           (for_seconds == 0 || seconds_of(CLOCK_MONOTONIC) - began < (double)for_seconds);
          done++) {
         struct run_result result, again;
         limit_time();
