@@ -78,7 +78,7 @@ static void section_server(const struct facts *f, struct buf *out) {
     add_u64(out, "lru_clock", (uint64_t)(f->c->now_us / 1000000) & 0xffffff);
     add_text(out, "executable", f->server->executable);
     add_text(out, "config_file", f->server->config_file);
-    add_u64(out, "io_threads_active", 0);
+    add_u64(out, "io_threads_active", config->io_threads > 1);
 }
 
 static void section_clients(const struct facts *f, struct buf *out) {

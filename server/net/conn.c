@@ -390,14 +390,27 @@ void conn_look_after(struct conn *c) {
     if (!c->closing) close_if_behind(c);
 }
 
+const struct buf *conn_ready_to_send(const struct conn *c) {
+    bool may = c->out.len > 0 && !c->is_sending && !c->owes_error && !c->closing && !is_over_limit(c);
+    return may ? &c->out : NULL;
+}
+
+static ssize_t send_now(struct conn *c) {
+    if (c->is_written) {
+        c->is_written = false;
+        return c->written;
+    }
+    uv_buf_t part = {.base = c->out.data, .len = c->out.len < INT32_MAX ? c->out.len : INT32_MAX};
+    return uv_try_write(&c->uv.stream, &part, 1);
+}
+
 void conn_flush(struct conn *c) {
     conn_note_peak(c);
     if (c->owes_error && c->pending == 0) say_error(c);
     close_if_over_limit(c);
     if (c->closing) return;
     if (c->out.len > 0 && !c->is_sending) {
-        uv_buf_t part = {.base = c->out.data, .len = c->out.len < INT32_MAX ? c->out.len : INT32_MAX};
-        int n = uv_try_write(&c->uv.stream, &part, 1);
+        ssize_t n = send_now(c);
         if (n < 0 && n != UV_EAGAIN) {
             conn_close(c);
             return;

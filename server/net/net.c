@@ -2,6 +2,8 @@
  * time-outs, stopping. */
 #include "net_internal.h"
 
+#include "io_threads.h"
+
 #include "config.h"
 #include "mem.h"
 #include "peer_frame.h"
@@ -35,6 +37,7 @@ void net_init(struct net *net, uv_loop_t *loop, const struct config *config, str
     list_init(&net->held);
     list_init(&net->listeners);
     net->scratch = mem_alloc(NET_SCRATCH_SIZE);
+    net->io = io_threads_start((int)config->io_threads);
 }
 
 void net_name_address(const struct sockaddr_storage *addr, char *out, size_t cap) {
@@ -304,7 +307,28 @@ void net_unlisten(struct net *net) {
         listener_close(container_of(net->listeners.next, struct listener, link));
 }
 
+/* Ahead of the flush proper, which then finds what was sent. */
+static void write_together(struct net *net) {
+    struct io_write *writes = io_threads_writes(net->io);
+    size_t count = 0;
+    for (struct list *it = net->to_flush.next; it != &net->to_flush && count < IO_WRITES_MAX; it = it->next) {
+        struct conn *c = container_of(it, struct conn, flush_link);
+        const struct buf *out = conn_ready_to_send(c);
+        uv_os_fd_t fd;
+        if (out == NULL || c->is_written || uv_fileno(&c->uv.handle, &fd) != 0) continue;
+        writes[count++] = (struct io_write){.fd = fd, .data = out->data, .len = out->len, .of = c};
+    }
+    if (count < 2 * IO_WRITES_EACH) return;
+    io_threads_write(net->io, count);
+    for (size_t i = 0; i < count; i++) {
+        struct conn *c = writes[i].of;
+        c->is_written = true;
+        c->written = writes[i].written;
+    }
+}
+
 void net_flush(struct net *net) {
+    if (net->io != NULL) write_together(net);
     /* A flush may let a connection read on and so touch others: go on until the list is empty. */
     while (!list_empty(&net->to_flush)) {
         struct conn *c = container_of(net->to_flush.next, struct conn, flush_link);
@@ -371,5 +395,6 @@ void net_close_all(struct net *net) {
 }
 
 void net_free(struct net *net) {
+    io_threads_stop(net->io);
     mem_free(net->scratch);
 }

@@ -59,6 +59,8 @@ struct conn {
     bool in_process;       /* conn_process is on the stack */
     bool is_at_end;        /* nothing in `in` is behind the command that is offered */
     size_t command_at;     /* where in the input that command begins */
+    bool is_written;       /* what is in `out` was tried to be sent ahead of the flush: */
+    ssize_t written;       /* so much of it was, or -errno */
     bool owes_error;       /* the parser's error is to be said when everything pending is answered */
     size_t memory_counted; /* of net->client_memory */
     uint64_t active_ms;    /* loop time when bytes last came or went */
@@ -130,7 +132,8 @@ struct net {
     struct net_peak peaks[NET_PEAK_SECONDS]; /* client_memory.c's */
     uint64_t evicted;                        /* connections closed for it */
     uint64_t bytes_in, bytes_out, reads, writes, accepted, rejected;
-    char *scratch; /* input of the connection being read, when it has none left over */
+    struct io_threads *io; /* NULL: the loop writes by itself */
+    char *scratch;         /* input of the connection being read, when it has none left over */
     bool scratch_busy;
     bool stopping;
 };

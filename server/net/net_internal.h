@@ -16,6 +16,8 @@ void conn_start(struct conn *c);        /* enters the handler's registry and rea
 /* Bytes that came before the connection was ours: as if they had just been read. */
 void conn_take(struct conn *c, struct slice bytes);
 void conn_abandon(struct conn *c); /* closes one that was never started */
+/* What it would send now; NULL: nothing, or it cannot. */
+const struct buf *conn_ready_to_send(const struct conn *c);
 void conn_flush(struct conn *c);
 void conn_look_after(struct conn *c); /* idle too long, or behind with reading too long: closed */
 void conn_resume(struct conn *c);

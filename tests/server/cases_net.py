@@ -499,6 +499,30 @@ def huge_announcements(run):
 
 # ------------------------------------------------------------------------------------------------- one client and another
 
+def io_threads_share_the_writing(run):
+    """What one turn owes to many is written by several threads: each listener hears all of it, in order, also who reads late,
+    and those who leave in the middle harm nobody."""
+    s = run.server('--io-threads', '4')
+    expect(s.info('server')['io_threads_active'], '1')
+    # More than the sockets take, so that some writes are cut short and some refused.
+    messages = [run.rng.randbytes(run.rng.choice((1, 3000, 300000, 300000))) for _ in range(40)]
+    listeners = [s.connect(receive_buffer=1 << 16) for _ in range(40)]
+    for c in listeners:
+        expect(c.call('SUBSCRIBE', 'news'), [b'subscribe', b'news', 1])
+    stay, leave = listeners[:20], listeners[20:]
+    with s.connect() as c:
+        for n, message in enumerate(messages):
+            expect_that(c.call('PUBLISH', 'news', message) >= len(stay), f'message {n} was not heard by all')
+            if n % 2 == 1:
+                leave.pop().reset()
+    for n, c in enumerate(stay):
+        for message in messages:
+            expect_that(c.reply() == [b'message', b'news', message], f'listener {n} heard something else')
+        expect(c.call('PING', 'end'), [b'pong', b'end'])
+        c.close()
+    s.wait_for_clients(0)
+
+
 def pause_writes(run):
     """CLIENT PAUSE WRITE holds writes, and what stands behind them, until UNPAUSE; reads go on; nothing is lost."""
     s = run.server()
@@ -608,4 +632,5 @@ def kill_in_a_pipeline(run):
 CASES = [half_close, half_close_behind_large_replies, reset_in_a_pipeline, slow_reader, slow_reader_leaves,
          nothing_spins, slow_sender, large_value_in_pieces, many_commands_in_one_write, mixed_pipelines,
          pipelines_under_maintenance, refusals_keep_their_place, order_between_connections, garbage_is_answered,
-         other_protocols, random_bytes, huge_announcements, pause_writes, pause_everything, kill_in_a_pipeline]
+         other_protocols, random_bytes, huge_announcements, io_threads_share_the_writing, pause_writes, pause_everything,
+         kill_in_a_pipeline]
