@@ -677,10 +677,11 @@ def test_publish_and_subscribe(server):
 
 
 def test_keyspace_events(server):
-    """Of the leader, wherever one listens."""
+    """Of the leader, wherever one listens, and whoever is told to."""
     r = client(server)
-    for node in (server, server.leader):
-        client(node).config_set("notify-keyspace-events", "KEA")
+    r.config_set("notify-keyspace-events", "KEA")
+    assert client(server.leader).config_get("notify-keyspace-events") == r.config_get("notify-keyspace-events")
+    raises(redis.ResponseError, "CONFIG SET failed", r.config_set, "notify-keyspace-events", "xyz")
     try:
         p = r.pubsub(ignore_subscribe_messages=True)
         p.psubscribe("__key*__:*")
@@ -694,8 +695,7 @@ def test_keyspace_events(server):
             (b"__keyspace@0__:k", what), (b"__keyevent@0__:" + what, b"k"))]
         p.close()
     finally:
-        for node in (server, server.leader):
-            client(node).config_set("notify-keyspace-events", "")
+        r.config_set("notify-keyspace-events", "")
 
 
 def test_scripts(server):
@@ -714,12 +714,45 @@ def test_scripts(server):
     raises(redis.ResponseError, "WRONGTYPE", r.eval, "return redis.call('get', 'l')", 0)
 
 
+def test_after_a_long_script(server):
+    """Who has its answer finds nobody busy with it."""
+    r = client(server)
+    r.config_set("busy-reply-threshold", 1)
+    try:
+        for _ in range(5):
+            assert r.eval("for i = 1, 300000 do redis.call('ping') end return 1", 0) == 1
+            assert r.ping() and r.config_get("busy-reply-threshold") == {"busy-reply-threshold": "1"}
+    finally:
+        r.config_set("busy-reply-threshold", 5000)
+
+
+def test_pause(server):
+    """CLIENT PAUSE of this node holds transactions that were begun before it."""
+    r, other = client(server), client(server)
+    r.set("k", "old")
+    c = redis.Connection(server.host, server.port)
+    try:
+        for words, answer in ((("MULTI",), b"OK"), (("GET", "k"), b"QUEUED"), (("SET", "k", "new"), b"QUEUED")):
+            c.send_command(*words)
+            assert c.read_response() == answer
+        other.execute_command("CLIENT PAUSE 60000 WRITE")
+        try:
+            c.send_command("EXEC")
+            assert not c.can_read(0.1) and other.get("k") == b"old"
+        finally:
+            other.client_unpause()
+        assert c.read_response() == [b"old", b"OK"] and other.get("k") == b"new"
+    finally:
+        c.disconnect()
+
+
 def test_functions(server):
     r = client(server)
     assert r.function_load("#!lua name=mine\nredis.register_function('add', function(keys, args) "
                            "return redis.call('incrby', keys[1], args[1]) end)", replace=True) == b"mine"
+    assert r.function_stats()[3][1][1] == 1
     assert r.fcall("add", 1, "n", 5) == 5 and r.function_list("mine")[0][1] == b"mine"
-    assert r.function_delete("mine")
+    assert r.function_delete("mine") and r.function_stats()[3][1][1] == 0
     raises(redis.ResponseError, "Function not found", r.fcall, "add", 1, "n", 5)
 
 

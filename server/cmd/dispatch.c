@@ -82,12 +82,17 @@ static bool is_unguarded(const struct server *server, const struct session *sess
     return guard == GUARD_YES || (guard == GUARD_LOCAL && is_local(session));
 }
 
+/* What CLIENT PAUSE WRITE is about. */
+static bool may_change(const struct server *server, const struct command *cmd, uint32_t flags, int argc,
+                       const struct slice *argv) {
+    if (!(flags & CMD_MAY_REPLICATE) && (flags & (CMD_WRITE | CMD_UNSAID)) != CMD_WRITE) return false;
+    return !cmd_script_says_no_writes(server->ks, cmd, argc, argv);
+}
+
 static bool is_held(const struct server *server, const struct command *cmd, uint32_t flags, int argc,
                     const struct slice *argv, int64_t now_ms) {
     if (server->pause_until_ms <= now_ms) return false;
-    if (!server->pause_writes_only) return true;
-    if (!(flags & CMD_MAY_REPLICATE) && (flags & (CMD_WRITE | CMD_UNSAID)) != CMD_WRITE) return false;
-    return !cmd_script_says_no_writes(server->ks, cmd, argc, argv);
+    return !server->pause_writes_only || may_change(server, cmd, flags, argc, argv);
 }
 
 bool cmd_is_paused(const struct server *server, int argc, const struct slice *argv, int64_t now_ms) {
@@ -171,11 +176,13 @@ static enum gate away_from_leader(struct server *server, const struct session *s
     return way_to_leader(cmd, argc, argv);
 }
 
-/* In the middle of a script there is no state to answer from. What is for another node goes there all the same. */
-static bool is_kept_by_script(const struct server *server, const struct command *cmd) {
+/* In the middle of a script there is no state to answer from. What is for another node goes there all the same; and what needs
+ * no state is kept from clients only where the script is decided about. But PING asks just whether this node is busy. */
+static bool is_kept_by_script(const struct server *server, const struct command *cmd, uint32_t own) {
     const struct running_script *s = &server->script;
-    if (!s->is_running || cmd->flags & CMD_ALLOW_BUSY) return false;
-    return !(cmd->flags & CMD_NEEDS_LEADER) || server->leadership == LEADERSHIP_HERE || s->is_decided_here;
+    if (!s->is_running || own & CMD_ALLOW_BUSY) return false;
+    if (s->is_decided_here || server->leadership == LEADERSHIP_HERE) return true;
+    return !(own & (CMD_NEEDS_LEADER | CMD_SESSION)) || cmd->fn == cmd_ping;
 }
 
 /* A leader that was elected in the middle of a script may serve nothing before its end, but is the one to end it. */
@@ -183,8 +190,9 @@ static bool stops_script(const struct server *server, const struct command *cmd)
     return server->script.is_running && server->script.is_decided_here && cmd->flags & CMD_ALLOW_BUSY;
 }
 
-/* CONFIG SET of a password is one of all nodes, DEBUG POPULATE changes data. */
+/* CONFIG SET of a password is one of all nodes, and of some settings, the leader's; DEBUG POPULATE changes data. */
 static uint32_t own_flags(const struct command *cmd, int argc, const struct slice *argv) {
+    if (cmd_sets_leaders(cmd, argc, argv)) return cmd->flags | CMD_LEADER;
     return cmd_sets_requirepass(cmd, argc, argv) || cmd_populates(cmd, argc, argv)
                ? (cmd->flags | CMD_WRITE | CMD_UNSAID) & ~(uint32_t)CMD_ALONE
                : cmd->flags;
@@ -264,7 +272,7 @@ static enum gate pass_gates(struct server *server, struct session *session, int 
                                   : own; /* it needs what its transaction needs */
     if (session->is_monitor && flags & (CMD_WRITE | CMD_READONLY | CMD_MAY_REPLICATE)) /* in Redis's words */
         return refuse(server, session, cmd, reply, "ERR Replica can't interact with the keyspace");
-    if (is_kept_by_script(server, cmd)) {
+    if (is_kept_by_script(server, cmd, own)) {
         if (!server->script.is_overdue) return GATE_HOLD;
         return refuse(server, session, cmd, reply, cmd_busy_error(server));
     }
@@ -298,11 +306,17 @@ static bool cannot_be_queued(const struct command *cmd) {
     return strcmp(name, "cluster") == 0 || strncmp(name, "raft.", 5) == 0 || strcmp(name, "sentinel") == 0;
 }
 
+/* Of the clients of the node that is asked, for which this is another one. */
+static bool is_of_pausing(const struct command *cmd) {
+    return cmd != NULL && (cmd->fn == cmd_client_pause || cmd->fn == cmd_client_unpause);
+}
+
 /* In a transaction: what passed the gates is queued, what did not dooms it. */
 static enum gate queue(struct server *server, struct session *session, int argc, const struct slice *argv,
                        struct reply *reply, const struct command *cmd, enum gate gate) {
     struct transaction *t = &session->transaction;
-    if (gate == GATE_FORWARD || gate == GATE_TUNNEL) {
+    bool is_of_that_node = session->forwarded && is_of_pausing(cmd);
+    if (gate == GATE_FORWARD || gate == GATE_TUNNEL || (is_of_that_node && gate != GATE_REFUSED)) {
         reply_error(reply, "ERR this command cannot be part of a transaction on a node that does not lead");
         gate = refused(server, cmd, reply);
     } else if (gate != GATE_REFUSED && cmd != NULL && cannot_be_queued(cmd)) {
@@ -334,15 +348,28 @@ static bool belongs_there(const struct session *session, const struct command *c
     return session->watch_there && cmd != NULL && cmd->flags & CMD_NEEDS_LEADER;
 }
 
-void cmd_forwarded(struct session *session, const struct command *cmd, int argc) {
+void cmd_forwarded(const struct server *server, struct session *session, const struct command *cmd, int argc,
+                   const struct slice *argv) {
     if (cmd == NULL) return;
     bool fits = cmd->arity >= 0 ? argc == cmd->arity : argc >= -cmd->arity;
     if (cmd->fn == cmd_exec || (cmd->fn == cmd_discard && fits))
-        session->multi_there = session->watch_there = false;
+        session->multi_there = session->watch_there = session->changes_there = false;
     else if (cmd->fn == cmd_multi && fits)
         session->multi_there = true;
     else if (cmd->fn == cmd_watch && fits)
         session->watch_there = true;
+    else if (session->multi_there && fits && may_change(server, cmd, cmd->flags, argc, argv))
+        session->changes_there = true;
+}
+
+/* CLIENT PAUSE is of this node, wherever the transaction is. */
+static bool is_held_from_there(const struct server *server, const struct session *session,
+                               const struct command *cmd, int argc, const struct slice *argv,
+                               int64_t now_ms) {
+    if (cmd == NULL) return false;
+    uint32_t flags = cmd->flags;
+    if (is_exec(cmd) && session->changes_there) flags |= CMD_MAY_REPLICATE;
+    return is_held(server, cmd, flags, argc, argv, now_ms);
 }
 
 enum gate cmd_gate(struct server *server, struct session *session, int argc, const struct slice *argv,
@@ -355,6 +382,7 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
             *found = cmd;
             session->last_command = cmd;
             session->last_command_ms = now_ms;
+            if (is_held_from_there(server, session, cmd, argc, argv, now_ms)) return GATE_HOLD;
             return way_to_leader(cmd, argc, argv);
         }
     }

@@ -30,7 +30,8 @@ enum gate cmd_gate(struct server *server, struct session *session, int argc, con
 bool cmd_is_paused(const struct server *server, int argc, const struct slice *argv, int64_t now_ms);
 
 /* It was sent to the leader, who is elsewhere (GATE_FORWARD). */
-void cmd_forwarded(struct session *session, const struct command *cmd, int argc);
+void cmd_forwarded(const struct server *server, struct session *session, const struct command *cmd, int argc,
+                   const struct slice *argv);
 
 /* Runs one command that passed the gates (or was read from the log) and keeps its statistics except the
  * time. */

@@ -45,6 +45,24 @@ bool cmd_sets_requirepass(const struct command *cmd, int argc, const struct slic
     return false;
 }
 
+/* How values are kept (_LIMITS), what is told and refused to clients of all nodes. */
+static const char *const leaders_settings[] = {
+    "hash-max-listpack-entries", "hash-max-listpack-value", "list-max-listpack-size",
+    "list-compress-depth",       "set-max-intset-entries",  "zset-max-listpack-value",
+    "zset-max-listpack-entries", "hll-sparse-max-bytes",    "stream-node-max-entries",
+    "stream-node-max-bytes",     "notify-keyspace-events",  "busy-reply-threshold",
+    "script-run-ms-max",         "min-replicas-to-write",   "min-replicas-max-lag",
+};
+
+bool cmd_sets_leaders(const struct command *cmd, int argc, const struct slice *argv) {
+    if (cmd->fn != cmd_config_set || argc != 4) return false;
+    const struct config_row *row = config_find(argv[2]);
+    if (row == NULL) return false;
+    for (size_t i = 0; i < sizeof leaders_settings / sizeof *leaders_settings; i++)
+        if (strcmp(config_name(row), leaders_settings[i]) == 0) return true;
+    return false;
+}
+
 bool cmd_populates(const struct command *cmd, int argc, const struct slice *argv) {
     return cmd->fn == cmd_debug && argc > 2 && argc <= 5 && slice_is(argv[1], "populate");
 }

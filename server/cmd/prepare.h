@@ -23,7 +23,9 @@ struct prepared {
 bool cmd_is_prepared(const struct command *cmd, int argc, const struct slice *argv);
 /* CONFIG SET that names requirepass: a write, whatever its row says. */
 bool cmd_sets_requirepass(const struct command *cmd, int argc, const struct slice *argv);
-/* DEBUG POPULATE: likewise. */
+/* CONFIG SET of one setting that only matters where the leader is. */
+bool cmd_sets_leaders(const struct command *cmd, int argc, const struct slice *argv);
+/* DEBUG POPULATE: a write as well. */
 bool cmd_populates(const struct command *cmd, int argc, const struct slice *argv);
 /* Into server->prepared. False after answering. `in_multi`: it is queued; whether it will succeed is seen at EXEC. */
 MUST_USE bool cmd_prepare(struct server *s, struct session *session, const struct command *cmd, int argc,

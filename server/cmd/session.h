@@ -55,6 +55,7 @@ struct session {
     bool asks_sentinel; /* it has used SENTINEL */
     /* On a node that does not lead: what of this client's is at the leader, and would die with it (dispatch.h). */
     bool multi_there, watch_there;
+    bool changes_there;  /* that transaction has a command that may change something */
     bool is_stale_there; /* RESET: what the leader knows of it is not to be used any more */
     bool unix_socket;
     bool forwarded;                /* through another node: `peer` is its address there */

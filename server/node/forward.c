@@ -10,6 +10,7 @@
  * What is not sent waits for a leader. What is sent and not answered when the way breaks is asked again if it only reads;
  * otherwise it is of unknown outcome: the client's connection closes, after what did come was passed on. */
 #include "cmd_block.h"
+#include "events.h"
 #include "monitor.h"
 #include "node_internal.h"
 
@@ -33,10 +34,13 @@ struct expected {
     } kind; /* SILENCED: CLIENT REPLY; OURS: of what we told the leader */
     size_t
         len; /* LITERAL: so many bytes of `literals`; FOR_CLIENT, when it only reads: of `reads`; otherwise 0 */
-    bool waits;            /* for what may never come (BLPOP) */
-    bool is_about_users;   /* ACL SETUSER: its answer is held until it holds here, too ... */
-    uint64_t users_change; /* ... which is when acl.changes is no longer this */
-    bool is_exec;          /* of a transaction that changes the session: SELECT, HELLO */
+    bool waits;                       /* for what may never come (BLPOP) */
+    bool is_about_users;              /* ACL SETUSER: its answer is held until it holds here, too ... */
+    uint64_t users_change;            /* ... which is when acl.changes is no longer this */
+    bool is_exec;                     /* of a transaction that changes the session: SELECT, HELLO */
+    const struct config_row *setting; /* CONFIG SET, with a value of so many bytes ... */
+    size_t setting_len;               /* ... of `settings` */
+    bool needs_state;                 /* nobody answers it in the middle of a script */
 };
 
 struct forward {
@@ -63,7 +67,8 @@ struct forward {
     uint8_t exec_resp;
     struct buf
         password; /* a requirepass that was set there, until it is answered: CONFIG GET of this node shows it, too */
-    struct buf held; /* came behind the beginning of an answer about users, which is held */
+    struct buf settings; /* likewise; and this node may lead one day */
+    struct buf held;     /* came behind the beginning of an answer about users, which is held */
     uint64_t held_change, held_until_ms;
     size_t waiting; /* of what is expected, that waits: it ends with the client */
 };
@@ -264,6 +269,23 @@ static void see_exec(struct forward *f, struct slice bytes) {
     if (bytes.len == 1) conn_drain(f->conn); /* a single byte came: who can tell */
 }
 
+static void take_setting(struct forward *f, const struct expected *e) {
+    char text[CONFIG_ERROR_CAP];
+    const char *why = text;
+    struct server *s = &f->node->server;
+    struct slice value = e->setting_len > 0 ? slice_make(f->settings.data, e->setting_len) : SLICE("");
+    bool taken = config_set(&s->config, e->setting, value, text) &&
+                 s->host->config_changed(s->host, config_name(e->setting), &why);
+    if (!taken) node_log("%s cannot be set here: %s", config_name(e->setting), why);
+    events_configure(s);
+}
+
+static void see_beginning(struct forward *f, const struct expected *e, struct slice bytes) {
+    if (e->is_exec) see_exec(f, bytes);
+    if (e->setting != NULL && bytes.data[0] == '+') take_setting(f, e);
+    if (e->needs_state && bytes.data[0] != '-' && bytes.data[0] != '>') script_is_over_there(f->node);
+}
+
 static void exec_ended(struct forward *f) {
     struct session *s = &f->conn->session;
     f->conn->blocked = false;
@@ -290,6 +312,7 @@ static void reply_ended(struct forward *f) {
     pop(f);
     if (e.is_exec) exec_ended(f);
     if (e.waits) expect_waiting(f, f->waiting - 1);
+    if (e.setting != NULL) buf_drop(&f->settings, e.setting_len);
     forget_read(f, e.len);
     if (e.kind != OURS) answered(f);
     write_literals(f);
@@ -323,6 +346,7 @@ static void broken(struct forward *f) {
     f->count = f->first = f->others = 0;
     expect_waiting(f, 0);
     buf_clear(&f->literals);
+    buf_clear(&f->settings);
     if (again)
         conn_unread(c, slice_make(f->reads.data + f->reads_at, f->reads.len - f->reads_at));
     else
@@ -369,7 +393,7 @@ static void bytes_cb(void *arg, struct slice bytes) {
             buf_add_slice(&c->out, bytes);
             break;
         }
-        if (e != NULL && e->is_exec && resp_skim_is_between(&f->skim)) see_exec(f, bytes);
+        if (e != NULL && resp_skim_is_between(&f->skim)) see_beginning(f, e, bytes);
         enum resp_skim_status status = resp_skim(&f->skim, bytes, &consumed);
         if (status == RESP_SKIM_ERROR || (e == NULL && status == RESP_SKIM_REPLY)) {
             broken(f);
@@ -554,7 +578,7 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     if (!pass_input(f, cmd)) add_request(out, argc, argv);
     struct expected e = {.kind = session_take_silence(&c->session) ? SILENCED : FOR_CLIENT};
     bool in_multi = c->session.multi_there;
-    cmd_forwarded(&c->session, cmd, argc);
+    cmd_forwarded(&n->server, &c->session, cmd, argc, argv);
     if (cmd != NULL) monitor_tell_of(&n->server, &c->session, cmd, argc, argv);
     if (in_multi && c->session.multi_there) follow_session(n, f, cmd, argc, argv);
     if (in_multi && !c->session.multi_there) {
@@ -566,6 +590,12 @@ enum conn_verdict node_forward(struct node *n, struct conn *c, const struct comm
     e.is_about_users = !in_multi && cmd_asks_for_users(cmd, argc, argv);
     e.users_change = n->server.acl.changes;
     if (e.is_about_users && cmd_sets_requirepass(cmd, argc, argv)) keep_password(f, argc, argv);
+    if (!in_multi && cmd_sets_leaders(cmd, argc, argv)) {
+        e.setting = config_find(argv[2]);
+        e.setting_len = argv[3].len;
+        buf_add_slice(&f->settings, argv[3]);
+    }
+    e.needs_state = cmd != NULL && !(cmd->flags & CMD_ALLOW_BUSY);
     if (e.waits) expect_waiting(f, f->waiting + 1);
     if (e.kind == FOR_CLIENT && !in_multi && (cmd->flags & CMD_READONLY) && !e.waits) {
         e.len = out->len - told;
@@ -671,6 +701,7 @@ void forward_close(struct conn *c) {
     if (f->upstream != NULL) upstream_close(f->upstream);
     drop_held(f);
     buf_free(&f->password);
+    buf_free(&f->settings);
     expect_waiting(f, 0);
     list_unlink(&f->link);
     c->forward = NULL;

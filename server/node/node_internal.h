@@ -116,6 +116,7 @@ struct script_call {
     uint64_t entry_index, checkpoint; /* the last one met in this entry */
     uint64_t spent;                   /* work of the scripts of this entry, since that one */
     uint64_t seen_index;              /* up to here the log was looked through for verdicts on it */
+    bool is_over_there;               /* the leader has answered something since: here it is only behind */
     uint64_t proposed_checkpoint, proposed_term;
     struct script_read *read; /* it is not an entry's */
     struct arena arena;
@@ -599,6 +600,8 @@ void script_look(struct node *n);         /* whether it may go on */
 void script_turn(struct node *n);         /* the beginning of a turn */
 bool script_is_due(const struct node *n); /* the next turn is not to wait */
 void script_tell(struct node *n);         /* server.script is brought up to date */
+/* The leader answers again what it does not answer in the middle of a script. */
+void script_is_over_there(struct node *n);
 void script_drop_output(struct node *n);
 void script_free(struct script_call *s);
 /* One that only reads, at once; false: the connection is to be blocked, it is answered later. */

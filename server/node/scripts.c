@@ -34,7 +34,16 @@ void script_tell(struct node *n) {
     r->is_function = s->ctx->cmd->name[0] == 'f';
     r->has_written = s->has_written;
     r->ran_ms = (int64_t)ran_ms(s);
-    r->is_overdue = threshold_ms > 0 && r->ran_ms >= threshold_ms;
+    r->is_overdue =
+        threshold_ms > 0 && r->ran_ms >= threshold_ms && (r->is_decided_here || !s->is_over_there);
+}
+
+/* Who has the answer of a script, or of anything behind it, is not to hear from a node that is still at it that it is busy. (An
+ * answer that was long on its way may be older than the script; who asks then waits for its end.) */
+void script_is_over_there(struct node *n) {
+    if (!n->server.script.is_running || n->script.is_over_there) return;
+    n->script.is_over_there = true;
+    script_tell(n);
 }
 
 bool node_is_in_the_middle(const struct node *n) {
@@ -114,6 +123,7 @@ bool script_resume(struct node *n) {
 void script_begin_entry(struct node *n, uint64_t index) {
     struct script_call *s = &n->script;
     s->entry_index = s->seen_index = index;
+    s->is_over_there = false;
     s->checkpoint = s->proposed_checkpoint = s->spent = 0;
 }
 

@@ -77,8 +77,8 @@ TEST(each_kind_has_its_own_word) {
     server_close();
 }
 
-/* A follower in the middle of it sends data's commands where the leader is, and answers nothing about itself. A leader that may not
- * serve yet is the one to ask all the same. */
+/* A follower in the middle of it sends data's commands where the leader is, answers what needs no state, and nothing about itself.
+ * A leader that may not serve yet is the one to ask all the same. */
 TEST(elsewhere) {
     server_open();
     struct session *s = client_open("127.0.0.1:5");
@@ -89,6 +89,14 @@ TEST(elsewhere) {
     EXPECT_EQ_INT(gate_of(s, "get k"), GATE_FORWARD);
     EXPECT_EQ_INT(gate_of(s, "script kill"), GATE_FORWARD);
     client_check(s, "ping", BUSY);
+    client_check(s, "select 1", "+OK");
+    client_check(s, "echo a", "$1 a");
+    client_check(s, "info", BUSY);
+    client_check(s, "config set hz 20", BUSY);
+    EXPECT_EQ_INT(gate_of(s, "config set lua-time-limit 20"), GATE_FORWARD);
+    desk.server.script.is_overdue = false;
+    EXPECT_EQ_INT(gate_of(s, "info"), GATE_HOLD);
+    desk.server.script.is_overdue = true;
     desk.server.leadership = LEADERSHIP_NOBODY;
     EXPECT_EQ_INT(gate_of(s, "get k"), GATE_NO_LEADER);
     EXPECT_EQ_INT(gate_of(s, "script kill"), GATE_NO_LEADER);

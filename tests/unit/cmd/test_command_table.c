@@ -171,8 +171,7 @@ static bool is_any_nodes(const char *name) {
         "pubsub|help",   "acl|cat",        "acl|genpass",
         "acl|help",      "acl|log",        "acl|save",
         "acl|whoami",    "monitor",        "script|debug",
-        "script|help",   "function|help",  "function|stats",
-        "module",
+        "script|help",   "function|help",  "module",
     };
     static const char *const leaders[] = {
         "cluster|meet",          "cluster|forget",    "cluster|countkeysinslot",

@@ -144,23 +144,29 @@ TEST(writes_on_their_way) {
     server_close();
 }
 
+static void was_forwarded(struct session *s, const char *line) {
+    client_run(s, line);
+    EXPECT_EQ_INT(world.gate, GATE_FORWARD);
+    int argc = 0;
+    EXPECT(resp_split_line(slice_of(line), &desk.line, &desk.argv, &desk.argv_cap, &argc));
+    cmd_forwarded(&desk.server, s, command_lookup(argc, desk.argv), argc, desk.argv);
+}
+
 /* On a node that does not lead, a session's transaction is at the leader, whatever comes in it. */
 TEST(forwarded) {
     server_open();
     struct session *s = client_open("127.0.0.1:1");
     desk.server.leadership = LEADERSHIP_THERE;
     snprintf(desk.server.leader_address, sizeof desk.server.leader_address, "127.0.0.1:7001");
-    client_run(s, "multi");
-    EXPECT_EQ_INT(world.gate, GATE_FORWARD);
-    cmd_forwarded(s, command_by_name(SLICE("multi")), 1);
+    was_forwarded(s, "multi");
     static const char *const any[] = {"ping", "nosuch", "get", "select 1", "client id", "exec"};
     for (size_t i = 0; i < sizeof any / sizeof *any; i++) {
         client_run(s, any[i]);
         EXPECT_EQ_INT(world.gate, GATE_FORWARD);
     }
-    cmd_forwarded(s, command_by_name(SLICE("exec")), 1);
+    was_forwarded(s, "exec");
     client_check(s, "ping", "+PONG");
-    cmd_forwarded(s, command_by_name(SLICE("watch")), 2);
+    was_forwarded(s, "watch k");
     client_check(s, "ping", "+PONG");
     desk.server.leadership = LEADERSHIP_HERE; /* its watch was with another leader: that is not forgotten */
     client_run(s, "get k");
@@ -168,6 +174,72 @@ TEST(forwarded) {
     client_check(s, "reset", "+RESET");
     EXPECT(s->is_stale_there);
     client_check(s, "get k", "$-1");
+    server_close();
+}
+
+/* CLIENT PAUSE WRITE holds the EXEC of what may change something, and each command that may. */
+TEST(forwarded_and_paused) {
+    static const struct {
+        const char *command;
+        enum gate exec;
+    } rows[] = {
+        {"get k", GATE_FORWARD},          {"set k v", GATE_HOLD},
+        {"publish c m", GATE_HOLD},       {"eval_ro 'return 1' 0", GATE_FORWARD},
+        {"eval 'return 1' 0", GATE_HOLD},
+    };
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    desk.server.leadership = LEADERSHIP_THERE;
+    snprintf(desk.server.leader_address, sizeof desk.server.leader_address, "127.0.0.1:7001");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        was_forwarded(s, "multi");
+        was_forwarded(s, rows[i].command);
+        desk.server.pause_until_ms = desk.now_ms + 1000;
+        desk.server.pause_writes_only = true;
+        client_run(s, "exec");
+        EXPECT_NOTE((int)world.gate == (int)rows[i].exec, "%s", rows[i].command);
+        client_run(s, rows[i].command);
+        EXPECT_NOTE((int)world.gate == (int)rows[i].exec, "%s, by itself", rows[i].command);
+        desk.server.pause_writes_only = false;
+        client_run(s, "exec");
+        EXPECT_EQ_INT(world.gate, GATE_HOLD);
+        desk.server.pause_until_ms = 0;
+        was_forwarded(s, "exec");
+    }
+    server_close();
+}
+
+/* A pause is of the node that is asked, and a transaction the leader's. */
+TEST(pause_from_elsewhere) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    client_check(s, "multi", "+OK");
+    client_check(s, "client pause 100 write", "+QUEUED");
+    client_check(s, "discard", "+OK");
+    s->forwarded = true;
+    client_check(s, "multi", "+OK");
+    client_check(s, "client pause 100 write",
+                 "-ERR this command cannot be part of a transaction on a node that does not lead");
+    client_check(s, "exec", ABORTED);
+    client_check(s, "multi", "+OK");
+    client_check(s, "client unpause now", "-ERR wrong number of arguments for 'client|unpause' command");
+    client_check(s, "discard", "+OK");
+    server_close();
+}
+
+/* Settings are a node's own, but what the leader does for the clients of all is the leader's. */
+TEST(settings_of_the_leader) {
+    server_open();
+    struct session *s = client_open("127.0.0.1:1");
+    desk.server.leadership = LEADERSHIP_THERE;
+    snprintf(desk.server.leader_address, sizeof desk.server.leader_address, "127.0.0.1:7001");
+    was_forwarded(s, "config set Notify-Keyspace-Events KEA");
+    was_forwarded(s, "config set hash-max-ziplist-entries 7");
+    was_forwarded(s, "function stats");
+    client_run(s, "config set hz 20");
+    EXPECT_EQ_INT(world.gate, GATE_RUN_ALONE);
+    client_run(s, "config set notify-keyspace-events KEA hz 20");
+    EXPECT_EQ_INT(world.gate, GATE_RUN_ALONE);
     server_close();
 }
 
