@@ -161,6 +161,7 @@ void machine_stop(struct machine *m) {
 void machine_power_cut(struct machine *m) {
     if (!m->powered) return;
     sim_log("%s: power cut", m->name);
+    m->power_cuts++;
     sim_timer_cancel(&m->restart);
     if (m->process != NULL) process_gone(m);
     network_power(m->host, false);

@@ -15,7 +15,8 @@ struct machine {
     struct process *process; /* NULL: none runs */
     bool joins;              /* as a new node, to the cluster that is there */
     bool rotten;             /* its disk has lost bits; until it gets a new one */
-    bool powered, restarts;  /* restarts: a supervisor starts the process again when it ends */
+    uint64_t power_cuts;
+    bool powered, restarts; /* restarts: a supervisor starts the process again when it ends */
     struct sim_timer restart;
     uint64_t starts;
 

@@ -44,6 +44,9 @@ struct durable {
         last_least; /* where the log may end instead, while a write that cuts it back is under way, or failed */
     struct vote newest;
     uint64_t node_id;
+    uint64_t last_before; /* the newest batch: `last` */
+    struct vote newest_before;
+    uint64_t power_cuts; /* of its machine until then */
 };
 
 struct leader {
@@ -347,6 +350,23 @@ static enum rc reload_entry(void *arg, const struct log_entry *e) {
     return RC_OK;
 }
 
+/* The newest batch, damaged where the power has gone as well, looks like one that was being written (storage/README.md). */
+static bool is_past_noticing(const struct machine *m, const struct durable *d, uint64_t last,
+                             const struct log_hard_state *hard) {
+    return m->rotten && m->power_cuts > d->power_cuts && last == d->last_before &&
+           hard->term == d->newest_before.term && hard->vote == d->newest_before.vote;
+}
+
+/* It is taken for noticed: what that node would do now is nobody's fault. */
+static enum rc refuse_log(const struct machine *m, struct raft_log **out, struct kv_error *error) {
+    sim_log("%s: its newest batch has rotted, which nobody can tell from one that was being written",
+            m->name);
+    raft_log_close(*out);
+    *out = NULL;
+    snprintf(error->text, sizeof error->text, "the newest batch has rotted");
+    return RC_CORRUPT;
+}
+
 /* What a crash left is what the opened log says; what was surely there must be. */
 LOOK(enum rc, raft_log_open, const char *path, const struct raft_log_options *options, struct raft_log **out,
      struct kv_error *error) {
@@ -357,11 +377,14 @@ LOOK(enum rc, raft_log_open, const char *path, const struct raft_log_options *op
     struct log_mark mark = raft_log_mark(*out);
     uint64_t last = raft_log_last_index(*out);
     struct log_hard_state hard = raft_log_hard_state(*out);
-    if (last < d->last_least)
+    bool is_shorter = last < d->last_least,
+         has_forgotten = hard.term < d->newest.term ||
+                         (hard.term == d->newest.term && d->newest.vote != 0 && hard.vote != d->newest.vote);
+    if ((is_shorter || has_forgotten) && is_past_noticing(m, d, last, &hard))
+        return refuse_log(m, out, error);
+    if (is_shorter)
         sim_fail("%s: its log ends at %" U ", but %" U " was durable", m->name, last, d->last_least);
-    if (hard.term < d->newest.term ||
-        (hard.term == d->newest.term && d->newest.vote != 0 && hard.vote != d->newest.vote))
-        sim_fail("%s forgot its vote of term %" U, m->name, d->newest.term);
+    if (has_forgotten) sim_fail("%s forgot its vote of term %" U, m->name, d->newest.term);
     struct kv_error ignored;
     struct reload r = {.d = d, .prev_term = mark.term};
     if (last > mark.index && raft_log_read(*out, mark.index + 1, last, reload_entry, &r, &ignored) != RC_OK &&
@@ -395,6 +418,9 @@ LOOK(enum rc, raft_log_write, struct raft_log *log, const struct log_batch *batc
     enum rc rc = __real_raft_log_write(log, batch, error);
     if (rc != RC_OK || m == NULL) return rc;
     SIM_HEAP;
+    d->last_before = d->last;
+    d->newest_before = d->newest;
+    d->power_cuts = m->power_cuts;
     if (batch->hard_state != NULL) note_hard_state(m, d, batch->hard_state);
     for (size_t i = 0; i < batch->entry_count; i++) {
         const struct log_entry *e = &batch->entries[i];
