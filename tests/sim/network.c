@@ -493,16 +493,15 @@ void network_end(void) {
 void network_tell(void) {
     LIST_FOR_EACH(it, &net.sockets) {
         const struct socket *s = container_of(it, struct socket, link);
-        fprintf(stdout,
-                "  socket %llu %d:%d to %d:%d%s%s%s%s error %d, sent %llu, in %zu, peer %s, arrival %s, "
-                "stuck %llu\n",
-                (unsigned long long)s->id, s->host + 1, s->port, s->peer_host + 1, s->peer_port,
-                s->established ? " up" : "", s->closed ? " closed" : "", s->eof ? " eof" : "",
-                s->blocked ? " blocked" : "", s->error, (unsigned long long)s->sent_bytes, s->in.len,
-                s->peer ? "there" : "gone",
-                s->arrival.place       ? "due"
-                : list_empty(&s->sent) ? "none"
-                                       : "FORGOTTEN",
-                (unsigned long long)s->stuck_since_us);
+        sim_tell("  socket %llu %d:%d to %d:%d%s%s%s%s error %d, sent %llu, in %zu, peer %s, arrival %s, "
+                 "stuck %llu\n",
+                 (unsigned long long)s->id, s->host + 1, s->port, s->peer_host + 1, s->peer_port,
+                 s->established ? " up" : "", s->closed ? " closed" : "", s->eof ? " eof" : "",
+                 s->blocked ? " blocked" : "", s->error, (unsigned long long)s->sent_bytes, s->in.len,
+                 s->peer ? "there" : "gone",
+                 s->arrival.place       ? "due"
+                 : list_empty(&s->sent) ? "none"
+                                        : "FORGOTTEN",
+                 (unsigned long long)s->stuck_since_us);
     }
 }

@@ -573,21 +573,19 @@ void observe_tell(void) {
         const struct machine *m = cluster_machine(i);
         struct raft_status s = {.role = RAFT_FOLLOWER};
         if (n->raft != NULL) raft_status(n->raft, &s);
-        fprintf(stdout, "  n%d: %s%s, id %016" PRIx64 ", ", i + 1,
-                m->process == NULL ? "down" : roles[s.role],
-                m->process != NULL && m->process->paused ? ", paused" : "", m->node_id);
-        fprintf(stdout,
-                "term %" U ", entries %" U " to %" U " (stored %" U "), committed %" U ", applied %" U
-                " (state %" U "), leader %016" PRIx64 "\n",
-                s.term, s.first_index, s.last_index, s.stored_index, s.commit_index, s.applied_index,
-                n->applied, s.leader_id);
+        sim_tell("  n%d: %s%s, id %016" PRIx64 ", ", i + 1, m->process == NULL ? "down" : roles[s.role],
+                 m->process != NULL && m->process->paused ? ", paused" : "", m->node_id);
+        sim_tell("term %" U ", entries %" U " to %" U " (stored %" U "), committed %" U ", applied %" U
+                 " (state %" U "), leader %016" PRIx64 "\n",
+                 s.term, s.first_index, s.last_index, s.stored_index, s.commit_index, s.applied_index,
+                 n->applied, s.leader_id);
         for (size_t k = 0; k < s.peer_count; k++)
-            fprintf(stdout, "      of %016" PRIx64 ": match %" U ", next %" U ", %s, %zu in flight\n",
-                    s.peers[k].id, s.peers[k].match_index, s.peers[k].next_index,
-                    s.peers[k].state == RAFT_PROBE       ? "probe"
-                    : s.peers[k].state == RAFT_REPLICATE ? "replicate"
-                                                         : "snapshot",
-                    s.peers[k].inflight_count);
+            sim_tell("      of %016" PRIx64 ": match %" U ", next %" U ", %s, %zu in flight\n", s.peers[k].id,
+                     s.peers[k].match_index, s.peers[k].next_index,
+                     s.peers[k].state == RAFT_PROBE       ? "probe"
+                     : s.peers[k].state == RAFT_REPLICATE ? "replicate"
+                                                          : "snapshot",
+                     s.peers[k].inflight_count);
     }
 }
 

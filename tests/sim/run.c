@@ -39,7 +39,7 @@ static void tell_replay(void) {
         at += snprintf(more + at, sizeof more - (size_t)at, " --never 0x%x", now_running->never);
     if (now_running->seconds != 0)
         snprintf(more + at, sizeof more - (size_t)at, " --seconds %" PRIu64, now_running->seconds);
-    fprintf(stdout, "replay with: sim --verbose --seed %" PRIu64 "%s\n", now_running->seed, more);
+    sim_tell("replay with: sim --verbose --seed %" PRIu64 "%s\n", now_running->seed, more);
 }
 
 /* --- the cluster --- */

@@ -554,6 +554,13 @@ static void show(const char *line) {
     fputc('\n', stdout);
 }
 
+void sim_tell(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    vfprintf(stdout, format, args);
+    va_end(args);
+}
+
 static void show_line(const struct log_line *line) {
     char text[LOG_LINE_CAP + 40];
     snprintf(text, sizeof text, "%12.6f %s", (double)line->at_us / SIM_SECOND, line->text);

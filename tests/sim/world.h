@@ -121,5 +121,7 @@ void sim_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void sim_log_words(const char *who, const char *text); /* the same as "%s| %s" */
 void sim_log_level(bool all);
 void sim_log_dump(void);
+/* To standard output, also in the middle of a simulated process, whose printf is its own. */
+void sim_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
