@@ -140,7 +140,7 @@ static bool open_raft(struct node *n) {
 /* Four write-backs. How much memory will be the keyspace's is not known yet; half of maxmemory is a guess that holds when it
  * is small, and only then it matters. */
 static uint64_t level_bytes(const struct config *c) {
-    enum { LEVEL_BYTES_MIN = 4 << 20, LEVEL_BYTES_MAX = 128 << 20, WRITEBACKS = 4 };
+    enum { LEVEL_BYTES_MIN = 4 << 20, LEVEL_BYTES_MAX = 512 << 20, WRITEBACKS = 4 };
     uint64_t writeback = (uint64_t)c->writeback_dirty_bytes;
     uint64_t possible = (uint64_t)c->maxmemory / 8;
     if (c->maxmemory > 0 && possible < writeback) writeback = possible;
