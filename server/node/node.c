@@ -136,24 +136,26 @@ static bool wants_writeback(struct node *n) {
     return stats.flush_pending > 0 || mono_ms(n) - n->writeback_at_ms >= c->writeback_seconds * 1000;
 }
 
-/* How much of a write-back to do this turn: packing has to outrun what the turns make dirty, or the next one finds the
- * log, and with it the replay after a crash, grown beyond its bound. */
-static size_t storage_steps(struct node *n) {
+static size_t new_changes(struct node *n) {
     struct ks_stats stats;
     ks_stats(n->ks, &stats);
     size_t changes = stats.changes - n->changes_seen;
     n->changes_seen = stats.changes;
-    return KS_STEPS_PER_TURN + KS_STEPS_PER_CHANGE * changes;
+    return changes;
 }
 
+/* Both have to outrun what the turns change: packing, or the next write-back finds the log, and with it the replay after a
+ * crash, grown beyond its bound; eviction, or memory grows with the data. */
 void node_relieve_memory(struct node *n) {
     if (!ks_writeback_running(n->ks) && wants_writeback(n)) {
         n->writeback_at_ms = mono_ms(n);
         n->log_bytes_at_writeback = n->log_bytes;
         ks_writeback_begin(n->ks);
     }
-    ks_turn(n->ks, storage_steps(n));
-    if (n->memory_budget != UINT64_MAX) ks_evict(n->ks, n->memory_budget, EVICT_STEPS_PER_TURN);
+    size_t changes = new_changes(n);
+    ks_turn(n->ks, KS_STEPS_PER_TURN + KS_STEPS_PER_CHANGE * changes);
+    if (n->memory_budget != UINT64_MAX)
+        ks_evict(n->ks, n->memory_budget, EVICT_STEPS_PER_TURN + EVICT_STEPS_PER_CHANGE * changes);
 }
 
 static void warm_up(struct node *n) {

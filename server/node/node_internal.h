@@ -34,6 +34,7 @@ enum {
     KS_WARM_ROWS_PER_TURN = 128,
     KS_WARM_ROWS_PER_BUSY_TURN = 16, /* somebody is waiting for the next turn */
     EVICT_STEPS_PER_TURN = 1024,
+    EVICT_STEPS_PER_CHANGE = 4,    /* the hand passes a key twice before it goes, and by some that stay */
     APPEND_BYTES_MAX = 1 << 20,    /* entries of one message to a peer */
     INFLIGHT_BYTES_MAX = 16 << 20, /* to one peer, unanswered */
     SYNC_HERE_US_MAX = 1000,       /* the loop itself waits for a disk that is faster (node_write_log) */
